@@ -1,0 +1,76 @@
+"""Preparation of images on the device, inside the step.
+
+Numerically as the layers that PAtt-Lite's notebook has inside its model:
+Keras' Resizing (bilinear), RandomFlip, RandomContrast, and MobileNet's
+preprocessing. Pixels run from 0 to 255 until `scale`.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key, UInt8
+
+
+def resize(
+  images: UInt8[Array, "B h w C"] | Float[Array, "B h w C"], image_size: int
+) -> Float[Array, "B S S C"]:
+  """Keras' Resizing: bilinear, half-pixel centres, no antialiasing."""
+  batch, _, _, channels = images.shape
+  shape = (batch, image_size, image_size, channels)
+  images = images.astype(jnp.float32)
+  return jax.image.resize(images, shape, "bilinear", antialias=False)
+
+
+def flip(
+  images: Float[Array, "B H W C"], flipped: Bool[Array, "B"]
+) -> Float[Array, "B H W C"]:
+  """Mirrors the images where `flipped`."""
+  return jnp.where(flipped[:, None, None, None], images[:, :, ::-1], images)
+
+
+def adjust_contrast(
+  images: Float[Array, "B H W C"], factors: Float[Array, "B"]
+) -> Float[Array, "B H W C"]:
+  """Keras' RandomContrast: scales each channel about its mean, clips."""
+  means = images.mean(axis=(1, 2), keepdims=True)
+  adjusted = (images - means) * factors[:, None, None, None] + means
+  return jnp.clip(adjusted, 0, 255)
+
+
+def scale(images: Float[Array, "B H W C"]) -> Float[Array, "B H W 3"]:
+  """MobileNet's preprocessing: [0, 255] -> [-1, 1], grey -> three channels."""
+  batch, height, width, _ = images.shape
+  scaled = images / 127.5 - 1
+  return jnp.broadcast_to(scaled, (batch, height, width, 3))
+
+
+def prepare(
+  images: UInt8[Array, "B h w C"], *, image_size: int
+) -> Float[Array, "B S S 3"]:
+  """Returns the network's input for evaluation."""
+  return scale(resize(images, image_size))
+
+
+def augment(
+  keys: Key[Array, "B"],
+  images: UInt8[Array, "B h w C"],
+  *,
+  image_size: int,
+  random_flip: bool,
+  random_contrast: float,
+) -> Float[Array, "B S S 3"]:
+  """Returns the network's input for training; each image has its own key.
+
+  The contrast factor is uniform in [1 - random_contrast, 1 + random_contrast].
+  """
+  images = resize(images, image_size)
+  flip_keys, contrast_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
+  if random_flip:
+    images = flip(images, jax.vmap(jax.random.bernoulli)(flip_keys))
+  if random_contrast:
+    factors = jax.vmap(
+      lambda key: jax.random.uniform(
+        key, minval=1 - random_contrast, maxval=1 + random_contrast
+      )
+    )(contrast_keys)
+    images = adjust_contrast(images, factors)
+  return scale(images)

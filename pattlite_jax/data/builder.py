@@ -1,0 +1,165 @@
+"""What the TFDS builders of all face data sets share."""
+
+import abc
+import collections
+import itertools
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import PIL.Image
+import tensorflow_datasets as tfds
+from absl import logging
+from jaxtyping import UInt8
+
+# Class counts of a split. The split "all" stands for all splits together.
+Counts = Mapping[str, tuple[int, ...]]
+
+
+class Face(NamedTuple):
+  """One labelled face at its native size."""
+
+  image: UInt8[np.ndarray, "H W C"]  # C is 1 (grey) or 3 (RGB).
+  label: int  # An index into the builder's CLASS_NAMES.
+  id: str
+
+
+class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+  """A data set of faces with the splits train, validation and test.
+
+  Subclasses set the constants and write `source_files` and `faces`. The
+  examples keep the order in which `faces` yields them.
+  """
+
+  VERSION = tfds.core.Version("1.0.0")
+  CLASS_NAMES: tuple[str, ...]
+  IMAGE_SHAPE: tuple[int | None, int | None, int]  # None: sizes differ.
+  HOMEPAGE: str
+  PUBLISHED_COUNTS: Counts = {}  # Empty: nothing was published to compare with.
+
+  @classmethod
+  @abc.abstractmethod
+  def source_files(cls, data_dir: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the files that the set is made of; they must lie in `data_dir`.
+
+    Raises:
+      FileNotFoundError: if they are not there; says where to get them.
+    """
+
+  @abc.abstractmethod
+  def faces(self, data_dir: pathlib.Path) -> dict[str, Iterable[Face]]:
+    """Returns the faces of each split, in their official order."""
+
+  def published_counts(self) -> Counts:
+    """Returns the published class counts of this configuration."""
+    return self.PUBLISHED_COUNTS
+
+  def log_count_differences(self, seen: Counts) -> None:
+    """Warns if the class counts are not the published ones."""
+    for line in count_differences(
+      seen, self.published_counts(), self.CLASS_NAMES
+    ):
+      logging.warning("%s differs from the published set: %s", self.name, line)
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    return tfds.core.DatasetInfo(
+      builder=self,
+      features=tfds.features.FeaturesDict(
+        {
+          "image": tfds.features.Image(
+            shape=self.IMAGE_SHAPE, dtype=np.uint8, encoding_format="png"
+          ),
+          "label": tfds.features.ClassLabel(names=list(self.CLASS_NAMES)),
+          "id": tfds.features.Text(),
+        }
+      ),
+      homepage=self.HOMEPAGE,
+      disable_shuffling=True,
+    )
+
+  def _download_and_prepare(self, *args, **kwargs) -> None:
+    self._seen = collections.defaultdict(collections.Counter)
+    super()._download_and_prepare(*args, **kwargs)
+    self.log_count_differences(
+      {
+        split: tuple(counts[k] for k in range(len(self.CLASS_NAMES)))
+        for split, counts in self._seen.items()
+      }
+    )
+
+  def _split_generators(
+    self, dl_manager: tfds.download.DownloadManager
+  ) -> dict[str, Iterator[tuple[int, dict[str, object]]]]:
+    # A set that is made by rule needs no files, and so no folder.
+    needs_files = self.MANUAL_DOWNLOAD_INSTRUCTIONS is not None
+    data_dir = pathlib.Path(dl_manager.manual_dir if needs_files else ".")
+    generators = {}
+    for split, faces in self.faces(data_dir).items():
+      remaining = iter(faces)
+      first = next(remaining, None)
+      if first is None:  # TFDS cannot write an empty split.
+        logging.warning("%s has no images in its %s split.", self.name, split)
+        continue
+      generators[split] = self._generate_examples(
+        split, itertools.chain([first], remaining)
+      )
+    if not generators:
+      raise ValueError(
+        f"{self.name}: no images in {data_dir}. Pass the folder of the data "
+        "set with --config.data.dir=<folder>."
+      )
+    return generators
+
+  def _generate_examples(
+    self, split: str, faces: Iterable[Face]
+  ) -> Iterator[tuple[int, dict[str, object]]]:
+    for index, face in enumerate(faces):
+      self._seen[split][face.label] += 1
+      yield index, {"image": face.image, "label": face.label, "id": face.id}
+
+
+def count_differences(
+  seen: Counts, published: Counts, class_names: tuple[str, ...]
+) -> list[str]:
+  """Returns one line for each class count that is not the published one."""
+  zeros = (0,) * len(class_names)
+  totals = tuple(map(sum, zip(*seen.values(), strict=True))) or zeros
+  lines = []
+  for split, expected in published.items():
+    counts = totals if split == "all" else seen.get(split, zeros)
+    if sum(counts) == 0 < sum(expected):
+      lines.append(f"{split}: no images seen, {sum(expected):,} expected")
+      continue
+    lines += [
+      f"{split}, {name}: {have:,} images seen, {want:,} expected"
+      for name, have, want in zip(class_names, counts, expected, strict=True)
+      if have != want
+    ]
+  return lines
+
+
+def read_image(
+  path: pathlib.Path, channels: int
+) -> UInt8[np.ndarray, "H W {channels}"]:
+  """Returns the picture in a file as grey (1 channel) or RGB (3 channels)."""
+  try:
+    with PIL.Image.open(path) as picture:
+      pixels = np.asarray(picture.convert({1: "L", 3: "RGB"}[channels]))
+  except (OSError, SyntaxError) as error:  # Pillow raises both for bad files.
+    raise ValueError(
+      f"{path} cannot be decoded as an image ({error}). Replace the file, or "
+      "pass another copy of the data with --config.data.dir=<folder>."
+    ) from error
+  return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def missing_files_error(
+  set_name: str, where: pathlib.Path | str, how_to_get: str
+) -> FileNotFoundError:
+  """Returns the error for a data set that is not where it was looked for."""
+  return FileNotFoundError(
+    f"No {set_name} at {where}. {how_to_get} Pass its folder with "
+    "--config.data.dir=<folder>; to try the code without data, use "
+    "--config configs/synthetic.py."
+  )

@@ -1,0 +1,68 @@
+"""The images of one split in memory, and the orders they are read in.
+
+Free of TensorFlow: the training order is plain NumPy, so that every input path
+(tf.data, or arrays already on a device) sees the same images at the same step.
+"""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+ORDERS = ("official", "class_sorted", "shuffled")
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+  """A split: N images of one size, with labels, ids and the class names."""
+
+  images: UInt8[np.ndarray, "N H W C"]  # C is 1 (grey) or 3 (RGB).
+  labels: Int[np.ndarray, "N"]  # i32, an index into `class_names`.
+  ids: np.ndarray  # str[N], stable names such as "Training-00017".
+  class_names: tuple[str, ...]
+
+  def __len__(self) -> int:
+    return len(self.labels)
+
+  def take(self, indices: Int[np.ndarray, "M"]) -> "Examples":
+    """Returns the examples at `indices`, in that order."""
+    return dataclasses.replace(
+      self,
+      images=self.images[indices],
+      labels=self.labels[indices],
+      ids=self.ids[indices],
+    )
+
+
+def class_counts(examples: Examples) -> Int[np.ndarray, "K"]:
+  """Returns how many examples each class has."""
+  return np.bincount(examples.labels, minlength=len(examples.class_names))
+
+
+def reorder(examples: Examples, order: str, seed: int) -> Examples:
+  """Returns the examples in one of `ORDERS`.
+
+  `class_sorted` is the order of the published test files: one class folder
+  after the other, by alphabet. `shuffled` is a seeded permutation.
+  """
+  if order == "official":
+    return examples
+  if order == "class_sorted":
+    by_alphabet = np.argsort(np.argsort(examples.class_names))
+    ranks = by_alphabet[examples.labels]
+    return examples.take(np.argsort(ranks, kind="stable"))
+  if order == "shuffled":
+    return examples.take(epoch_order(len(examples), seed=seed, epoch=0))
+  raise ValueError(f"order is {order!r}, but must be one of {ORDERS}.")
+
+
+def epoch_order(
+  num_examples: int, *, seed: int, epoch: int
+) -> Int[np.ndarray, "N"]:
+  """Returns the order in which an epoch visits the examples."""
+  return np.random.default_rng([seed, epoch]).permutation(num_examples)
+
+
+def steps_per_epoch(num_examples: int, batch_size: int) -> int:
+  """Returns the number of batches of an epoch; the last may be padded."""
+  return -(-num_examples // batch_size)

@@ -1,0 +1,95 @@
+"""The attention classifier of PAtt-Lite, as published and per image.
+
+The published layer is Keras' Attention(use_scale=True) on [z, z] with z of
+rank 2, so its queries, keys and values are the images of the batch: each
+prediction is a mixture of the whole batch.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float
+
+from pattlite_jax.models.batch_norm import BatchNorm
+from pattlite_jax.models.dropout import Dropout
+
+ATTENTIONS = ("batch", "token", "none")
+
+
+def attend(
+  queries: Float[Array, "... Q D"],
+  keys: Float[Array, "... N D"],
+  scale: Float[Array, ""],
+  mask: Bool[Array, "N"] | None = None,
+) -> Float[Array, "... Q D"]:
+  """Returns softmax(scale * q k^T) k, Keras' dot attention with value = key.
+
+  There is no 1/sqrt(D). Keys where `mask` is False get no weight.
+  """
+  scores = scale * jnp.einsum("...qd,...nd->...qn", queries, keys)
+  if mask is not None:
+    scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)
+  return jnp.einsum("...qn,...nd->...qd", nn.softmax(scores), keys)
+
+
+class AttentionClassifier(nn.Module):
+  """Patches -> logits: pool, Dense, batch norm, attention, Dense.
+
+  The parameters are the same in each mode, so weights trained in one can be
+  scored in another:
+    batch  pools, then attends over the images of the global batch
+           (as published; a prediction depends on its batch).
+    token  Dense and batch norm on each patch, attends over the patches of one
+           image, then pools.
+    none   pools, no attention: what `batch` computes for an image alone.
+  """
+
+  num_classes: int
+  attention: str
+  hidden: int = 32
+  pooled_dropout: float = 0.0
+  attended_dropout: float = 0.0
+  axis_name: str | None = None  # Devices whose images form the global batch.
+
+  @nn.compact
+  def __call__(
+    self,
+    patches: Float[Array, "B P Q C"],
+    mask: Bool[Array, "B"],
+    *,
+    train: bool,
+  ) -> Float[Array, "B {self.num_classes}"]:
+    if self.attention not in ATTENTIONS:
+      raise ValueError(
+        f"config.model.attention is {self.attention!r}, but must be one of "
+        f"{', '.join(ATTENTIONS)}."
+      )
+    patches = patches.astype(jnp.float32)  # The head is tiny: no bf16 here.
+    if self.attention == "token":
+      x = patches.reshape(patches.shape[0], -1, patches.shape[-1])  # [B, N, C]
+    else:
+      x = patches.mean(axis=(1, 2))  # [B, C]
+    x = Dropout(self.pooled_dropout, axis_name=self.axis_name)(x, train=train)
+    x = _dense(self.hidden, "pre_classifier")(x)
+    x = BatchNorm(
+      use_running_average=not train,
+      axis_name=self.axis_name,
+      name="pre_classifier_bn",
+    )(nn.relu(x), mask)
+    scale = self.param("attention_scale", nn.initializers.ones, ())
+    if self.attention == "batch":
+      x = attend(x, self._gather(x), scale, self._gather(mask))
+    elif self.attention == "token":
+      x = attend(x, x, scale).mean(axis=1)
+    x = Dropout(self.attended_dropout, axis_name=self.axis_name)(x, train=train)
+    return _dense(self.num_classes, "classifier")(x)
+
+  def _gather(self, x: Array) -> Array:
+    if self.axis_name is None:
+      return x
+    return jax.lax.all_gather(x, self.axis_name, tiled=True)
+
+
+def _dense(features: int, name: str) -> nn.Dense:
+  init = nn.initializers.glorot_uniform()  # Keras' default.
+  return nn.Dense(features, kernel_init=init, name=name)

@@ -1,0 +1,142 @@
+"""MobileNetV1 with Keras' layers, cut after any of them.
+
+Architecture: Howard et al. 2017 (arXiv 1704.04861), as in
+keras.applications.MobileNet(alpha=1.0): batch norm with epsilon 1e-3, ReLU6,
+and stride-2 depthwise layers that pad bottom and right only.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from pattlite_jax.models.batch_norm import BatchNorm
+from pattlite_jax.models.depthwise import DepthwiseConv
+
+# Output channels and depthwise stride of blocks 1 to 13 (paper, table 1).
+BLOCKS = (
+  (64, 1),
+  (128, 2),
+  (128, 1),
+  (256, 2),
+  (256, 1),
+  (512, 2),
+  *[(512, 1)] * 5,
+  (1024, 2),
+  (1024, 1),
+)
+PATT_LITE_CUT = "conv_dw_9_relu"  # Keras' backbone.layers[-29].
+
+
+class Layer(NamedTuple):
+  """One Keras layer: its name and what it computes."""
+
+  name: str
+  kind: str  # conv | depthwise | bn | relu6 | pad | pool | dropout | ...
+  features: int = 0
+  stride: int = 1
+
+
+def _layers() -> tuple[Layer, ...]:
+  def bn_relu(name):
+    return [Layer(f"{name}_bn", "bn"), Layer(f"{name}_relu", "relu6")]
+
+  layers = [Layer("conv1", "conv3x3", 32, 2), *bn_relu("conv1")]
+  for i, (features, stride) in enumerate(BLOCKS, start=1):
+    if stride == 2:
+      layers.append(Layer(f"conv_pad_{i}", "pad"))
+    layers += [Layer(f"conv_dw_{i}", "depthwise", stride=stride)]
+    layers += bn_relu(f"conv_dw_{i}")
+    layers += [Layer(f"conv_pw_{i}", "pointwise", features)]
+    layers += bn_relu(f"conv_pw_{i}")
+  return (
+    *layers,
+    Layer("global_average_pooling2d", "pool"),
+    Layer("dropout", "dropout"),
+    Layer("conv_preds", "logits", 1000),
+    Layer("reshape_2", "flatten"),
+    Layer("predictions", "softmax"),
+  )
+
+
+LAYERS = _layers()
+LAYER_NAMES = tuple(layer.name for layer in LAYERS)
+
+
+class MobileNetV1(nn.Module):
+  """The layers of Keras' MobileNetV1 up to and including `cut`.
+
+  Each layer's output is sown under "intermediates" by its Keras name.
+  """
+
+  cut: str = PATT_LITE_CUT
+  axis_name: str | None = None  # Devices that share batch-norm statistics.
+  dtype: jnp.dtype = jnp.float32  # Of the computation; parameters are f32.
+
+  @nn.compact
+  def __call__(
+    self,
+    images: Float[Array, "B H W 3"],
+    *,
+    update_stats: bool = False,
+  ) -> Float[Array, "B ..."]:
+    """Returns the output of `cut` for images scaled to [-1, 1].
+
+    With `update_stats` batch norm uses, and tracks, the batch's statistics.
+    """
+    if self.cut not in LAYER_NAMES:
+      raise ValueError(
+        f"MobileNetV1 has no layer {self.cut!r} to cut at "
+        f"(config.model.cut); its layers are {', '.join(LAYER_NAMES)}."
+      )
+    x = images.astype(self.dtype)
+    for layer in LAYERS[: LAYER_NAMES.index(self.cut) + 1]:
+      x = self._operation(layer, update_stats)(x)
+      self.sow("intermediates", layer.name, x)
+    return x
+
+  def _operation(
+    self, layer: Layer, update_stats: bool
+  ) -> Callable[[jax.Array], jax.Array]:
+    name, kind, features, stride = layer
+    if kind == "conv3x3":
+      return nn.Conv(
+        features,
+        (3, 3),
+        strides=stride,
+        use_bias=False,
+        dtype=self.dtype,
+        name=name,
+      )
+    if kind == "pointwise":
+      return nn.Conv(
+        features, (1, 1), use_bias=False, dtype=self.dtype, name=name
+      )
+    if kind == "depthwise":
+      # A stride of 2 follows a pad layer, as in Keras: "same" would pad an
+      # odd-sized input on both sides.
+      return DepthwiseConv(
+        kernel_size=(3, 3),
+        strides=(stride, stride),
+        padding="SAME" if stride == 1 else "VALID",
+        name=name,
+      )
+    if kind == "bn":
+      return BatchNorm(
+        use_running_average=not update_stats,
+        axis_name=self.axis_name,
+        name=name,
+      )
+    if kind == "logits":
+      return nn.Conv(features, (1, 1), dtype=self.dtype, name=name)
+    return {
+      "relu6": nn.relu6,
+      "pad": lambda x: jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0))),
+      "pool": lambda x: x.mean(axis=(1, 2), keepdims=True),
+      "dropout": lambda x: x,  # The trunk always runs as in inference.
+      "flatten": lambda x: x.reshape(x.shape[0], -1),
+      "softmax": nn.softmax,
+    }[kind]

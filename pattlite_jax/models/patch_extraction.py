@@ -1,0 +1,88 @@
+"""The patch extraction block of PAtt-Lite (arXiv 2306.09626, section III)."""
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from pattlite_jax.models.depthwise import DepthwiseConv
+
+
+class SeparableConv(nn.Module):
+  """Keras' SeparableConv2D: depthwise without bias, then 1x1 with bias."""
+
+  features: int
+  kernel_size: tuple[int, int]
+  strides: tuple[int, int]
+  padding: str
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(
+    self, x: Float[Array, "B H W C"]
+  ) -> Float[Array, "B P Q {self.features}"]:
+    x = DepthwiseConv(
+      kernel_size=self.kernel_size,
+      strides=self.strides,
+      padding=self.padding,
+      name="depthwise",
+    )(x)
+    return nn.Conv(
+      self.features,
+      (1, 1),
+      kernel_init=nn.initializers.glorot_uniform(),
+      dtype=self.dtype,
+      name="pointwise",
+    )(x)
+
+
+class PatchExtraction(nn.Module):
+  """Cuts a feature map into a grid of patches: 14x14x512 -> 2x2x256 at 224.
+
+  Separable 4x4 "same" with stride `stride`, separable 2x2 stride 2 "valid",
+  1x1 convolution; a ReLU after each. `stride` is 4 in the paper; 2 suits half
+  the input size.
+  """
+
+  features: int = 256
+  stride: int = 4
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(
+    self, x: Float[Array, "B H W C"]
+  ) -> Float[Array, "B P Q {self.features}"]:
+    height, width = x.shape[1:3]
+    smallest = self.stride + 1  # Two patches each way for the 2x2 layer.
+    if min(height, width) < smallest:
+      raise ValueError(
+        f"Patch extraction got a {height}x{width} feature map, but needs at "
+        f"least {smallest}x{smallest} at patch stride {self.stride}: enlarge "
+        "config.model.image_size, lower config.model.patch_stride or cut the "
+        "trunk earlier (config.model.cut)."
+      )
+    x = SeparableConv(
+      self.features,
+      (4, 4),
+      strides=(self.stride, self.stride),
+      padding="SAME",
+      dtype=self.dtype,
+      name="patch1",
+    )(x)
+    x = nn.relu(x)
+    x = SeparableConv(
+      self.features,
+      (2, 2),
+      strides=(2, 2),
+      padding="VALID",
+      dtype=self.dtype,
+      name="patch2",
+    )(x)
+    x = nn.relu(x)
+    x = nn.Conv(
+      self.features,
+      (1, 1),
+      kernel_init=nn.initializers.glorot_uniform(),
+      dtype=self.dtype,
+      name="patch3",
+    )(x)
+    return nn.relu(x)

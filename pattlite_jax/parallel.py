@@ -1,0 +1,122 @@
+"""Devices and hosts: no other file knows how many there are.
+
+Steps run under `jax.pmap` over the axis AXIS. Training state goes in and comes
+out whole (in_axes and out_axes None), so it never has a device axis.
+"""
+
+import collections
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jaxtyping import Array, Float, Int
+
+AXIS = "data"  # The name of the mapped axis: devices that share a batch.
+
+
+def initialize(
+  coordinator_address: str | None = None,
+  num_processes: int | None = None,
+  process_id: int | None = None,
+) -> None:
+  """Joins this process to a multi-host run; call before any computation.
+
+  On TPU pods, SLURM, Open MPI and Kubernetes JAX finds the values itself.
+  """
+  jax.distributed.initialize(coordinator_address, num_processes, process_id)
+
+
+def num_devices() -> int:
+  """Returns the number of devices of the whole run."""
+  return jax.device_count()
+
+
+def host() -> tuple[int, int]:
+  """Returns (index of this host, number of hosts)."""
+  return jax.process_index(), jax.process_count()
+
+
+def is_writer() -> bool:
+  """Whether this host writes logs, pictures and results."""
+  return jax.process_index() == 0
+
+
+def check_batch_size(batch_size: int) -> None:
+  """Raises ValueError unless the devices share a batch equally."""
+  if batch_size % num_devices():
+    raise ValueError(
+      f"config.batch_size is {batch_size}, which {num_devices()} devices "
+      "cannot share equally; make it a multiple of their number."
+    )
+
+
+def pmap_train_step(step: Callable[..., Any]) -> Callable[..., Any]:
+  """Maps step(state, batch, key) -> (state, metrics) over the devices."""
+  # Donated arrays cannot be host-local views of a multi-host run.
+  donated = (0,) if jax.process_count() == 1 else ()
+  return jax.pmap(
+    step,
+    axis_name=AXIS,
+    in_axes=(None, 0, None),
+    out_axes=None,
+    donate_argnums=donated,
+  )
+
+
+def pmap_predict_step(step: Callable[..., Any]) -> Callable[..., Any]:
+  """Maps step(variables, batch) -> logits over the devices."""
+  return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0))
+
+
+def global_rows(num_rows: int) -> Int[Array, "B"]:
+  """Inside a step: the places of this device's rows in the global batch."""
+  first = jax.lax.axis_index(AXIS) * num_rows
+  return first + jax.lax.iota("int32", num_rows)
+
+
+def pad_to_devices(batch_size: int) -> int:
+  """Returns the smallest batch size from `batch_size` up to be shared."""
+  return -(-batch_size // num_devices()) * num_devices()
+
+
+def device_batches(
+  batches: Iterable[dict[str, np.ndarray]], *, prefetch: int = 2
+) -> Iterator[dict[str, Array]]:
+  """Splits each host's batches over its devices, ahead of their use.
+
+  Arrays go from [b, ...] to [local devices, b / local devices, ...].
+  """
+  mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()), (AXIS,))
+  spec = jax.sharding.PartitionSpec(AXIS)
+  sharding = jax.sharding.NamedSharding(mesh, spec)
+
+  def put(x):
+    x = np.asarray(x)
+    x = x.reshape(jax.local_device_count(), -1, *x.shape[1:])
+    return jax.device_put(x, sharding)
+
+  queue: collections.deque = collections.deque()
+  for batch in batches:
+    queue.append({name: put(x) for name, x in batch.items()})
+    if len(queue) > prefetch:
+      yield queue.popleft()
+  yield from queue
+
+
+def gather_rows(
+  rows: list[Float[Array, "D b K"]], num_rows: int
+) -> Float[np.ndarray, "N K"]:
+  """Returns the first `num_rows` rows of all batches, from all hosts, in order.
+
+  Each element holds this host's share of a batch; hosts hold consecutive rows.
+  """
+  num_classes = rows[0].shape[-1]
+  local = np.stack(
+    [np.asarray(x).reshape(-1, num_classes) for x in jax.device_get(rows)]
+  )  # [batches, rows of this host, K]
+  if jax.process_count() > 1:
+    # [hosts, batches, rows, K] -> [batches, hosts, rows, K]
+    local = multihost_utils.process_allgather(local).swapaxes(0, 1)
+  return local.reshape(-1, num_classes)[:num_rows]

@@ -1,0 +1,147 @@
+"""The training state and the steps on it; pure, one device's share each."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jaxtyping import Array, Float, Key, PyTree
+
+from pattlite_jax import metrics as metrics_lib
+from pattlite_jax import parallel
+from pattlite_jax.data import augment as augment_lib
+
+Batch = dict[str, Array]  # image u8[B, h, w, C]; label i32[B]; mask bool[B]
+
+
+@flax.struct.dataclass
+class TrainState:
+  """All that training changes on the devices."""
+
+  step: Any  # i32[], counts over both stages.
+  params: Any
+  batch_stats: Any
+  opt_state: Any  # Of the trainable parameters alone.
+
+  @property
+  def variables(self) -> dict[str, Any]:
+    """What `model.apply` takes, and what a checkpoint's user wants."""
+    return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def create_state(
+  variables: dict[str, Any],
+  tx: optax.GradientTransformation,
+  trainable: PyTree[bool],
+  step: int | Array = 0,
+) -> TrainState:
+  """Returns a state with a fresh optimizer for the trainable parameters."""
+  train_params, _ = split(variables["params"], trainable)
+  return TrainState(
+    step=jnp.asarray(step, jnp.int32),
+    params=variables["params"],
+    batch_stats=variables["batch_stats"],
+    opt_state=tx.init(train_params),
+  )
+
+
+def split(params: PyTree, trainable: PyTree[bool]) -> tuple[PyTree, PyTree]:
+  """Returns (trainable, frozen) trees, each with None for the other's leaves."""
+  chosen = jax.tree.map(lambda x, t: x if t else None, params, trainable)
+  others = jax.tree.map(lambda x, t: None if t else x, params, trainable)
+  return chosen, others
+
+
+def merge(chosen: PyTree, others: PyTree) -> PyTree:
+  """Undoes `split`."""
+  return jax.tree.map(
+    lambda a, b: b if a is None else a,
+    chosen,
+    others,
+    is_leaf=lambda x: x is None,
+  )
+
+
+def train_step(
+  state: TrainState,
+  batch: Batch,
+  key: Key[Array, ""],
+  *,
+  model: nn.Module,
+  tx: optax.GradientTransformation,
+  trainable: PyTree[bool],
+  class_weights: Float[Array, "K"],
+  image_size: int,
+  random_flip: bool,
+  random_contrast: float,
+) -> tuple[TrainState, metrics_lib.Metrics]:
+  """Takes one optimizer step on the global batch.
+
+  `key` is the run's key, the same at every step; draws come from
+  fold_in(key, state.step) and the row's place in the global batch, so they
+  depend neither on a restart nor on the number of devices. The loss is Keras'
+  with class_weight: the weighted cross-entropies over the number of rows.
+  """
+  augment_key, dropout_key = jax.random.split(
+    jax.random.fold_in(key, state.step)
+  )
+  rows = parallel.global_rows(batch["label"].shape[0])
+  images = augment_lib.augment(
+    jax.vmap(lambda row: jax.random.fold_in(augment_key, row))(rows),
+    batch["image"],
+    image_size=image_size,
+    random_flip=random_flip,
+    random_contrast=random_contrast,
+  )
+  count = jax.lax.psum(batch["mask"].sum(), parallel.AXIS)
+  train_params, frozen_params = split(state.params, trainable)
+
+  def loss_fn(train_params):
+    logits, updated = model.apply(
+      {
+        "params": merge(train_params, frozen_params),
+        "batch_stats": state.batch_stats,
+      },
+      images,
+      batch["mask"],
+      train=True,
+      rngs={"dropout": dropout_key},
+      mutable=["batch_stats"],
+    )
+    losses = class_weights[batch["label"]] * (
+      optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+    )
+    # This device's share of the global mean; psum adds the gradients up.
+    loss = jnp.sum(losses * batch["mask"]) / count
+    return loss, (losses, logits, updated["batch_stats"])
+
+  grads, (losses, logits, batch_stats) = jax.grad(loss_fn, has_aux=True)(
+    train_params
+  )
+  grads = jax.lax.psum(grads, parallel.AXIS)
+  updates, opt_state = tx.update(grads, state.opt_state, train_params)
+  train_params = optax.apply_updates(train_params, updates)
+  metrics = metrics_lib.from_batch(
+    losses, logits, batch["label"], batch["mask"]
+  )
+  new_state = TrainState(
+    step=state.step + 1,
+    params=merge(train_params, frozen_params),
+    batch_stats=batch_stats,
+    opt_state=opt_state,
+  )
+  return new_state, jax.lax.psum(metrics, parallel.AXIS)
+
+
+def predict_step(
+  variables: dict[str, Any],
+  batch: Batch,
+  *,
+  model: nn.Module,
+  image_size: int,
+) -> Float[Array, "B K"]:
+  """Returns the logits of one device's rows; masked rows mean nothing."""
+  images = augment_lib.prepare(batch["image"], image_size=image_size)
+  return model.apply(variables, images, batch["mask"], train=False)
