@@ -106,17 +106,16 @@ def device_batches(
 
 
 def gather_rows(
-  rows: list[Float[Array, "D b K"]], num_rows: int
+  shares: list[Float[Array, "D b K"]], batch_size: int
 ) -> Float[np.ndarray, "N K"]:
-  """Returns the first `num_rows` rows of all batches, from all hosts, in order.
+  """Returns the first `batch_size` rows of each batch, one after the other.
 
-  Each element holds this host's share of a batch; hosts hold consecutive rows.
+  Each share is this host's part of a batch; hosts hold consecutive rows.
   """
-  num_classes = rows[0].shape[-1]
-  local = np.stack(
-    [np.asarray(x).reshape(-1, num_classes) for x in jax.device_get(rows)]
-  )  # [batches, rows of this host, K]
+  num_classes = shares[0].shape[-1]
+  local = np.stack(jax.device_get(shares))
+  local = local.reshape(len(shares), -1, num_classes)  # [batches, rows, K]
   if jax.process_count() > 1:
-    # [hosts, batches, rows, K] -> [batches, hosts, rows, K]
-    local = multihost_utils.process_allgather(local).swapaxes(0, 1)
-  return local.reshape(-1, num_classes)[:num_rows]
+    hosts = multihost_utils.process_allgather(local)  # [hosts, batches, ...]
+    local = np.concatenate(list(hosts), axis=1)
+  return local[:, :batch_size].reshape(-1, num_classes)

@@ -39,15 +39,15 @@ def scale_by_keras_adam(
   """
 
   def init(params):
-    zeros = jax.tree.map(jnp.zeros_like, params)
-    return KerasAdamState(jnp.zeros((), jnp.int32), zeros, zeros)
+    def zeros():  # Called twice: a donated buffer cannot serve both moments.
+      return jax.tree.map(jnp.zeros_like, params)
+
+    return KerasAdamState(jnp.zeros((), jnp.int32), zeros(), zeros())
 
   def update(grads, state, params=None):
     del params
     count = state.count + 1
-    mean = jax.tree.map(
-      lambda m, g: m + (g - m) * (1 - b1), state.mean, grads
-    )
+    mean = jax.tree.map(lambda m, g: m + (g - m) * (1 - b1), state.mean, grads)
     variance = jax.tree.map(
       lambda v, g: v + (jnp.square(g) - v) * (1 - b2), state.variance, grads
     )

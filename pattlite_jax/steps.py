@@ -37,10 +37,14 @@ def create_state(
   trainable: PyTree[bool],
   step: int | Array = 0,
 ) -> TrainState:
-  """Returns a state with a fresh optimizer for the trainable parameters."""
+  """Returns a state with a fresh optimizer for the trainable parameters.
+
+  It holds copies of the variables, as the mapped step donates its state.
+  """
+  variables = jax.tree.map(jnp.array, variables)
   train_params, _ = split(variables["params"], trainable)
   return TrainState(
-    step=jnp.asarray(step, jnp.int32),
+    step=jnp.array(step, jnp.int32),
     params=variables["params"],
     batch_stats=variables["batch_stats"],
     opt_state=tx.init(train_params),

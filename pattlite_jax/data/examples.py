@@ -5,6 +5,7 @@ Free of TensorFlow: the training order is plain NumPy, so that every input path
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -66,3 +67,43 @@ def epoch_order(
 def steps_per_epoch(num_examples: int, batch_size: int) -> int:
   """Returns the number of batches of an epoch; the last may be padded."""
   return -(-num_examples // batch_size)
+
+
+def eval_batches(
+  examples: Examples,
+  batch_size: int,
+  *,
+  padded_size: int,
+  host: int = 0,
+  num_hosts: int = 1,
+) -> Iterator[dict[str, np.ndarray]]:
+  """Yields this host's share of each batch, in order, every example once.
+
+  Batches hold `batch_size` examples and are padded with masked rows to
+  `padded_size`, so that devices can share them; the last may hold fewer.
+  """
+  for first in range(0, len(examples), batch_size):
+    rows = np.full(padded_size, -1)
+    rows[:batch_size] = np.arange(first, first + batch_size)
+    yield gather(examples, host_share(rows, host, num_hosts))
+
+
+def host_share(
+  rows: Int[np.ndarray, "B"], host: int, num_hosts: int
+) -> Int[np.ndarray, "b"]:
+  """Returns the consecutive rows of a global batch that a host holds."""
+  share = len(rows) // num_hosts
+  return rows[host * share : (host + 1) * share]
+
+
+def gather(
+  examples: Examples, rows: Int[np.ndarray, "b"]
+) -> dict[str, np.ndarray]:
+  """Returns a batch; rows outside the examples are padding, masked."""
+  mask = (rows >= 0) & (rows < len(examples))
+  rows = np.where(mask, rows, 0)
+  return {
+    "image": examples.images[rows],
+    "label": examples.labels[rows],
+    "mask": mask,
+  }

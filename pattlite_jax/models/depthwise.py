@@ -1,138 +1,190 @@
-"""Depthwise convolution, fast on CPU, where XLA's grouped one is ~10x slower.
+"""Depthwise convolution, with a CPU lowering and a gradient of its own.
 
-Axes: B images, H x W pixels each, C channels, h x w taps, P x Q outputs.
+XLA's CPU backend is slow on grouped convolutions. As sums of shifted products
+the same convolution is a vectorised loop: TODO.
+Other platforms keep the grouped convolution.
+
+Axes: B images, H x W pixels, C channels, h x w taps, P x Q outputs.
 """
 
 import functools
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
-Strides = tuple[int, int]
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]  # (top, bottom), (left, right)
+
+# Products that one loop of the kernel gradient adds up. Twice as many are no
+# faster and take twice as long to compile; half as many are up to 2x slower.
+_PRODUCTS_PER_LOOP = 128
 
 
 def keras_glorot_uniform(
-  key: Array, shape: Sequence[int], dtype: jnp.dtype = jnp.float32
+  key: Key[Array, ""], shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32
 ) -> Float[Array, "h w 1 C"]:
-  """Draws a kernel as Keras' glorot_uniform does for depthwise kernels.
+  """Draws from the range of Keras' glorot_uniform for depthwise kernels.
 
-  Keras takes the fans from its own layout (h, w, C, 1), so that fan_in counts
-  every channel although an output sees only one.
+  Keras counts in its own layout (h, w, C, 1): a fan in of h * w * C, although
+  an output sees one channel only, and a fan out of h * w.
   """
   height, width, _, channels = shape
   limit = math.sqrt(6 / (height * width * (channels + 1)))
-  return jax.random.uniform(key, tuple(shape), dtype, -limit, limit)
+  return jax.random.uniform(key, shape, dtype, -limit, limit)
 
 
-def _pad(images, kernel, strides, padding):
-  """Returns zero-padded images and the padding, ((top, bottom), (left, ...))."""
-  pads = lax.padtype_to_pads(
-    images.shape[1:3], kernel.shape[:2], strides, padding
-  )
-  return jnp.pad(images, ((0, 0), *pads, (0, 0))), pads
+def _window(images, start: Pair, strides: Pair, size: Pair):
+  """Returns `size` pixels from `start` on, `strides` apart, as f32."""
+  stop = [
+    first + (count - 1) * step + 1
+    for first, count, step in zip(start, size, strides, strict=True)
+  ]
+  batch, _, _, channels = images.shape
+  return lax.slice(
+    images, (0, *start, 0), (batch, *stop, channels), (1, *strides, 1)
+  ).astype(jnp.float32)
 
 
-def _windows(padded, taps, strides, out_size):
-  """Yields (i, j, the pixels [B, P, Q, C] that tap i, j meets)."""
-  batch, _, _, channels = padded.shape
-  for i in range(taps[0]):
-    for j in range(taps[1]):
-      stop = (
-        i + (out_size[0] - 1) * strides[0] + 1,
-        j + (out_size[1] - 1) * strides[1] + 1,
-      )
-      yield (
-        i,
-        j,
-        lax.slice(
-          padded, (0, i, j, 0), (batch, *stop, channels), (1, *strides, 1)
-        ),
-      )
+def _taps(kernel):
+  return itertools.product(range(kernel.shape[0]), range(kernel.shape[1]))
 
 
-def _correlate(padded, kernel, strides, out_size):
-  """Sums the shifted products; XLA fuses them to one pass over the images."""
-  total = jnp.zeros((), jnp.float32)
-  for i, j, pixels in _windows(padded, kernel.shape[:2], strides, out_size):
-    total += pixels.astype(jnp.float32) * kernel[i, j].astype(jnp.float32)
+def _correlate(padded, kernel, strides: Pair, size: Pair, start: Pair = (0, 0)):
+  """Sums the shifted products; one loop after XLA's fusion."""
+  total = jnp.zeros((padded.shape[0], *size, padded.shape[3]), jnp.float32)
+  for i, j in _taps(kernel):
+    pixels = _window(padded, (start[0] + i, start[1] + j), strides, size)
+    total += pixels * kernel[i, j].astype(jnp.float32)
   return total
 
 
-def _forward(images, kernel, strides, padding):
-  padded, _ = _pad(images, kernel, strides, padding)
-  out_size = [
-    (padded.shape[1 + d] - kernel.shape[d]) // strides[d] + 1 for d in (0, 1)
-  ]
-  return _correlate(padded, kernel, strides, out_size).astype(images.dtype)
+def _pad(images, rows: Pair, columns: Pair):
+  return jnp.pad(images, ((0, 0), rows, columns, (0, 0)))
 
 
-def _input_gradient(cotangent, images, kernel, strides, padding):
-  """Each phase of rows and columns modulo the strides is its own convolution."""
-  padded, pads = jax.eval_shape(
-    lambda x: _pad(x, kernel, strides, padding)[0], images
-  ), lax.padtype_to_pads(images.shape[1:3], kernel.shape[:2], strides, padding)
-  size = [-(-padded.shape[1 + d] // strides[d]) for d in (0, 1)]
-  rows = []
-  for r in range(strides[0]):
-    row = []
-    for c in range(strides[1]):
-      taps = kernel[r :: strides[0], c :: strides[1]][::-1, ::-1]
-      if taps.size == 0:
-        shape = (images.shape[0], *size, images.shape[3])
-        row.append(jnp.zeros(shape, jnp.float32))
-        continue
-      edges = [
-        (taps.shape[d] - 1, size[d] - cotangent.shape[1 + d], 0)
-        for d in (0, 1)
-      ]
-      zero = jnp.zeros((), cotangent.dtype)
-      spread = lax.pad(cotangent, zero, ((0, 0, 0), *edges, (0, 0, 0)))
-      row.append(_correlate(spread, taps, (1, 1), size))
-    rows.append(jnp.stack(row, axis=3))
-  phases = jnp.stack(rows, axis=2)  # [B, M, s, N, s, C]
-  full = phases.reshape(
-    images.shape[0],
-    size[0] * strides[0],
-    size[1] * strides[1],
-    images.shape[3],
+def _grouped(images, kernel, strides: Pair, padding: Padding):
+  return lax.conv_general_dilated(
+    images,
+    kernel[:, :, None],
+    strides,
+    padding,
+    dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    feature_group_count=images.shape[-1],
   )
-  (top, _), (left, _) = pads
-  height, width = images.shape[1:3]
-  full = full[:, top : top + height, left : left + width]
-  return full.astype(images.dtype)
 
 
-def _kernel_gradient(cotangent, images, kernel, strides, padding):
-  padded, _ = _pad(images, kernel, strides, padding)
-  cotangent = cotangent.astype(jnp.float32)
-  sums = [
-    (pixels.astype(jnp.float32) * cotangent).sum((0, 1, 2))
-    for _, _, pixels in _windows(
-      padded, kernel.shape[:2], strides, cotangent.shape[1:3]
-    )
+def _output_size(images, kernel, strides: Pair, padding: Padding) -> Pair:
+  rows, columns = (
+    (images.shape[1 + axis] + sum(padding[axis]) - kernel.shape[axis])
+    // strides[axis]
+    + 1
+    for axis in (0, 1)
+  )
+  return rows, columns
+
+
+def _forward_cpu(images, kernel, strides: Pair, padding: Padding):
+  size = _output_size(images, kernel, strides, padding)
+  padded = _pad(images, *padding)
+  return _correlate(padded, kernel, strides, size).astype(images.dtype)
+
+
+def _images_gradient(
+  cotangent, images, kernel, strides: Pair, padding: Padding
+):
+  """Convolves once per phase, the pixels of equal place modulo the strides.
+
+  Only every stride-th tap meets a phase, so that no product with the zeros of
+  a dilated cotangent is computed: 2-4x faster at stride 2, 8x at stride 4.
+  """
+  (top, _), (left, _) = padding
+  batch, height, width, channels = images.shape
+  size = (-(-(height + top) // strides[0]), -(-(width + left) // strides[1]))
+  reach = [-(-kernel.shape[axis] // strides[axis]) for axis in (0, 1)]
+  edges = [
+    (reach[axis] - 1, max(0, size[axis] - cotangent.shape[1 + axis]))
+    for axis in (0, 1)
   ]
-  return jnp.stack(sums).reshape(kernel.shape).astype(kernel.dtype)
+  padded = _pad(cotangent, *edges)
+  phases = []
+  for row, column in itertools.product(range(strides[0]), range(strides[1])):
+    taps = kernel[row :: strides[0], column :: strides[1]][::-1, ::-1]
+    start = (reach[0] - taps.shape[0], reach[1] - taps.shape[1])
+    phases.append(_correlate(padded, taps, (1, 1), size, start))
+  # [B, rows, s, columns, s, C]: the phases interleave to pixels.
+  pixels = jnp.stack(
+    [jnp.stack(phases[i :: strides[1]], 2) for i in range(strides[1])], 4
+  ).reshape(batch, size[0] * strides[0], size[1] * strides[1], channels)
+  pixels = pixels[:, top : top + height, left : left + width]
+  return pixels.astype(images.dtype)
+
+
+def _kernel_gradient(
+  cotangent, images, kernel, strides: Pair, padding: Padding
+):
+  """Multiplies and adds whole rows of the outputs, and reduces what is left.
+
+  XLA's own reduction over B, P and Q first copies the images once per tap. Here
+  one loop adds, for all taps, every block-th row of products: 7-14x faster.
+  """
+  rows, columns = cotangent.shape[1:3]
+  num_blocks = -(-rows // max(1, _PRODUCTS_PER_LOOP // kernel[..., 0].size))
+  block = -(-rows // num_blocks)
+  surplus = num_blocks * block - rows
+  (top, bottom), sides = padding
+  padded = _pad(images, (top, bottom + surplus * strides[0]), sides)
+  cotangent = _pad(cotangent, (0, surplus), (0, 0)).astype(jnp.float32)
+  sums = []
+  for i, j in _taps(kernel):
+    total = 0.0
+    for row in range(block):
+      pixels = _window(
+        padded,
+        (row * strides[0] + i, j),
+        (block * strides[0], strides[1]),
+        (num_blocks, columns),
+      )
+      total += pixels * cotangent[:, row::block]
+    sums.append(total)
+  # Axis 2 keeps a block's rows in the cache for all taps. The barrier keeps
+  # XLA from fusing everything back to one reduction: up to 2x slower.
+  blocks = lax.optimization_barrier(jnp.stack(sums, axis=2))
+  return blocks.sum((0, 1, 3)).reshape(kernel.shape).astype(kernel.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _depthwise(images, kernel, strides, padding):
-  return _forward(images, kernel, strides, padding)
+def _depthwise(images, kernel, strides: Pair, padding: Padding):
+  return lax.platform_dependent(
+    images,
+    kernel,
+    cpu=lambda x, k: _forward_cpu(x, k, strides, padding),
+    default=lambda x, k: _grouped(x, k, strides, padding),
+  )
 
 
 def _depthwise_fwd(images, kernel, strides, padding):
-  return _forward(images, kernel, strides, padding), (images, kernel)
+  return _depthwise(images, kernel, strides, padding), (images, kernel)
 
 
 def _depthwise_bwd(strides, padding, residuals, cotangent):
-  images, kernel = residuals
-  return (
-    _input_gradient(cotangent, images, kernel, strides, padding),
-    _kernel_gradient(cotangent, images, kernel, strides, padding),
+  def shifted_products(cotangent, images, kernel):
+    arguments = (cotangent, images, kernel, strides, padding)
+    return _images_gradient(*arguments), _kernel_gradient(*arguments)
+
+  def grouped(cotangent, images, kernel):
+    _, vjp = jax.vjp(
+      lambda x, k: _grouped(x, k, strides, padding), images, kernel
+    )
+    return vjp(cotangent)
+
+  return lax.platform_dependent(
+    cotangent, *residuals, cpu=shifted_products, default=grouped
   )
 
 
@@ -143,33 +195,48 @@ def depthwise_conv(
   images: Float[Array, "B H W C"],
   kernel: Float[Array, "h w C"],
   *,
-  strides: Strides,
+  strides: Pair,
   padding: str,
 ) -> Float[Array, "B P Q C"]:
   """Convolves each channel with its own kernel; reverse-mode gradients only.
 
-  `padding` is "SAME" or "VALID", as in `lax.conv_general_dilated`. Sums are
-  f32 whatever the dtype of the images, which is the dtype of the result.
+  `padding` is "SAME" or "VALID", as XLA and TensorFlow define them. Sums are
+  f32 even for bf16 images; the result has the images' dtype.
   """
   if padding not in ("SAME", "VALID"):
     raise ValueError(f"padding is {padding!r}, but must be 'SAME' or 'VALID'.")
-  return _depthwise(images, kernel, tuple(strides), padding)
+  if images.dtype != kernel.dtype:
+    raise TypeError(
+      f"images are {images.dtype} and kernel is {kernel.dtype}, but they must "
+      "have one dtype."
+    )
+  pads = lax.padtype_to_pads(
+    images.shape[1:3], kernel.shape[:2], strides, padding
+  )
+  (top, bottom), (left, right) = pads
+  pads = ((top, bottom), (left, right))
+  if min(_output_size(images, kernel, strides, pads)) < 1:
+    raise ValueError(
+      f"Images of {images.shape[1:3]} pixels are smaller than the kernel of "
+      f"{kernel.shape[:2]} taps; use larger images or padding='SAME'."
+    )
+  return _depthwise(images, kernel, tuple(strides), pads)
 
 
 class DepthwiseConv(nn.Module):
   """A depthwise convolution without bias, computed in the images' dtype."""
 
-  kernel_size: tuple[int, int]
-  strides: Strides = (1, 1)
+  kernel_size: Pair
+  strides: Pair = (1, 1)
   padding: str = "SAME"
   kernel_init: Callable[..., Array] = keras_glorot_uniform
 
   @nn.compact
-  def __call__(self, images: Float[Array, "B H W C"]) -> Float[
-    Array, "B P Q C"
-  ]:
+  def __call__(
+    self, images: Float[Array, "B H W C"]
+  ) -> Float[Array, "B P Q C"]:
     shape = (*self.kernel_size, 1, images.shape[-1])
-    kernel = self.param("kernel", self.kernel_init, shape)
+    kernel = self.param("kernel", self.kernel_init, shape)  # Grouped HWIO.
     return depthwise_conv(
       images,
       kernel[:, :, 0].astype(images.dtype),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from pattlite_jax.models.batch_norm import BatchNorm
@@ -69,12 +70,12 @@ LAYER_NAMES = tuple(layer.name for layer in LAYERS)
 class MobileNetV1(nn.Module):
   """The layers of Keras' MobileNetV1 up to and including `cut`.
 
-  Each layer's output is sown under "intermediates" by its Keras name.
+  Each layer's output is sown under "intermediates" as <Keras name>_output.
   """
 
   cut: str = PATT_LITE_CUT
   axis_name: str | None = None  # Devices that share batch-norm statistics.
-  dtype: jnp.dtype = jnp.float32  # Of the computation; parameters are f32.
+  dtype: DTypeLike = jnp.float32  # Of the computation; parameters are f32.
 
   @nn.compact
   def __call__(
@@ -95,7 +96,7 @@ class MobileNetV1(nn.Module):
     x = images.astype(self.dtype)
     for layer in LAYERS[: LAYER_NAMES.index(self.cut) + 1]:
       x = self._operation(layer, update_stats)(x)
-      self.sow("intermediates", layer.name, x)
+      self.sow("intermediates", f"{layer.name}_output", x)
     return x
 
   def _operation(

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from pattlite_jax.models.depthwise import DepthwiseConv
@@ -14,7 +15,7 @@ class SeparableConv(nn.Module):
   kernel_size: tuple[int, int]
   strides: tuple[int, int]
   padding: str
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
@@ -45,7 +46,7 @@ class PatchExtraction(nn.Module):
 
   features: int = 256
   stride: int = 4
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from pattlite_jax.models.attention_classifier import AttentionClassifier
@@ -27,7 +28,7 @@ class PAttLite(nn.Module):
   pooled_dropout: float = 0.0
   attended_dropout: float = 0.0
   axis_name: str | None = None
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(

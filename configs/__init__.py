@@ -1,0 +1,1 @@
+"""One file a run; `default.py` holds every field."""

@@ -1,0 +1,94 @@
+"""Every field of a run, with its unit and its reason.
+
+The values are the recipe of PAtt-Lite's notebook (arXiv 2306.09626), except
+`model.attention`, which is per image here. Other configs change what differs;
+`--config.field=value` changes a field for one run.
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """Returns the locked config; a misspelt field is an error."""
+  config = ml_collections.ConfigDict()
+  config.workdir = "runs/default"  # Logs, checkpoints, pictures, result.json.
+  config.seed = (
+    0  # Initial weights, order of the images, augmentation, dropout.
+  )
+  config.batch_size = 8  # Images a step, over all devices.
+
+  config.data = ml_collections.ConfigDict()
+  config.data.name = ""  # As evaluate --dataset takes it: "ferplus/majority".
+  config.data.dir = ""  # Where your downloaded files lie (docs/data.md).
+  config.data.prepared_dir = "~/.cache/pattlite_jax/datasets"  # TFDS' copies.
+  config.data.image_size = 224  # Pixels; only for sets of mixed sizes (CK+).
+  config.data.download = False  # Fetch from Kaggle with your credentials.
+
+  config.model = ml_collections.ConfigDict()
+  # "token" attends over the patches of one image; "batch" over the images of
+  # the batch, as published (predictions then depend on their company); "none".
+  config.model.attention = "token"
+  config.model.image_size = 224  # Pixels a side that the network sees.
+  config.model.cut = "conv_dw_9_relu"  # Last Keras layer of the trunk.
+  config.model.patch_stride = 4  # Of the first patch layer; 2 suits 112 px.
+  config.model.trunk_weights = "imagenet"  # Shipped; or a keras_port file.
+  config.model.dtype = "float32"  # Of the trunk's and patches' computation.
+
+  config.augment = ml_collections.ConfigDict()
+  config.augment.random_flip = True
+  config.augment.random_contrast = 0.3  # Factor within 1 +- this.
+
+  config.global_clipnorm = 3.0  # Largest norm of all gradients together.
+
+  config.stage1 = _stage()
+  config.stage1.epochs = 100
+  config.stage1.learning_rate = 1e-3
+  config.stage1.class_weights = True  # n / (K n_c) on the loss of class c.
+  config.stage1.pooled_dropout = 0.1
+  config.stage1.plateau_patience = 3
+  config.stage1.patience = 5
+
+  config.stage2 = _stage()
+  config.stage2.epochs = 500
+  config.stage2.learning_rate = 1e-5
+  config.stage2.decay_epochs = 80.0
+  config.stage2.spatial_dropout = 0.2
+  config.stage2.pooled_dropout = 0.2
+  config.stage2.attended_dropout = 0.2
+  config.stage2.monitor = "train_accuracy"  # As published.
+  config.stage2.patience = 20
+
+  config.eval = ml_collections.ConfigDict()
+  config.eval.batch_size = 32  # The default of Keras' evaluate.
+  # Order of the images for attention "batch", the only one that it matters
+  # to: "class_sorted" as the published files, "official" or "shuffled".
+  config.eval.order = "class_sorted"
+
+  config.checkpoint_every_steps = 1000  # Besides the end of each epoch.
+  config.log_every_steps = 100
+  return config.lock()
+
+
+def _stage() -> ml_collections.ConfigDict:
+  stage = ml_collections.ConfigDict()
+  stage.epochs = 0  # At most; 0 skips the stage.
+  stage.learning_rate = 0.0  # Of Adam.
+  stage.decay_epochs = 0.0  # lr / (1 + epoch / this); 0 for a constant rate.
+  stage.class_weights = False
+  # "frozen", what the notebook does in both stages, or "all_but_bn": the
+  # trunk's convolutions train, as its second stage intends.
+  stage.trunk = "frozen"
+  stage.spatial_dropout = 0.0  # Of whole channels of the patches.
+  stage.pooled_dropout = 0.0  # After pooling ("token": of the patches).
+  stage.attended_dropout = 0.0  # After the attention.
+  # Stop and choose the epoch by this; early stopping after `patience` epochs
+  # without a gain of `min_delta`; the best epoch's weights are restored.
+  stage.monitor = "val_accuracy"
+  stage.patience = 5
+  stage.min_delta = 0.003
+  # Multiply the rate by `plateau_factor` after this many epochs without a gain
+  # of `min_delta` in validation accuracy, down to the least; 0 for never.
+  stage.plateau_patience = 0
+  stage.plateau_factor = 0.1
+  stage.min_learning_rate = 1e-6
+  return stage

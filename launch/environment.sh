@@ -1,0 +1,35 @@
+# Sourced by the launch scripts: leaves `python` with the project installed,
+# in the active virtual environment or else in .venv. Arguments: the extras of
+# pyproject.toml wanted, such as "test" or "test,cuda".
+# shellcheck shell=bash
+
+if [[ -z "${VIRTUAL_ENV:-}" && -z "${CONDA_PREFIX:-}" ]]; then
+  if [[ ! -x .venv/bin/python ]]; then
+    for candidate in python3.13 python3.12 python3.11 python3 python; do
+      if "$candidate" -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11)' \
+        2>/dev/null; then
+        break
+      fi
+      candidate=
+    done
+    if [[ -z "$candidate" ]]; then
+      echo "No Python 3.11 or newer with venv found on the PATH." >&2
+      exit 1
+    fi
+    echo "Making .venv with $("$candidate" --version)."
+    "$candidate" -m venv .venv
+  fi
+  # shellcheck source=/dev/null
+  source .venv/bin/activate
+fi
+
+extras="${1:-}"
+# Installs again only after pyproject.toml or the wanted extras have changed.
+stamp="$(python -c 'import sys; print(sys.prefix)')/.pattlite_jax_installed"
+wanted="$PWD $extras $(cksum < pyproject.toml)"
+if [[ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]]; then
+  echo "Installing pattlite_jax and what it needs (a few minutes)."
+  python -m pip install --quiet --disable-pip-version-check \
+    --editable ".${extras:+[$extras]}"
+  echo "$wanted" > "$stamp"
+fi

@@ -1,0 +1,147 @@
+"""From the config to the functions that a run calls; steps are mapped here."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+from jaxtyping import PyTree
+
+from pattlite_jax import metrics, parallel, recipe, steps
+from pattlite_jax import predict as predict_lib
+from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.models.pattlite import PAttLite
+from pattlite_jax.weights import trunk
+
+Variables = dict[str, Any]
+
+
+def make_model(
+  config: ml_collections.ConfigDict,
+  num_classes: int,
+  *,
+  attention: str | None = None,
+  **rates: float,
+) -> PAttLite:
+  """Returns the network that runs under the mapped steps.
+
+  `attention` scores the weights in another mode; `rates` are dropout rates.
+  """
+  return PAttLite(
+    num_classes,
+    attention or config.model.attention,
+    cut=config.model.cut,
+    patch_stride=config.model.patch_stride,
+    axis_name=parallel.AXIS,
+    dtype=jnp.dtype(config.model.dtype),
+    **rates,
+  )
+
+
+def random_variables(
+  config: ml_collections.ConfigDict, num_classes: int
+) -> Variables:
+  """Returns the network's variables as drawn from `config.seed`."""
+  model = make_model(config, num_classes).clone(axis_name=None)
+  size = config.model.image_size
+  images = jnp.zeros((1, size, size, 3))
+  return jax.jit(model.init)(jax.random.key(config.seed), images)
+
+
+def init_variables(
+  config: ml_collections.ConfigDict, num_classes: int
+) -> Variables:
+  """Returns the variables before training: ImageNet trunk, random head."""
+  source = config.model.trunk_weights
+  weights = (
+    trunk.load_imagenet_trunk()
+    if source == "imagenet"
+    else trunk.load_imagenet_trunk(source)
+  )
+  return trunk.insert_trunk(random_variables(config, num_classes), weights)
+
+
+def variable_shapes(
+  config: ml_collections.ConfigDict, num_classes: int
+) -> PyTree[jax.ShapeDtypeStruct]:
+  """Returns the shapes and dtypes of the variables, at no cost."""
+  return jax.eval_shape(lambda: random_variables(config, num_classes))
+
+
+def build_train(
+  config: ml_collections.ConfigDict,
+  stage: str,
+  train: examples_lib.Examples,
+) -> tuple[optax.GradientTransformation, PyTree, Callable[..., Any]]:
+  """Returns a stage's (optimizer, trainable mask, mapped train step)."""
+  fields = config[stage]
+  num_classes = len(train.class_names)
+  counts = examples_lib.class_counts(train)
+  weights = recipe.balanced_class_weights(counts)
+  if not fields.class_weights:
+    weights = np.ones_like(weights)
+  tx = recipe.optimizer(fields.learning_rate, config.global_clipnorm)
+  trainable = recipe.trainable(
+    variable_shapes(config, num_classes)["params"], fields.trunk
+  )
+  step = functools.partial(
+    steps.train_step,
+    model=make_model(
+      config,
+      num_classes,
+      spatial_dropout=fields.spatial_dropout,
+      pooled_dropout=fields.pooled_dropout,
+      attended_dropout=fields.attended_dropout,
+    ),
+    tx=tx,
+    trainable=trainable,
+    class_weights=jnp.asarray(weights),
+    image_size=config.model.image_size,
+    random_flip=config.augment.random_flip,
+    random_contrast=config.augment.random_contrast,
+  )
+  return tx, trainable, parallel.pmap_train_step(step)
+
+
+def build_predict(
+  config: ml_collections.ConfigDict,
+  num_classes: int,
+  attention: str | None = None,
+) -> Callable[..., Any]:
+  """Returns the mapped step variables, batch -> logits."""
+  step = functools.partial(
+    steps.predict_step,
+    model=make_model(config, num_classes, attention=attention),
+    image_size=config.model.image_size,
+  )
+  return parallel.pmap_predict_step(step)
+
+
+def build_validate(
+  config: ml_collections.ConfigDict, validation: examples_lib.Examples
+) -> Callable[[Variables], dict[str, float]]:
+  """Returns variables -> loss and accuracy on the validation split.
+
+  With attention "batch" these are the published protocol's, as its early
+  stopping sees them: Keras' fit validates in batches of the training size.
+  """
+  predict_step = build_predict(config, len(validation.class_names))
+  batch_size = config.eval.batch_size
+  if config.model.attention == "batch":
+    batch_size = config.batch_size
+    validation = examples_lib.reorder(
+      validation, config.eval.order, config.seed
+    )
+
+  def validate(variables):
+    logits = predict_lib.predict(
+      predict_step, variables, validation, batch_size=batch_size
+    )
+    scores = metrics.score(logits, validation.labels)
+    return {name: scores[name] for name in ("loss", "accuracy")}
+
+  return validate

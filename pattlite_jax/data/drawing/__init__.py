@@ -1,0 +1,1 @@
+"""Faces drawn by rule: actions -> landmarks -> view -> pixels."""

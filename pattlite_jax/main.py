@@ -1,0 +1,76 @@
+"""Trains PAtt-Lite as a config says, or goes on where a run stopped.
+
+python -m pattlite_jax.main --config configs/fer2013.py \
+  --config.data.dir=<folder of fer2013.csv> [--config.<field>=<value> ...]
+
+configs/default.py lists every field. Start the same command again to go on.
+"""
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+_CONFIG = config_flags.DEFINE_config_file(
+  "config", help_string="A file of configs/.", lock_config=True
+)
+_DISTRIBUTED = flags.DEFINE_bool(
+  "distributed", False, "Join a run of several hosts (TPU pod, SLURM, ...)."
+)
+
+
+def main(argv: list[str]) -> None:
+  """Trains, and says where everything is."""
+  if len(argv) > 1:
+    raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+  # Imported here so that --help needs none of it.
+  import jax
+  import tensorflow as tf
+
+  from pattlite_jax import parallel, train
+
+  tf.config.set_visible_devices([], "GPU")  # Leaves the GPU to JAX.
+  logging.get_absl_handler().addFilter(  # Orbax logs ~55 lines a checkpoint.
+    lambda r: "orbax" not in r.pathname or r.levelname != "INFO"
+  )
+  if _DISTRIBUTED.value:
+    parallel.initialize()
+  config = _CONFIG.value
+  logging.info("Devices: %s\nConfig:\n%s", jax.devices(), config)
+  result = train.train_and_evaluate(config)
+  if parallel.is_writer():
+    print(_report(config.workdir, result))
+
+
+def _report(workdir: str, result: dict) -> str:
+  """Returns the end of a run in words: figures with protocol, and paths."""
+  rule = f" ({result['rule']})" if result["rule"] else ""
+  lines = [
+    f"\n{result['dataset']}{rule}, attention {result['attention']}, "
+    f"seed {result['seed']}; accuracy one image at a time:"
+  ]
+  lines += _figures(result["splits"])
+  if "published_protocol" in result:
+    published = result["published_protocol"]
+    lines.append(
+      f"mixed with other test images ({published['order']}, batches of "
+      f"{published['batch_size']}), as published:"
+    )
+    lines += _figures(published["splits"])
+  lines += [
+    f"checkpoint  {workdir}/checkpoints",
+    f"pictures    {workdir}/pictures",
+    f"result      {workdir}/result.json",
+    f"curves      tensorboard --logdir {workdir}",
+  ]
+  return "\n".join(lines)
+
+
+def _figures(splits: dict) -> list[str]:
+  return [
+    f"  {name:<11} {100 * s['accuracy']:6.2f} %  of {s['num_examples']} images"
+    for name, s in splits.items()
+  ]
+
+
+if __name__ == "__main__":
+  flags.mark_flag_as_required("config")
+  app.run(main)

@@ -1,0 +1,36 @@
+"""Logits of a whole split: the one path behind every figure."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from pattlite_jax import parallel
+from pattlite_jax.data import examples as examples_lib
+
+
+def predict(
+  predict_step: Callable[..., Any],
+  variables: dict[str, Any],
+  examples: examples_lib.Examples,
+  *,
+  batch_size: int,
+) -> Float[np.ndarray, "N K"]:
+  """Returns the logits of the examples, in their order.
+
+  `predict_step` comes from `parallel.pmap_predict_step`. Rows added to fill
+  the last batch, or to share a batch over the devices, are masked.
+  """
+  host, num_hosts = parallel.host()
+  batches = examples_lib.eval_batches(
+    examples,
+    batch_size,
+    padded_size=parallel.pad_to_devices(batch_size),
+    host=host,
+    num_hosts=num_hosts,
+  )
+  logits = [
+    predict_step(variables, batch) for batch in parallel.device_batches(batches)
+  ]
+  return parallel.gather_rows(logits, batch_size)[: len(examples)]

@@ -1,0 +1,125 @@
+"""The end of a run: score every split, write result.json and the pictures."""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+import jax
+import ml_collections
+from absl import logging
+from etils import epath
+
+from pattlite_jax import build, metrics, parallel, pictures
+from pattlite_jax import predict as predict_lib
+from pattlite_jax.data import examples as examples_lib
+
+PACKAGES = ("pattlite-jax", "jax", "jaxlib", "flax", "optax", "numpy")
+
+
+def finish(
+  config: ml_collections.ConfigDict,
+  splits: dict[str, examples_lib.Examples],
+  variables: dict[str, Any],
+  history: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+  """Scores the chosen weights, writes to the workdir, returns the result."""
+  scored = {name: split for name, split in splits.items() if len(split)}
+  for name in splits.keys() - scored.keys():
+    logging.warning("The %s split is empty and is not scored.", name)
+  per_sample, logits = _score(config, scored, variables, "per_sample")
+  dataset, _, rule = config.data.name.partition("/")
+  result = {
+    "dataset": dataset,
+    "rule": rule or None,
+    "attention": config.model.attention,
+    "protocol": "per_sample",
+    "seed": config.seed,
+    "splits": per_sample,
+    "epochs": {
+      stage: sum(record["stage"] == stage for record in history)
+      for stage in ("stage1", "stage2")
+    },
+    "epoch_chosen_by": _monitor(config, history),
+    "history": list(history),
+    **environment(),
+  }
+  if config.model.attention == "batch":
+    published, _ = _score(config, scored, variables, "published")
+    result["published_protocol"] = {
+      "order": config.eval.order,
+      "batch_size": config.eval.batch_size,
+      "splits": published,
+    }
+  if parallel.is_writer():
+    workdir = epath.Path(config.workdir)
+    (workdir / "result.json").write_text(json.dumps(result, indent=1) + "\n")
+    pictures.draw_run(workdir / "pictures", history, scored, logits, per_sample)
+  return result
+
+
+def _score(config, splits, variables, protocol):
+  """Returns ({split: scores}, {split: logits f32[N, K]}) under a protocol.
+
+  per_sample: each image alone. The weights of `batch` attention are then those
+  of no attention, as softmax over one image is 1. published: class-sorted (or
+  config.eval.order) batches of config.eval.batch_size.
+  """
+  attention = config.model.attention
+  if protocol == "per_sample" and attention == "batch":
+    attention = "none"
+  scores, logits = {}, {}
+  for name, split in splits.items():
+    if protocol == "published":
+      split = examples_lib.reorder(split, config.eval.order, config.seed)
+    step = build.build_predict(config, len(split.class_names), attention)
+    logits[name] = predict_lib.predict(
+      step, variables, split, batch_size=config.eval.batch_size
+    )
+    scores[name] = metrics.score(logits[name], split.labels)
+  return scores, logits
+
+
+def _monitor(config, history):
+  """Returns which split's accuracy chose the weights; None if untrained."""
+  return config[history[-1]["stage"]].monitor if history else None
+
+
+def environment() -> dict[str, Any]:
+  """Returns what produced a result: command, revision, versions, devices."""
+  devices = jax.devices()
+  return {
+    "command": shlex.join(["python", *sys.orig_argv[1:]]),
+    "git_revision": _git_revision(),
+    "versions": {
+      "python": sys.version.split()[0],
+      **{name: _version(name) for name in PACKAGES},
+    },
+    "device": f"{len(devices)} x {devices[0].device_kind}",
+  }
+
+
+def _version(package: str) -> str | None:
+  try:
+    return metadata.version(package)
+  except metadata.PackageNotFoundError:
+    return None
+
+
+def _git_revision() -> str | None:
+  """Returns the source's revision, "+" if changed, or None outside git."""
+  root = epath.Path(__file__).parent
+
+  def git(*args):
+    return subprocess.run(
+      ["git", *args], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+  try:
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return git("rev-parse", "HEAD") + ("+" if changed else "")
+  except (OSError, subprocess.CalledProcessError):
+    return None

@@ -1,0 +1,186 @@
+r"""Ports the weights of Keras' MobileNetV1 (alpha 1.0) to Flax.
+
+  python -m pattlite_jax.weights.keras_port \
+    --weights mobilenet_1_0_224_tf_no_top.h5 --out trunk.safetensors
+
+Reads every kind of file that Keras or tf.keras wrote for the network, with or
+without its 1000-class top: .weights.h5, .keras, and .h5 with or without the
+model. Only arrays are read: no code or pickle in a file is run.
+"""
+
+import itertools
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from absl import app, flags
+from etils import epath
+from flax import traverse_util
+
+from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES, LAYERS, PATT_LITE_CUT
+from pattlite_jax.weights.keras_files import read_layers
+from pattlite_jax.weights.safetensors_io import Path, Variables, save_variables
+from pattlite_jax.weights.trunk import select_layers, trunk_shapes
+
+IMAGENET = "imagenet"
+_IMAGENET_METADATA = {
+  "origin": "TF-Slim checkpoint MobileNet_v1_1.0_224, via Keras",
+  "license": "Apache-2.0",
+}
+# Where a layer's arrays, in the order that Keras saves them, go in Flax.
+_PARTS = {
+  "conv3x3": (("params", "kernel"),),
+  "pointwise": (("params", "kernel"),),
+  "depthwise": (("params", "kernel"),),
+  "bn": (
+    ("params", "scale"),
+    ("params", "bias"),
+    ("batch_stats", "mean"),
+    ("batch_stats", "var"),
+  ),
+  "logits": (("params", "kernel"), ("params", "bias")),
+}
+_KINDS = {layer.name: layer.kind for layer in LAYERS if layer.kind in _PARTS}
+
+
+def variables_from_keras(model: Any) -> dict[str, Any]:
+  """Returns the Flax variables (f32) of a keras.applications.MobileNet.
+
+  The model may be cut anywhere and may lack its top. Raises ValueError for
+  another architecture.
+  """
+  layers = {layer.name: layer.get_weights() for layer in model.layers}
+  return _variables(layers, source=f"The Keras model {model.name}")
+
+
+def load_keras_weights(source: Path) -> dict[str, Any]:
+  """Returns the Flax variables (f32) of a Keras MobileNetV1 weights file.
+
+  `source` is a file, or "imagenet" to have Keras download its own. The result
+  goes as deep as the file does. Raises FileNotFoundError, or ValueError for a
+  file that is broken or of another network.
+  """
+  if source == IMAGENET:
+    import keras  # Slow, and needed for the download alone.
+
+    return variables_from_keras(keras.applications.MobileNet(weights=IMAGENET))
+  path = epath.Path(source)
+  if not path.is_file():
+    raise FileNotFoundError(
+      f"No Keras weights file at {path.resolve()}. Pass --weights=FILE, or "
+      f"--weights={IMAGENET} to download Keras' own."
+    )
+  return _variables(read_layers(path), source=str(path))
+
+
+def _variables(
+  layers: Mapping[str, list[np.ndarray]], source: str
+) -> dict[str, Any]:
+  layers = {name: arrays for name, arrays in layers.items() if arrays}
+  names = list(_KINDS)
+  depth = max((names.index(n) + 1 for n in layers if n in names), default=1)
+  missing = [name for name in names[:depth] if name not in layers]
+  unexpected = [name for name in layers if name not in names]
+  if missing or unexpected:
+    raise ValueError(
+      f"{source} is not a MobileNetV1: missing {_list(missing)}, unexpected "
+      f"{_list(unexpected)}."
+    )
+  shapes = traverse_util.flatten_dict(trunk_shapes(names[depth - 1]))
+  flat = {}
+  for name in names[:depth]:
+    keys = [(group, name, part) for group, part in _PARTS[_KINDS[name]]]
+    arrays = [_to_flax(_KINDS[name], array) for array in layers[name]]
+    found = [array.shape for array in arrays]
+    expected = [shapes[key].shape for key in keys]
+    if found != expected:
+      raise ValueError(
+        f"{source} is not a MobileNetV1 of alpha 1.0 (and, with a top, 1000 "
+        f"classes): layer {name} has arrays of shape {found}, expected "
+        f"{expected}."
+      )
+    flat |= zip(keys, arrays, strict=True)
+  return traverse_util.unflatten_dict(flat)
+
+
+def _to_flax(kind: str, array: np.ndarray) -> np.ndarray:
+  if kind == "depthwise" and array.ndim == 4:
+    array = array.swapaxes(2, 3)  # Keras: [h, w, C, 1], Flax: [h, w, 1, C].
+  return np.asarray(array, np.float32)
+
+
+def _list(names: list[str]) -> str:
+  """Writes out at most four of `names`."""
+  more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+  return f"layers {', '.join(names[:4])}{more}" if names else "none"
+
+
+def _print_layers(variables: Variables) -> int:
+  """Prints each layer's shapes and returns the number of parameters."""
+  arrays = traverse_util.flatten_dict(variables)
+  keys = sorted(arrays, key=lambda key: LAYER_NAMES.index(key[1]))
+  for name, of_layer in itertools.groupby(keys, lambda key: key[1]):
+    shapes = [f"{key[2]} {arrays[key].shape}" for key in of_layer]
+    print(f"{name:16}{', '.join(shapes)}")
+  return sum(array.size for array in arrays.values())
+
+
+def _define_flags() -> None:
+  # Not on import: other commands import this module and have an --out too.
+  flags.DEFINE_string(
+    "weights",
+    None,
+    "Keras weights file of MobileNetV1 (.weights.h5, .h5 or .keras), or "
+    f"'{IMAGENET}' to let Keras download its own (17 MB).",
+    required=True,
+  )
+  flags.DEFINE_string("out", None, "Safetensors file to write.", required=True)
+  flags.DEFINE_string(
+    "cut",
+    PATT_LITE_CUT,
+    "Last layer to keep, by its Keras name, e.g. conv_pw_13_relu (all but the "
+    "top) or predictions (everything).",
+  )
+  flags.DEFINE_string(
+    "origin",
+    None,
+    "Where the weights come from, kept in the file's metadata (default: the "
+    "name of the file read).",
+  )
+  flags.DEFINE_string(
+    "license", None, "Licence of the weights, kept in the file's metadata."
+  )
+
+
+def main(argv: list[str]) -> None:
+  """Ports --weights to --out and prints what was kept."""
+  if len(argv) > 1:
+    raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+  given = flags.FLAGS
+  source, out, cut = given.weights, given.out, given.cut
+  if cut not in LAYER_NAMES:
+    raise SystemExit(
+      f"--cut is {cut!r}, but must be one of {', '.join(LAYER_NAMES)}."
+    )
+  try:
+    variables = load_keras_weights(source)
+    variables = select_layers(variables, trunk_shapes(cut))
+  except (FileNotFoundError, ValueError) as error:
+    raise SystemExit(f"--weights={source} --cut={cut}: {error}") from error
+  parameters = _print_layers(variables)
+  metadata = {"origin": os.path.basename(source)}
+  if source == IMAGENET:
+    metadata = dict(_IMAGENET_METADATA)
+  if given.origin:
+    metadata["origin"] = given.origin
+  if given.license:
+    metadata["license"] = given.license
+  metadata |= {"cut": cut, "parameters": str(parameters)}
+  save_variables(out, variables, metadata)
+  print(f"{parameters:,} parameters up to {cut}: {out}")
+
+
+if __name__ == "__main__":
+  _define_flags()
+  app.run(main)

@@ -1,0 +1,80 @@
+"""The ImageNet weights of MobileNetV1 that this package ships."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from etils import epath
+from flax import traverse_util
+
+from pattlite_jax.models.mobilenet_v1 import MobileNetV1
+from pattlite_jax.models.pattlite import TRUNK
+from pattlite_jax.weights.safetensors_io import Path, Variables, load_variables
+
+IMAGENET_TRUNK = (
+  epath.Path(__file__).parent / "mobilenet_v1_imagenet_trunk.safetensors"
+)
+
+
+def load_imagenet_trunk(path: Path = IMAGENET_TRUNK) -> dict[str, Any]:
+  """Returns MobileNetV1's variables as NumPy arrays.
+
+  The shipped file ends at conv_dw_9_relu; README.md beside it names its origin.
+  """
+  return load_variables(path)
+
+
+def trunk_shapes(cut: str) -> dict[str, Any]:
+  """Returns MobileNetV1's variables, cut after layer `cut`, as shapes."""
+  images = jax.ShapeDtypeStruct((1, 224, 224, 3), np.float32)
+  return jax.eval_shape(
+    lambda x: MobileNetV1(cut).init(jax.random.key(0), x), images
+  )
+
+
+def select_layers(variables: Variables, wanted: Variables) -> dict[str, Any]:
+  """Returns the arrays of `variables` that the tree `wanted` has too.
+
+  Raises ValueError naming those that are missing or of another shape.
+  """
+  found = traverse_util.flatten_dict(variables, sep="/")
+  needed = traverse_util.flatten_dict(wanted, sep="/")
+  missing = [key for key in needed if key not in found]
+  mismatching = [
+    f"{key} {found[key].shape} instead of {needed[key].shape}"
+    for key in needed
+    if key in found and found[key].shape != needed[key].shape
+  ]
+  problems = []
+  if missing:
+    problems.append(f"they lack {', '.join(missing)}")
+  if mismatching:
+    problems.append(f"they have {', '.join(mismatching)}")
+  if problems:
+    raise ValueError(f"The weights do not fit: {'; '.join(problems)}.")
+  selected = {key: found[key] for key in needed}
+  return traverse_util.unflatten_dict(selected, sep="/")
+
+
+def insert_trunk(
+  variables: Variables, trunk_variables: Variables
+) -> dict[str, Any]:
+  """Returns PAttLite's `variables` with the trunk of `trunk_variables`.
+
+  Layers beyond the model's cut are left out; missing ones are a ValueError.
+  """
+  own = {name: tree[TRUNK] for name, tree in variables.items() if TRUNK in tree}
+  try:
+    selected = select_layers(trunk_variables, own)
+  except ValueError as error:
+    raise ValueError(
+      f"{error} The trunk's file must reach as deep as the model's cut "
+      "(config.model.cut). Port a deeper one with `python -m "
+      "pattlite_jax.weights.keras_port --weights imagenet --cut CUT --out "
+      "FILE.safetensors` and pass --config.model.trunk_weights="
+      "FILE.safetensors."
+    ) from error
+  return {
+    name: {**tree, TRUNK: selected[name]} if name in selected else tree
+    for name, tree in variables.items()
+  }

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from pattlite_jax.data import examples as examples_lib
+
+
+def test_class_sorted_follows_the_alphabet_of_the_names():
+  examples = examples_lib.Examples(
+    np.zeros((5, 2, 2, 1), np.uint8),
+    np.array([0, 1, 2, 1, 0], np.int32),
+    np.array(list("abcde")),
+    ("surprise", "anger", "fear"),
+  )
+  ordered = examples_lib.reorder(examples, "class_sorted", seed=0)
+  assert ordered.ids.tolist() == ["b", "d", "c", "a", "e"]
+
+
+def test_shuffled_is_seeded_and_loses_nothing(make_examples):
+  examples = make_examples(20)
+  first, again, other = (
+    examples_lib.reorder(examples, "shuffled", seed) for seed in (0, 0, 1)
+  )
+  assert first.ids.tolist() == again.ids.tolist() != other.ids.tolist()
+  assert sorted(first.ids) == sorted(examples.ids)
+
+
+def test_an_unknown_order_names_the_known_ones(make_examples):
+  with pytest.raises(ValueError, match=r"'random'.*class_sorted"):
+    examples_lib.reorder(make_examples(3), "random", seed=0)
+
+
+@pytest.mark.parametrize("num_hosts", [1, 2])
+def test_evaluation_sees_every_example_once(make_examples, num_hosts):
+  examples = make_examples(11)
+  seen = []
+  batches = zip(
+    *(
+      examples_lib.eval_batches(
+        examples, 3, padded_size=4, host=host, num_hosts=num_hosts
+      )
+      for host in range(num_hosts)
+    ),
+    strict=True,
+  )
+  for shares in batches:
+    assert {len(share["mask"]) for share in shares} == {4 // num_hosts}
+    for share in shares:
+      seen.extend(share["image"][share["mask"]])
+  np.testing.assert_array_equal(seen, examples.images)

@@ -1,0 +1,59 @@
+"""MobileNetV1 has Keras' layers, names and shapes, wherever it is cut."""
+
+import jax
+import keras
+import numpy as np
+import pytest
+
+from pattlite_jax.models.mobilenet_v1 import (
+  LAYER_NAMES,
+  PATT_LITE_CUT,
+  MobileNetV1,
+)
+
+
+@pytest.fixture(scope="module")
+def keras_layers():
+  keras.utils.clear_session()  # Keras numbers unnamed layers in a session.
+  model = keras.applications.MobileNet(weights=None)
+  return model.layers[1:]  # The first is the input.
+
+
+def _shapes(cut, size):
+  images = jax.ShapeDtypeStruct((2, size, size, 3), np.float32)
+  return jax.eval_shape(
+    lambda x: MobileNetV1(cut).init_with_output(jax.random.key(0), x), images
+  )
+
+
+def test_layer_names_are_those_of_keras_in_order(keras_layers):
+  assert list(LAYER_NAMES) == [layer.name for layer in keras_layers]
+
+
+@pytest.mark.parametrize("cut", LAYER_NAMES)
+def test_cut_gives_the_output_and_parameters_of_keras(keras_layers, cut):
+  kept = keras_layers[: LAYER_NAMES.index(cut) + 1]
+  output, variables = _shapes(cut, 224)
+  assert output.shape == (2, *kept[-1].output.shape[1:])
+  parameters = sum(leaf.size for leaf in jax.tree.leaves(variables))
+  assert parameters == sum(layer.count_params() for layer in kept)
+
+
+def test_patt_lites_trunk_has_821952_parameters():
+  output, variables = _shapes(PATT_LITE_CUT, 224)
+  assert output.shape == (2, 14, 14, 512)
+  sizes = {
+    name: sum(leaf.size for leaf in jax.tree.leaves(tree))
+    for name, tree in variables.items()
+  }
+  assert sizes == {"params": 812_352, "batch_stats": 9_600}
+
+
+def test_default_cut_is_minus_29_of_keras_without_top():
+  model = keras.applications.MobileNet(weights=None, include_top=False)
+  assert model.layers[-29].name == MobileNetV1().cut
+
+
+def test_unknown_cut_is_named_with_the_field_to_change():
+  with pytest.raises(ValueError, match=r"'conv_pw_14'.*config\.model\.cut"):
+    _shapes("conv_pw_14", 224)

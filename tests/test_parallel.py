@@ -1,0 +1,95 @@
+"""The step on 1, 2 and 4 devices, each simulated in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pattlite_jax import parallel
+
+# Three steps of each attention mode with dropout, augmentation and a padded
+# batch; the trunk trains, so that every kind of gradient crosses the devices.
+SCRIPT = """
+import sys
+import jax
+import jax.numpy as jnp
+import numpy as np
+from configs import default
+from pattlite_jax import build, parallel, predict, steps
+from pattlite_jax.data import examples as examples_lib
+
+jax.config.update("jax_default_matmul_precision", "highest")
+rng = np.random.default_rng(0)
+examples = examples_lib.Examples(
+  rng.integers(0, 256, (10, 24, 24, 1), dtype=np.uint8),
+  rng.integers(0, 3, 10).astype(np.int32),
+  np.arange(10).astype(str),
+  ("a", "b", "c"),
+)
+leaves = {}
+for attention in ("batch", "token"):
+  config = default.get_config()
+  config.model.attention = attention
+  config.model.image_size = 32
+  config.model.cut = "conv_dw_2_relu"
+  config.batch_size = 8
+  config.stage2.trunk = "all_but_bn"
+  config.stage2.learning_rate = 1e-3
+  tx, trainable, train_step = build.build_train(config, "stage2", examples)
+  variables = build.random_variables(config, 3)
+  state = steps.create_state(variables, tx, trainable)
+  rows = [np.arange(8), np.array([8, 9, 0, -1, -1, -1, -1, -1]), np.arange(8)]
+  batches = (examples_lib.gather(examples, r) for r in rows)
+  for batch in parallel.device_batches(batches):
+    state, metrics = train_step(state, batch, jax.random.key(0))
+  logits = predict.predict(
+    build.build_predict(config, 3), state.variables, examples, batch_size=3
+  )
+  moved = jax.tree.map(jnp.subtract, state.params, variables["params"])
+  tree = {"moved": moved, "state": state.variables, "metrics": metrics, "logits": logits}
+  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    leaves[attention + jax.tree_util.keystr(path)] = np.asarray(leaf)
+np.savez(sys.argv[1], **leaves)
+"""
+
+
+def run_on(num_devices, path):
+  flags = f"--xla_force_host_platform_device_count={num_devices}"
+  return subprocess.Popen(
+    [sys.executable, "-c", SCRIPT, str(path)],
+    env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+  )
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("devices")
+  runs = {n: run_on(n, folder / f"{n}.npz") for n in (1, 2, 4)}
+  assert [run.wait() for run in runs.values()] == [0, 0, 0]
+  return {n: dict(np.load(folder / f"{n}.npz")) for n in runs}
+
+
+@pytest.mark.parametrize("num_devices", [2, 4])
+def test_devices_train_as_one(results, num_devices):
+  one, many = results[1], results[num_devices]
+  assert one.keys() == many.keys()
+  worst = {k: float(np.abs(one[k] - many[k]).max()) for k in one}
+  assert max(worst.values()) < 1e-5, json.dumps(worst, indent=1)
+
+
+def test_every_kernel_moved(results):
+  moved = {
+    k: v for k, v in results[1].items() if "moved" in k and "kernel" in k
+  }
+  assert len(moved) > 20
+  assert all(np.abs(v).max() > 1e-4 for v in moved.values()), moved
+
+
+def test_a_batch_that_devices_cannot_share_is_an_error(monkeypatch):
+  monkeypatch.setattr(parallel, "num_devices", lambda: 4)
+  with pytest.raises(ValueError, match=r"config.batch_size is 6.*4 devices"):
+    parallel.check_batch_size(6)
+  assert [parallel.pad_to_devices(n) for n in (1, 4, 5)] == [4, 4, 8]

@@ -1,0 +1,160 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from pattlite_jax.models.attention_classifier import ATTENTIONS, attend
+from pattlite_jax.models.pattlite import PAttLite
+
+SMALL_CUT = "conv_dw_2_relu"  # A quarter of the input's size, not a 16th.
+SIZE = 32
+
+
+def count(tree):
+  return sum(x.size for x in jax.tree.leaves(tree))
+
+
+def shapes_at(size, **fields):
+  model = PAttLite(attention="token", **{"num_classes": 7} | fields)
+  images = jnp.zeros((2, size, size, 3))
+  return jax.eval_shape(
+    lambda: model.init_with_output(jax.random.key(0), images)
+  )
+
+
+@pytest.fixture(scope="module")
+def images():
+  return jax.random.uniform(jax.random.key(1), (5, SIZE, SIZE, 3)) * 2 - 1
+
+
+@pytest.fixture(scope="module")
+def variables(images):
+  model = PAttLite(7, "none", cut=SMALL_CUT)
+  variables = jax.jit(model.init)(jax.random.key(0), images)
+  # A batch-norm layer fresh from init hides errors of its statistics.
+  stats = variables["batch_stats"]["attention_classifier"]
+  stats["pre_classifier_bn"] = {
+    "mean": jnp.linspace(-1, 1, 32),
+    "var": jnp.linspace(0.1, 0.3, 32),
+  }
+  return variables
+
+
+@pytest.fixture(scope="module")
+def logits_of(variables):
+  def compute(attention, images, mask=None):
+    model = PAttLite(7, attention, cut=SMALL_CUT)
+    return jax.jit(model.apply)(variables, images, mask)
+
+  return compute
+
+
+@pytest.mark.parametrize(
+  ("num_classes", "expected"), [(7, 1_102_664), (8, 1_102_697)]
+)
+def test_parameter_count_is_the_published_one(num_classes, expected):
+  _, variables = shapes_at(224, num_classes=num_classes)
+  assert count(variables) == expected
+  trunk = {kind: tree["trunk"] for kind, tree in variables.items()}
+  assert count(trunk) == 821_952
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_every_mode_has_the_same_parameters(attention):
+  model = PAttLite(7, attention)
+  images = jnp.zeros((1, 224, 224, 3))
+  shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images))
+  assert jax.tree.structure(shapes) == jax.tree.structure(shapes_at(224)[1])
+  assert count(shapes) == 1_102_664
+
+
+def test_half_size_with_half_stride_has_the_same_parameters():
+  logits, variables = shapes_at(112, patch_stride=2)
+  assert logits.shape == (2, 7)
+  assert count(variables) == 1_102_664
+
+
+def test_too_small_an_input_names_what_to_change():
+  with pytest.raises(ValueError, match=r"4x4.*5x5.*config.model.image_size"):
+    shapes_at(64)
+
+
+def test_an_unknown_attention_names_the_known_ones():
+  with pytest.raises(ValueError, match=r"'mean'.*batch, token, none"):
+    jax.eval_shape(
+      lambda: PAttLite(7, "mean").init(
+        jax.random.key(0), jnp.zeros((1, 96, 96, 3))
+      )
+    )
+
+
+@pytest.mark.parametrize("attention", ["token", "none"])
+def test_logits_of_an_image_do_not_depend_on_its_batch(
+  attention, images, logits_of
+):
+  together = logits_of(attention, images)
+  alone = [logits_of(attention, x[None]) for x in images]
+  np.testing.assert_allclose(jnp.concatenate(alone), together, atol=1e-5)
+
+
+def test_batch_attention_mixes_the_images(images, logits_of):
+  together = logits_of("batch", images)
+  alone = jnp.concatenate([logits_of("batch", x[None]) for x in images])
+  assert jnp.abs(together - alone).max() > 1e-3
+
+
+def test_batch_attention_on_one_image_is_no_attention(images, logits_of):
+  alone = [logits_of("batch", x[None]) for x in images]
+  np.testing.assert_allclose(
+    jnp.concatenate(alone), logits_of("none", images), atol=1e-5
+  )
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_padded_rows_change_no_other_row(attention, images, logits_of):
+  padded = jnp.concatenate([images, 10 * jnp.ones((3, SIZE, SIZE, 3))])
+  mask = jnp.arange(8) < 5
+  np.testing.assert_allclose(
+    logits_of(attention, padded, mask)[:5],
+    logits_of(attention, images),
+    atol=1e-5,
+  )
+
+
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_padded_rows_change_no_batch_statistic(attention, images, variables):
+  model = PAttLite(7, attention, cut=SMALL_CUT)
+
+  def statistics(images, mask):
+    _, updated = model.apply(
+      variables, images, mask, train=True, mutable=["batch_stats"]
+    )
+    return updated["batch_stats"]["attention_classifier"]["pre_classifier_bn"]
+
+  padded = jnp.concatenate([images, 10 * jnp.ones((3, SIZE, SIZE, 3))])
+  got = statistics(padded, jnp.arange(8) < 5)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5),
+    got,
+    statistics(images, jnp.ones(5, bool)),
+  )
+  before = variables["batch_stats"]["attention_classifier"]
+  assert not np.allclose(got["mean"], before["pre_classifier_bn"]["mean"])
+
+
+def test_attention_has_no_root_of_the_width():
+  z = jnp.array([[1.0, 0.0], [0.0, 2.0]])
+  weights = jax.nn.softmax(3.0 * z @ z.T)
+  np.testing.assert_allclose(attend(z, z, jnp.float32(3)), weights @ z)
+
+
+def test_the_trunk_keeps_its_statistics_in_training(images, variables):
+  model = PAttLite(7, "token", cut=SMALL_CUT)
+  _, updated = model.apply(
+    variables, images, train=True, mutable=["batch_stats"]
+  )
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    updated["batch_stats"]["trunk"],
+    variables["batch_stats"]["trunk"],
+  )
