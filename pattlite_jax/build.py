@@ -78,17 +78,27 @@ def build_train(
   train: examples_lib.Examples,
 ) -> tuple[optax.GradientTransformation, PyTree, Callable[..., Any]]:
   """Returns a stage's (optimizer, trainable mask, mapped train step)."""
+  step = train_step(config, stage, train)
+  return (
+    step.keywords["tx"],
+    step.keywords["trainable"],
+    parallel.pmap_train_step(step),
+  )
+
+
+def train_step(
+  config: ml_collections.ConfigDict,
+  stage: str,
+  train: examples_lib.Examples,
+) -> functools.partial:
+  """Returns `steps.train_step` with all that a stage binds, not yet mapped."""
   fields = config[stage]
   num_classes = len(train.class_names)
-  counts = examples_lib.class_counts(train)
-  weights = recipe.balanced_class_weights(counts)
+  weights = recipe.balanced_class_weights(examples_lib.class_counts(train))
   if not fields.class_weights:
     weights = np.ones_like(weights)
-  tx = recipe.optimizer(fields.learning_rate, config.global_clipnorm)
-  trainable = recipe.trainable(
-    variable_shapes(config, num_classes)["params"], fields.trunk
-  )
-  step = functools.partial(
+  shapes = variable_shapes(config, num_classes)
+  return functools.partial(
     steps.train_step,
     model=make_model(
       config,
@@ -97,14 +107,13 @@ def build_train(
       pooled_dropout=fields.pooled_dropout,
       attended_dropout=fields.attended_dropout,
     ),
-    tx=tx,
-    trainable=trainable,
+    tx=recipe.optimizer(fields.learning_rate, config.global_clipnorm),
+    trainable=recipe.trainable(shapes["params"], fields.trunk),
     class_weights=jnp.asarray(weights),
     image_size=config.model.image_size,
     random_flip=config.augment.random_flip,
     random_contrast=config.augment.random_contrast,
   )
-  return tx, trainable, parallel.pmap_train_step(step)
 
 
 def build_predict(

@@ -20,7 +20,7 @@ FOLDER = "checkpoints"
 Manager = ocp.CheckpointManager
 
 
-def open_manager(workdir: str) -> Manager:
+def open_manager(workdir: epath.PathLike) -> Manager:
   """Returns the manager of `<workdir>/checkpoints`, which keeps two steps."""
   return ocp.CheckpointManager(
     epath.Path(workdir).absolute() / FOLDER,
@@ -79,6 +79,35 @@ def restore_latest(
   )
   restored = manager.restore(manager.latest_step(), args=items)
   return restored.state, restored.best
+
+
+def restore_best(path: epath.PathLike) -> dict[str, Any]:
+  """Returns the best variables of a workdir, or of one step's directory."""
+  return _restore_item(path, "best", ocp.args.StandardRestore())
+
+
+def restore_config(path: epath.PathLike) -> dict[str, Any]:
+  """Returns what `describe` said of the run at a workdir or a step of it."""
+  return _restore_item(path, "config", ocp.args.JsonRestore())
+
+
+def _restore_item(path: epath.PathLike, name: str, item: Any) -> Any:
+  path = epath.Path(path).absolute()
+  if (path / FOLDER).is_dir():
+    workdir, step = path, None
+  elif (path / "best").is_dir() and path.name.isdigit():
+    workdir, step = path.parent.parent, int(path.name)
+  else:
+    raise FileNotFoundError(
+      f"No checkpoint at {path}: expected a run's workdir, which holds "
+      f"{FOLDER}/, or a step such as {FOLDER}/1200 (--checkpoint)."
+    )
+  with open_manager(workdir) as manager:
+    step = manager.latest_step() if step is None else step
+    if step is None:
+      raise FileNotFoundError(f"{path / FOLDER} holds no finished step yet.")
+    restored = manager.restore(step, args=ocp.args.Composite(**{name: item}))
+  return restored[name]
 
 
 def _to_numpy(tree: PyTree) -> PyTree:

@@ -5,6 +5,7 @@ import pytest
 
 from pattlite_jax.models.attention_classifier import ATTENTIONS, attend
 from pattlite_jax.models.pattlite import PAttLite
+from pattlite_jax.weights import trunk
 
 SMALL_CUT = "conv_dw_2_relu"  # A quarter of the input's size, not a 16th.
 SIZE = 32
@@ -24,13 +25,17 @@ def shapes_at(size, **fields):
 
 @pytest.fixture(scope="module")
 def images():
-  return jax.random.uniform(jax.random.key(1), (5, SIZE, SIZE, 3)) * 2 - 1
+  # Of different brightness, as noise alone pools to the same features.
+  noise = jax.random.uniform(jax.random.key(1), (5, SIZE, SIZE, 3))
+  return noise + jnp.linspace(-1, 0, 5)[:, None, None, None]
 
 
 @pytest.fixture(scope="module")
 def variables(images):
   model = PAttLite(7, "none", cut=SMALL_CUT)
-  variables = jax.jit(model.init)(jax.random.key(0), images)
+  variables = trunk.insert_trunk(
+    jax.jit(model.init)(jax.random.key(0), images), trunk.load_imagenet_trunk()
+  )
   # A batch-norm layer fresh from init hides errors of its statistics.
   stats = variables["batch_stats"]["attention_classifier"]
   stats["pre_classifier_bn"] = {

@@ -5,7 +5,7 @@ import collections
 import itertools
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -33,10 +33,11 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   """
 
   VERSION = tfds.core.Version("1.0.0")
-  CLASS_NAMES: tuple[str, ...]
-  IMAGE_SHAPE: tuple[int | None, int | None, int]  # None: sizes differ.
-  HOMEPAGE: str
-  PUBLISHED_COUNTS: Counts = {}  # Empty: nothing was published to compare with.
+  CLASS_NAMES: ClassVar[tuple[str, ...]]
+  # Height, width, channels; None where the images differ in size.
+  IMAGE_SHAPE: ClassVar[tuple[int | None, int | None, int]]
+  HOMEPAGE: ClassVar[str]
+  PUBLISHED_COUNTS: ClassVar[Counts] = {}  # Empty: there is none to compare.
 
   @classmethod
   @abc.abstractmethod
@@ -57,10 +58,13 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   def log_count_differences(self, seen: Counts) -> None:
     """Warns if the class counts are not the published ones."""
-    for line in count_differences(
-      seen, self.published_counts(), self.CLASS_NAMES
-    ):
-      logging.warning("%s differs from the published set: %s", self.name, line)
+    lines = count_differences(seen, self.published_counts(), self.CLASS_NAMES)
+    if lines:
+      logging.warning(
+        "%s differs from the published set:\n  %s",
+        self.info.full_name,
+        "\n  ".join(lines),
+      )
 
   def _info(self) -> tfds.core.DatasetInfo:
     return tfds.core.DatasetInfo(
@@ -152,6 +156,21 @@ def read_image(
       "pass another copy of the data with --config.data.dir=<folder>."
     ) from error
   return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def check_shape(
+  image: UInt8[np.ndarray, "H W C"],
+  expected: tuple[int, int, int],
+  path: pathlib.Path,
+) -> None:
+  """Raises ValueError unless the picture has the size of its data set."""
+  if image.shape != expected:
+    height, width, _ = expected
+    raise ValueError(
+      f"{path} is {image.shape[0]} x {image.shape[1]} pixels, but the data set "
+      f"has {height} x {width}. Pass the original copy of the data with "
+      "--config.data.dir=<folder>."
+    )
 
 
 def missing_files_error(

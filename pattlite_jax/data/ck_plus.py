@@ -1,0 +1,207 @@
+"""CK+: the last three frames of each labelled sequence, in ten folds.
+
+Class counts: counted in the CK+48 copy; they are three times the published
+numbers of labelled sequences (45, 18, 59, 25, 69, 28, 83).
+"""
+
+import collections
+import math
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import Float, UInt8
+
+from pattlite_jax.data import builder
+
+NUM_FOLDS = 10
+FRAMES_PER_SEQUENCE = 3
+CROP_MARGIN = 0.2  # Of the longer side of the landmarks' box, on each side.
+NUM_LANDMARKS = 68
+LABEL_OF_FOLDER = {  # The class folders of the CK+48 copy.
+  "anger": 0,
+  "contempt": 1,
+  "disgust": 2,
+  "fear": 3,
+  "happy": 4,
+  "sadness": 5,
+  "surprise": 6,
+}
+HOW_TO_GET = (
+  "Ask the authors for CK+ and unpack cohn-kanade-images, Emotion and "
+  "Landmarks into one folder, or use the CK+48 copy."
+)
+
+
+class Frame(NamedTuple):
+  """One frame, before it is read."""
+
+  image_path: pathlib.Path  # Such as S005_001_00000011.png.
+  label: int
+  emotion_path: pathlib.Path | None  # None in the CK+48 copy.
+  landmarks_path: pathlib.Path | None  # None: the frame is used whole.
+
+
+class CkPlus(builder.FaceBuilder, skip_registration=True):
+  """CK+ in ten folds by subject: nobody is in two splits."""
+
+  MANUAL_DOWNLOAD_INSTRUCTIONS = HOW_TO_GET
+  BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
+    tfds.core.BuilderConfig(
+      name=f"fold{fold}", description=f"Fold {fold} of {NUM_FOLDS} is the test."
+    )
+    for fold in range(NUM_FOLDS)
+  ]
+  CLASS_NAMES = (
+    "anger",
+    "contempt",
+    "disgust",
+    "fear",
+    "happiness",
+    "sadness",
+    "surprise",
+  )
+  IMAGE_SHAPE = (None, None, 1)
+  HOMEPAGE = "https://www.jeffcohn.net/resources/"
+  PUBLISHED_COUNTS: ClassVar[builder.Counts] = {
+    "all": (135, 54, 177, 75, 207, 84, 249)
+  }
+
+  @classmethod
+  def source_files(cls, data_dir: pathlib.Path) -> list[pathlib.Path]:
+    frames = find_frames(data_dir)
+    files = {frame.image_path for frame in frames}
+    files |= {f.emotion_path for f in frames if f.emotion_path}
+    files |= {f.landmarks_path for f in frames if f.landmarks_path}
+    return sorted(files)
+
+  def faces(self, data_dir: pathlib.Path) -> dict[str, Iterable[builder.Face]]:
+    frames = find_frames(data_dir)
+    fold_of = assign_folds(collections.Counter(map(subject, frames)))
+    test_fold = int(self.builder_config.name.removeprefix("fold"))
+    validation_fold = (test_fold + 1) % NUM_FOLDS
+    split_of_fold = {test_fold: "test", validation_fold: "validation"}
+    frames_of = {"train": [], "validation": [], "test": []}
+    for frame in frames:
+      fold = fold_of[subject(frame)]
+      frames_of[split_of_fold.get(fold, "train")].append(frame)
+    return {split: map(_face, own) for split, own in frames_of.items()}
+
+
+def subject(frame: Frame) -> str:
+  """Returns the subject of a frame, such as "S005"."""
+  return frame.image_path.name.partition("_")[0]
+
+
+def assign_folds(images_of_subject: Mapping[str, int]) -> dict[str, int]:
+  """Returns the fold of each subject, the same on every machine.
+
+  Subjects with most images come first (equal ones by name); each goes to the
+  fold that has fewest images so far, the lowest number of equals.
+  """
+  sizes = [0] * NUM_FOLDS
+  folds = {}
+  by_size = sorted(
+    images_of_subject.items(), key=lambda item: (-item[1], item[0])
+  )
+  for name, size in by_size:
+    folds[name] = sizes.index(min(sizes))
+    sizes[folds[name]] += size
+  return folds
+
+
+def find_frames(data_dir: pathlib.Path) -> list[Frame]:
+  """Returns the labelled frames, ordered by name."""
+  official = data_dir / "cohn-kanade-images"
+  if official.is_dir():
+    frames = list(_official_frames(data_dir))
+  else:
+    frames = list(_folder_frames(data_dir))
+  if not frames:
+    places = (
+      f"{data_dir} (cohn-kanade-images/ and Emotion/, or the class folders "
+      "of CK+48)"
+    )
+    raise builder.missing_files_error("CK+", places, HOW_TO_GET)
+  return sorted(frames, key=lambda frame: frame.image_path.name)
+
+
+def _official_frames(data_dir: pathlib.Path) -> Iterator[Frame]:
+  has_landmarks = (data_dir / "Landmarks").is_dir()
+  for emotion in sorted(data_dir.glob("Emotion/S*/*/S*_emotion.txt")):
+    sequence = emotion.parent.relative_to(data_dir / "Emotion")
+    images = data_dir / "cohn-kanade-images" / sequence
+    paths = sorted(images.glob("S*.png"))
+    if len(paths) < FRAMES_PER_SEQUENCE:
+      raise ValueError(
+        f"{images} has {len(paths)} frames, but a labelled sequence has at "
+        f"least {FRAMES_PER_SEQUENCE}. {HOW_TO_GET}"
+      )
+    label = _read_label(emotion)
+    for path in paths[-FRAMES_PER_SEQUENCE:]:
+      landmarks = data_dir / "Landmarks" / sequence
+      landmarks /= f"{path.stem}_landmarks.txt"
+      yield Frame(path, label, emotion, landmarks if has_landmarks else None)
+
+
+def _folder_frames(data_dir: pathlib.Path) -> Iterator[Frame]:
+  root = data_dir / "CK+48" if (data_dir / "CK+48").is_dir() else data_dir
+  for folder, label in LABEL_OF_FOLDER.items():
+    for path in sorted((root / folder).glob("S*.png")):
+      yield Frame(path, label, None, None)
+
+
+def _read_label(path: pathlib.Path) -> int:
+  """Reads a label such as "3.0000000e+00"; the file counts from 1."""
+  text = path.read_text(encoding="utf-8-sig", errors="replace").strip()
+  try:
+    label = float(text)
+  except ValueError:
+    label = math.nan
+  if label not in range(1, len(LABEL_OF_FOLDER) + 1):
+    raise ValueError(f"{path} holds {text!r}, but must hold 1 to 7.")
+  return int(label) - 1
+
+
+def _face(frame: Frame) -> builder.Face:
+  image = builder.read_image(frame.image_path, channels=1)
+  if frame.landmarks_path:
+    image = crop_square(image, _read_landmarks(frame.landmarks_path))
+  return builder.Face(image, frame.label, frame.image_path.stem)
+
+
+def _read_landmarks(path: pathlib.Path) -> Float[np.ndarray, "68 2"]:
+  """Reads the landmarks (x, y) in pixels."""
+  try:
+    points = np.loadtxt(path, ndmin=2, encoding="utf-8-sig")
+  except (OSError, ValueError) as error:
+    raise ValueError(
+      f"{path} cannot be read as landmarks ({error}). {HOW_TO_GET} Without "
+      "the folder Landmarks the frames are used whole."
+    ) from error
+  if points.shape != (NUM_LANDMARKS, 2) or not np.isfinite(points).all():
+    raise ValueError(
+      f"{path} holds numbers of shape {points.shape}, but must hold "
+      f"{NUM_LANDMARKS} rows of x and y."
+    )
+  return points
+
+
+def crop_square(
+  image: UInt8[np.ndarray, "H W 1"], points: Float[np.ndarray, "N 2"]
+) -> UInt8[np.ndarray, "S S 1"]:
+  """Cuts out the square around the landmarks, `CROP_MARGIN` wider each side.
+
+  The square is moved into the picture where it sticks out, and is as large as
+  the picture's shorter side at most. Pixels are not resampled.
+  """
+  low, high = points.min(axis=0), points.max(axis=0)
+  height, width, _ = image.shape
+  side = round(float((high - low).max()) * (1 + 2 * CROP_MARGIN))
+  side = max(1, min(side, height, width))
+  left, top = np.rint((low + high) / 2 - side / 2).astype(int)
+  left = min(max(left, 0), width - side)
+  top = min(max(top, 0), height - side)
+  return image[top : top + side, left : left + side]

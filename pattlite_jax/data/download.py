@@ -1,0 +1,125 @@
+"""Fetches FER2013 from Kaggle, when the user asks for it.
+
+No other set can be fetched: RAF-DB and CK+ are given out by their authors.
+"""
+
+import os
+import pathlib
+import shutil
+import tarfile
+import tempfile
+
+from absl import logging
+
+CONTEST = (
+  "challenges-in-representation-learning-facial-expression-recognition-"
+  "challenge"
+)
+CONTEST_URL = f"https://www.kaggle.com/c/{CONTEST}"
+ARCHIVE = "fer2013.tar.gz"
+CSV = "icml_face_data.csv"
+
+
+def download_if_missing(builder_class: type, data_dir: pathlib.Path) -> None:
+  """Fetches the files of a data set into `data_dir`, unless they are there.
+
+  Raises:
+    FileNotFoundError: if Kaggle does not carry the set; says who does.
+    RuntimeError: if kagglehub or the user's credentials are missing, or if
+      Kaggle refuses.
+  """
+  try:
+    builder_class.source_files(data_dir)
+    return
+  except FileNotFoundError as error:
+    if builder_class.__name__ not in ("Fer2013", "FerPlus"):
+      raise FileNotFoundError(
+        f"{error} --config.data.download=true cannot fetch this data set: "
+        "Kaggle's contests carry FER2013 only."
+      ) from error
+  if not _has_csv(data_dir):
+    _fetch_contest(data_dir)
+
+
+def _has_csv(data_dir: pathlib.Path) -> bool:
+  from pattlite_jax.data import fer2013
+
+  return fer2013.find_file(data_dir, fer2013.CSV_NAMES) is not None
+
+
+def _fetch_contest(data_dir: pathlib.Path) -> None:
+  """Downloads the contest's files and leaves its csv in `data_dir`."""
+  try:
+    import kagglehub
+  except ImportError as error:
+    raise RuntimeError(
+      "--config.data.download=true needs the package kagglehub. Install it "
+      "with pip install 'pattlite_jax[kaggle]', or get the file by hand from "
+      f"{CONTEST_URL}."
+    ) from error
+  _require_credentials()
+  logging.warning("Downloading FER2013 from %s to %s.", CONTEST_URL, data_dir)
+  try:
+    fetched = pathlib.Path(kagglehub.competition_download(CONTEST))
+  except Exception as error:  # Kagglehub raises errors of many libraries.
+    raise RuntimeError(
+      f"Kaggle did not hand out the contest's files ({error}). Accept its "
+      f"rules at {CONTEST_URL} with the account of your credentials, or pass "
+      "--config.data.download=false and get the file by hand."
+    ) from error
+  data_dir.mkdir(parents=True, exist_ok=True)
+  _take_csv(fetched, data_dir)
+
+
+def _require_credentials() -> None:
+  """Raises RuntimeError unless Kaggle credentials can be found."""
+  by_environment = os.environ.get("KAGGLE_API_TOKEN") or (
+    os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY")
+  )
+  folder = os.environ.get("KAGGLE_CONFIG_DIR", "~/.kaggle")
+  path = pathlib.Path(folder).expanduser() / "kaggle.json"
+  token_path = path.with_name("access_token")
+  if not by_environment and not path.is_file() and not token_path.is_file():
+    raise RuntimeError(
+      f"No Kaggle credentials: neither {path} nor the environment variables "
+      "KAGGLE_API_TOKEN, or KAGGLE_USERNAME and KAGGLE_KEY, are there. Create "
+      "a token at https://www.kaggle.com/settings, or pass "
+      "--config.data.download=false and get the file by hand from "
+      f"{CONTEST_URL}."
+    )
+
+
+def _take_csv(fetched: pathlib.Path, data_dir: pathlib.Path) -> None:
+  """Copies the csv out of the downloaded folder, or out of its archive."""
+  archive = next(iter(sorted(fetched.rglob(ARCHIVE))), None)
+  table = next(iter(sorted(fetched.rglob(CSV))), None)
+  if archive:
+    _extract_csv(archive, data_dir)
+  elif table:
+    # Under the final name only when whole, should the copy be cut short.
+    partial = data_dir / f"{CSV}.partial"
+    shutil.copyfile(table, partial)
+    partial.rename(data_dir / CSV)
+  if not _has_csv(data_dir):
+    names = sorted(path.name for path in fetched.rglob("*") if path.is_file())
+    raise RuntimeError(
+      f"Neither {CSV} nor an {ARCHIVE} with fer2013.csv is among the "
+      f"contest's files {names} in {fetched}. Get the file by hand from "
+      f"{CONTEST_URL} and pass its folder with --config.data.dir=<folder>."
+    )
+
+
+def _extract_csv(archive: pathlib.Path, data_dir: pathlib.Path) -> None:
+  """Unpacks fer2013.csv, if the archive has it, into `data_dir`."""
+  with tempfile.TemporaryDirectory(dir=data_dir) as folder:
+    try:
+      with tarfile.open(archive) as tar:
+        # The filter refuses members that would land outside the folder.
+        tar.extractall(folder, filter="data")
+    except tarfile.TarError as error:
+      raise RuntimeError(
+        f"{archive} cannot be unpacked ({error}). Delete it, so that it is "
+        f"fetched again, or get the file by hand from {CONTEST_URL}."
+      ) from error
+    for extracted in sorted(pathlib.Path(folder).rglob("fer2013.csv")):
+      extracted.rename(data_dir / "fer2013.csv")

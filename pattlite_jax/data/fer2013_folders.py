@@ -1,0 +1,60 @@
+"""FER2013 as image folders: train/<class>/*.jpg and test/<class>/*.jpg."""
+
+import pathlib
+from collections.abc import Iterable, Iterator
+
+from absl import logging
+
+from pattlite_jax.data import builder
+
+IMAGE_SHAPE = (48, 48, 1)
+LABEL_OF_FOLDER = {
+  "angry": 0,
+  "disgust": 1,
+  "fear": 2,
+  "happy": 3,
+  "sad": 4,
+  "surprise": 5,
+  "neutral": 6,
+}
+
+
+def folder_images(
+  data_dir: pathlib.Path,
+) -> Iterator[tuple[str, pathlib.Path, int]]:
+  """Yields split, path and label of the images of the folder copy."""
+  for split in ("train", "test"):
+    for folder in sorted(data_dir.glob(f"{split}/[!.]*/")):
+      if folder.name not in LABEL_OF_FOLDER:
+        raise ValueError(
+          f"{folder} is not a class of FER2013; the folders of {split}/ must "
+          f"be among {sorted(LABEL_OF_FOLDER)}."
+        )
+      for path in sorted(folder.glob("[!.]*.jpg")):
+        yield split, path, LABEL_OF_FOLDER[folder.name]
+
+
+def folder_faces(
+  data_dir: pathlib.Path,
+) -> dict[str, Iterable[builder.Face]]:
+  """Returns the faces of train and test; warns that test is not official."""
+  logging.warning(
+    "fer2013: the image folders in %s have no validation split: their test/ "
+    "is PublicTest and PrivateTest together (7,178 images), so its accuracy "
+    "is not the published one. Use fer2013.csv for the official splits.",
+    data_dir,
+  )
+  images = {"train": [], "test": []}
+  for split, path, label in folder_images(data_dir):
+    images[split].append((path, label))
+  return {split: _faces(data_dir, own) for split, own in images.items()}
+
+
+def _faces(
+  data_dir: pathlib.Path, images: list[tuple[pathlib.Path, int]]
+) -> Iterator[builder.Face]:
+  for path, label in images:
+    image = builder.read_image(path, channels=1)
+    builder.check_shape(image, IMAGE_SHAPE, path)
+    face_id = path.relative_to(data_dir).as_posix()
+    yield builder.Face(image, label, face_id)

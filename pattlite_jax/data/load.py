@@ -1,0 +1,229 @@
+"""Loads a data set by name: prepares it once with TFDS, reads it to memory.
+
+TensorFlow and the builders are imported only when a data set is loaded.
+"""
+
+import contextlib
+import difflib
+import hashlib
+import io
+import os
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+from absl import logging
+from jaxtyping import UInt8
+
+from pattlite_jax.data.examples import Examples, class_counts
+
+# Hides TensorFlow's notes on its own speed; it reads this when imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+
+SPLITS = ("train", "validation", "test")
+_READ_BATCH = 1024  # Images that are decoded and copied together.
+
+
+def load_splits(
+  name: str,
+  *,
+  data_dir: str,
+  prepared_dir: str,
+  image_size: int,
+  download: bool = False,
+) -> dict[str, Examples]:
+  """Returns train, validation and test of a data set; some may be empty.
+
+  The set is prepared once below `prepared_dir`, and again when its files in
+  `data_dir` change. Images keep their native size; if they differ in size
+  within the set (CK+), all become `image_size` x `image_size`.
+
+  Raises:
+    ValueError: if the name is unknown or a file of the set is broken.
+    FileNotFoundError: if the files are missing; says where to get them.
+  """
+  builder_class, config = _find_builder(name)
+  folder = pathlib.Path(data_dir).expanduser().resolve()
+  if download:
+    from pattlite_jax.data import download as download_lib
+
+    download_lib.download_if_missing(builder_class, folder)
+  files = builder_class.source_files(folder)
+  target = f"{prepared_dir}/{_fingerprint(folder, files)}"
+  logging.info("Data set %s of %s, prepared in %s.", name, folder, target)
+  with _quiet_tensorflow():
+    builder = builder_class(data_dir=target, config=config)
+    was_prepared = builder.data_path.exists()
+    if not was_prepared:
+      builder = _prepare(builder, folder)
+    if None in builder.info.features["image"].shape:
+      splits = _read_and_resize(builder, image_size)
+    else:
+      splits = {split: _read_batched(builder, split) for split in SPLITS}
+  if was_prepared:  # Otherwise the builder has just said so.
+    builder.log_count_differences(
+      {k: tuple(class_counts(v).tolist()) for k, v in splits.items()}
+    )
+  return splits
+
+
+def require_examples(examples: Examples, split: str, name: str) -> None:
+  """Raises ValueError if a split that is to be used has no images."""
+  if not len(examples):
+    raise ValueError(
+      f"The {split} split of {name} has no images, but some are needed. Use a "
+      "copy of the data set that has the split (a FER2013 file must have rows "
+      "with the Usage PublicTest for validation and PrivateTest for test) and "
+      "pass its folder with --config.data.dir=<folder>."
+    )
+
+
+def _find_builder(name: str) -> tuple[type, str | None]:
+  """Returns the builder class and configuration of a data set's name."""
+  from pattlite_jax.data.ck_plus import NUM_FOLDS, CkPlus
+  from pattlite_jax.data.fer2013 import Fer2013
+  from pattlite_jax.data.ferplus import FerPlus
+  from pattlite_jax.data.raf_db import RafDb
+  from pattlite_jax.data.synthetic_faces import SyntheticFaces
+
+  builders = {
+    "fer2013": (Fer2013, None),
+    "ferplus/majority": (FerPlus, "majority"),
+    "ferplus/argmax": (FerPlus, "argmax"),
+    "raf_db": (RafDb, None),
+    "ck_plus": (CkPlus, "fold0"),
+    **{f"ck_plus/fold{k}": (CkPlus, f"fold{k}") for k in range(NUM_FOLDS)},
+    "synthetic_faces": (SyntheticFaces, None),
+  }
+  if name not in builders:
+    nearest = difflib.get_close_matches(name.lower(), builders, 1, 0.4)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    raise ValueError(
+      f"There is no data set {name!r}.{hint} Pass one of {list(builders)} "
+      "with --config.data.name=<name>."
+    )
+  return builders[name]
+
+
+def _fingerprint(folder: pathlib.Path, files: list[pathlib.Path]) -> str:
+  """Returns a name that changes with any file's name, size or time."""
+  digest = hashlib.sha256()
+  for path in files:
+    status = path.stat()
+    name = path.relative_to(folder).as_posix()
+    digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+  return digest.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _quiet_tensorflow() -> Iterator[None]:
+  """Keeps TensorFlow off accelerators and TFDS from talking."""
+  import tensorflow as tf
+  import tensorflow_datasets as tfds
+
+  try:
+    tf.config.set_visible_devices([], "GPU")
+  except RuntimeError:  # TensorFlow runs already, so it cannot be changed.
+    if tf.config.get_visible_devices("GPU"):
+      raise
+  tfds.disable_progress_bar()
+  verbosity = logging.get_verbosity()
+  logging.set_verbosity(logging.WARNING)
+  try:
+    with contextlib.redirect_stdout(io.StringIO()):
+      yield
+  finally:
+    logging.set_verbosity(verbosity)
+
+
+def _prepare(builder, folder: pathlib.Path):
+  """Writes the set; returns a builder of it.
+
+  TFDS writes to a folder of another name and renames it at the end, so what
+  is found under the final name is whole.
+  """
+  import tensorflow_datasets as tfds
+
+  options = tfds.download.DownloadConfig(
+    manual_dir=folder, try_download_gcs=False
+  )
+  try:
+    builder.download_and_prepare(download_config=options)
+  except OSError:
+    # Another process may have finished the same set first.
+    if not builder.data_path.exists():
+      raise
+  return type(builder)(
+    data_dir=builder.data_dir_root, config=builder.builder_config
+  )
+
+
+def _read_batched(builder, split: str) -> Examples:
+  """Reads a split whose images all have the size that the builder states."""
+  height, width, channels = builder.info.features["image"].shape
+  images = [np.zeros((0, height, width, channels), np.uint8)]
+  labels, ids = [], []
+  for batch in _numpy_iterator(builder, split, batch_size=_READ_BATCH):
+    images.append(batch["image"])
+    labels.extend(batch["label"])
+    ids.extend(batch["id"])
+  return _examples(builder, np.concatenate(images), labels, ids)
+
+
+def _read_and_resize(builder, image_size: int) -> dict[str, Examples]:
+  """Reads all splits; resizes if the images are not all of one size."""
+  raw = {
+    split: list(_numpy_iterator(builder, split, batch_size=None))
+    for split in SPLITS
+  }
+  shapes = {row["image"].shape for rows in raw.values() for row in rows}
+  channels = builder.info.features["image"].shape[-1]
+  if len(shapes) == 1:
+    shape = shapes.pop()
+  else:
+    shape = (image_size, image_size, channels)
+  splits = {}
+  for split, rows in raw.items():
+    images = np.zeros((len(rows), *shape), np.uint8)
+    for index, row in enumerate(rows):
+      images[index] = _resize(row["image"], shape[:2])
+    labels, ids = [row["label"] for row in rows], [row["id"] for row in rows]
+    splits[split] = _examples(builder, images, labels, ids)
+  return splits
+
+
+def _resize(
+  image: UInt8[np.ndarray, "H W C"], size: tuple[int, int]
+) -> UInt8[np.ndarray, "h w C"]:
+  import tensorflow as tf
+
+  if image.shape[:2] == size:
+    return image
+  resized = tf.image.resize(image, size, method="bilinear", antialias=True)
+  return np.clip(np.rint(resized.numpy()), 0, 255).astype(np.uint8)
+
+
+def _numpy_iterator(builder, split: str, *, batch_size: int | None):
+  """Yields the examples, or batches of them, in the order of the files."""
+  import tensorflow as tf
+  import tensorflow_datasets as tfds
+
+  if split not in builder.info.splits:  # It was empty, so TFDS has none.
+    return
+  dataset = builder.as_dataset(
+    split=split, read_config=tfds.ReadConfig(try_autocache=False)
+  )
+  if batch_size:
+    dataset = dataset.batch(batch_size)
+  yield from dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+
+
+def _examples(
+  builder, images: UInt8[np.ndarray, "N H W C"], labels: list, ids: list
+) -> Examples:
+  return Examples(
+    images=images,
+    labels=np.array(labels, np.int32),
+    ids=np.array([face_id.decode() for face_id in ids], dtype=str),
+    class_names=builder.CLASS_NAMES,
+  )

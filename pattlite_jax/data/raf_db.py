@@ -1,0 +1,138 @@
+"""RAF-DB, the basic set: aligned 100 x 100 colour faces, 7 classes.
+
+Class counts: counted in the official list_patition_label.txt.
+"""
+
+import hashlib
+import pathlib
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, NamedTuple
+
+from pattlite_jax.data import builder
+
+# Part of the rule that chooses the validation images; never to be changed.
+SPLIT_SEED = "pattlite-0"
+SIZE = 100
+LIST_NAME = "EmoLabel/list_patition_label.txt"  # Spelled so by the authors.
+TRAIN_COUNTS = (1290, 281, 717, 4772, 1982, 705, 2524)
+TEST_COUNTS = (329, 74, 160, 1185, 478, 162, 680)
+HOW_TO_GET = (
+  "Ask the authors for RAF-DB (http://www.whdeng.cn/raf/model1.html) and "
+  "unpack it, so that basic/EmoLabel and basic/Image/aligned are there."
+)
+
+
+class Entry(NamedTuple):
+  """One line of the official list."""
+
+  name: str  # Such as "train_00001.jpg".
+  label: int  # 0 to 6; the list counts from 1.
+
+
+def validation_size(class_size: int) -> int:
+  """Returns 10 % of a class, rounded to the nearest, halves up."""
+  return (class_size + 5) // 10
+
+
+class RafDb(builder.FaceBuilder, skip_registration=True):
+  """RAF-DB; validation is a fixed tenth of the official training images."""
+
+  MANUAL_DOWNLOAD_INSTRUCTIONS = HOW_TO_GET
+  CLASS_NAMES = (
+    "surprise",
+    "fear",
+    "disgust",
+    "happiness",
+    "sadness",
+    "anger",
+    "neutral",
+  )
+  IMAGE_SHAPE = (SIZE, SIZE, 3)
+  HOMEPAGE = "http://www.whdeng.cn/raf/model1.html"
+  PUBLISHED_COUNTS: ClassVar[builder.Counts] = {
+    "train": tuple(n - validation_size(n) for n in TRAIN_COUNTS),
+    "validation": tuple(validation_size(n) for n in TRAIN_COUNTS),
+    "test": TEST_COUNTS,
+  }
+
+  @classmethod
+  def source_files(cls, data_dir: pathlib.Path) -> list[pathlib.Path]:
+    root = _root(data_dir)
+    if not (root / LIST_NAME).is_file():
+      raise builder.missing_files_error("RAF-DB", root / LIST_NAME, HOW_TO_GET)
+    images = [_image_path(root, entry) for entry in read_list(root / LIST_NAME)]
+    for path in images:
+      if not path.is_file():
+        raise builder.missing_files_error("RAF-DB image", path, HOW_TO_GET)
+    return [root / LIST_NAME, *images]
+
+  def faces(self, data_dir: pathlib.Path) -> dict[str, Iterable[builder.Face]]:
+    root = _root(data_dir)
+    entries = read_list(root / LIST_NAME)
+    train = [entry for entry in entries if entry.name.startswith("train_")]
+    test = [entry for entry in entries if entry.name.startswith("test_")]
+    chosen = validation_names(train)
+    return {
+      "train": _faces(root, [e for e in train if e.name not in chosen]),
+      "validation": _faces(root, [e for e in train if e.name in chosen]),
+      "test": _faces(root, test),
+    }
+
+
+def read_list(path: pathlib.Path) -> list[Entry]:
+  """Reads the official list, lines such as "train_00001.jpg 5".
+
+  Raises:
+    ValueError: for the first broken line.
+  """
+  entries = []
+  text = path.read_text(encoding="utf-8-sig", errors="replace")
+  for number, line in enumerate(text.splitlines(), start=1):
+    if not line.strip():
+      continue
+    name, _, label = line.strip().partition(" ")
+    if not name.startswith(("train_", "test_")) or label not in set("1234567"):
+      raise ValueError(
+        f"{path}, line {number} is {line!r}, but must be a name that starts "
+        "with train_ or test_, a space, and a label from 1 to 7."
+      )
+    entries.append(Entry(name, int(label) - 1))
+  return entries
+
+
+def validation_names(train: list[Entry]) -> set[str]:
+  """Returns the names of a tenth of each class, the same on every machine.
+
+  Each class is sorted by the hex SHA-256 of "pattlite-0:<name in the list>";
+  the first `validation_size` names are taken.
+  """
+  chosen = set()
+  for label in {entry.label for entry in train}:
+    names = [entry.name for entry in train if entry.label == label]
+    chosen.update(sorted(names, key=_digest)[: validation_size(len(names))])
+  return chosen
+
+
+def _digest(name: str) -> str:
+  return hashlib.sha256(f"{SPLIT_SEED}:{name}".encode()).hexdigest()
+
+
+def _root(data_dir: pathlib.Path) -> pathlib.Path:
+  """Returns the folder `basic`, which may be `data_dir` itself."""
+  if (data_dir / "EmoLabel").is_dir():
+    return data_dir
+  return data_dir / "basic"
+
+
+def _image_path(root: pathlib.Path, entry: Entry) -> pathlib.Path:
+  stem = pathlib.PurePath(entry.name).stem
+  return root / "Image" / "aligned" / f"{stem}_aligned.jpg"
+
+
+def _faces(root: pathlib.Path, entries: list[Entry]) -> Iterator[builder.Face]:
+  for entry in entries:
+    path = _image_path(root, entry)
+    image = builder.read_image(path, channels=3)
+    builder.check_shape(image, (SIZE, SIZE, 3), path)
+    face_id = pathlib.PurePath(entry.name).stem
+    yield builder.Face(image, entry.label, face_id)

@@ -1,0 +1,144 @@
+"""The whole loop on a small network: stages, resume, results."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from pattlite_jax import build, checkpoint, train
+from pattlite_jax.data import pipeline
+
+
+class Writer:
+  """Keeps what clu's writer would log."""
+
+  def __init__(self):
+    self.scalars = []
+
+  def write_scalars(self, step, scalars):
+    self.scalars.append((step, scalars))
+
+
+class Stop(Exception):
+  """Ends a run in the middle of a step."""
+
+
+def fit(config, splits, *, stop_at=None):
+  def hook(step):
+    if step == stop_at:
+      raise Stop
+
+  writer = Writer()
+  variables = build.init_variables(config, 3)
+  batches = pipeline.train_batches
+  result = train.fit(config, splits, variables, batches, writer, [hook])
+  return result, writer
+
+
+def saved_best(config):
+  return checkpoint.restore_best(config.workdir)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+  """Lets runs of the same steps share their compilation."""
+  folder = str(tmp_path_factory.mktemp("compiled"))
+  jax.config.update("jax_compilation_cache_dir", folder)
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+  yield
+  jax.config.update("jax_compilation_cache_dir", None)
+
+
+@pytest.fixture
+def splits(make_examples):
+  return {
+    "train": make_examples(18, seed=0),
+    "validation": make_examples(9, seed=1),
+    "test": make_examples(10, seed=2),
+  }
+
+
+@pytest.fixture
+def config(small_config):
+  small_config.checkpoint_every_steps = 2
+  return small_config
+
+
+def test_a_run_learns_and_reports_itself(config, splits, compiled, tmp_path):
+  config.stage1.epochs = 8
+  result, writer = fit(config, splits)
+  stored = json.loads((tmp_path / "run/result.json").read_text())
+  assert stored == result
+  assert result["splits"]["test"]["num_examples"] == 10
+  assert result["splits"]["test"]["accuracy"] > 0.7  # Chance is a third.
+  assert result["protocol"] == "per_sample"
+  assert result["attention"] == "token"
+  assert result["epoch_chosen_by"] == "train_accuracy"
+  steps = [record["step"] for record in result["history"]]
+  assert steps == list(range(5, 5 * len(steps) + 1, 5))
+  logged = {name for _, scalars in writer.scalars for name in scalars}
+  assert {"train/loss", "validation/accuracy", "learning_rate"} <= logged
+  pictures = {path.name for path in (tmp_path / "run/pictures").iterdir()}
+  assert pictures == {"curves.png", "confusion_test.png", "faces_test.png"}
+
+
+# Steps of an epoch: 5. 3: inside the first; 5: before its end was saved; 8:
+# after a save inside the second; 12: in the second stage.
+@pytest.mark.parametrize("stop_at", [3, 5, 8, 12])
+def test_a_stopped_run_ends_as_an_unbroken_one(
+  config, splits, compiled, tmp_path, stop_at
+):
+  config.stage2.trunk = "all_but_bn"
+  unbroken, _ = fit(config, splits)
+  weights = saved_best(config)
+  shutil.rmtree(config.workdir)
+  with pytest.raises(Stop):
+    fit(config, splits, stop_at=stop_at)
+  resumed, _ = fit(config, splits)
+  assert resumed == unbroken
+  jax.tree.map(np.testing.assert_array_equal, saved_best(config), weights)
+
+
+def test_a_finished_run_trains_no_more(config, splits, compiled):
+  first, _ = fit(config, splits)
+  again, writer = fit(config, splits)
+  assert again == first
+  assert writer.scalars == []
+
+
+def test_batch_attention_reports_both_protocols(config, splits, compiled):
+  config.model.attention = "batch"
+  config.stage2.epochs = 0
+  result, _ = fit(config, splits)
+  published = result["published_protocol"]
+  assert (published["order"], published["batch_size"]) == ("class_sorted", 32)
+  alone = result["splits"]["test"]["loss"]
+  assert published["splits"]["test"]["loss"] != pytest.approx(alone, rel=1e-3)
+
+
+def test_an_empty_test_split_is_left_out(config, splits, make_examples, compiled):
+  config.stage1.epochs = config.stage2.epochs = 0
+  splits["test"] = make_examples(0)
+  result, _ = fit(config, splits)
+  assert result["splits"].keys() == {"train", "validation"}
+
+
+def test_an_empty_validation_split_is_an_error(config, splits, make_examples):
+  splits["validation"] = make_examples(0)
+  with pytest.raises(ValueError, match="validation"):
+    fit(config, splits)
+
+
+def test_a_frozen_trunk_stays_bit_for_bit(config, splits, compiled):
+  fit(config, splits)
+  before = build.init_variables(config, 3)
+  after = saved_best(config)
+  for kind in ("params", "batch_stats"):
+    jax.tree.map(
+      np.testing.assert_array_equal, after[kind]["trunk"], before[kind]["trunk"]
+    )
+  moved = after["params"]["patch_extraction"]["patch3"]["kernel"]
+  start = before["params"]["patch_extraction"]["patch3"]["kernel"]
+  assert np.abs(moved - start).max() > 1e-4
