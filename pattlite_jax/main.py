@@ -22,15 +22,13 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   # Imported here so that --help needs none of it.
+  from pattlite_jax import startup
+
+  startup.configure()
   import jax
-  import tensorflow as tf
 
   from pattlite_jax import parallel, train
 
-  tf.config.set_visible_devices([], "GPU")  # Leaves the GPU to JAX.
-  logging.get_absl_handler().addFilter(  # Orbax logs ~55 lines a checkpoint.
-    lambda r: "orbax" not in r.pathname or r.levelname != "INFO"
-  )
   if _DISTRIBUTED.value:
     parallel.initialize()
   config = _CONFIG.value

@@ -17,9 +17,7 @@ class Progress:
   stage_epochs: int = 0  # Epochs finished in this stage.
   epochs: int = 0  # Epochs finished in all.
   learning_rate: float = 0.0
-  plateau: recipe.Plateau = dataclasses.field(
-    default_factory=recipe.Plateau
-  )
+  plateau: recipe.Plateau = dataclasses.field(default_factory=recipe.Plateau)
   stopping: recipe.EarlyStopping = dataclasses.field(
     default_factory=recipe.EarlyStopping
   )

@@ -1,5 +1,6 @@
 """The two-stage training: the loop over stages, epochs and steps."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -47,7 +48,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
     download=config.data.download,
   )
   variables = build.init_variables(config, len(splits["train"].class_names))
-  parameter_overview.log_parameter_overview(variables)
+  parameter_overview.log_parameter_overview(variables, include_stats=False)
   writer = metric_writers.create_default_writer(
     config.workdir, just_logging=not parallel.is_writer()
   )
@@ -58,7 +59,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
   report = periodic_actions.ReportProgress(
     num_train_steps=epochs * steps_per_epoch, every_secs=30.0, writer=writer
   )
-  with writer:
+  with contextlib.closing(writer):
     return fit(
       config, splits, variables, pipeline.train_batches, writer, [report]
     )

@@ -118,7 +118,9 @@ def test_batch_attention_reports_both_protocols(config, splits, compiled):
   assert published["splits"]["test"]["loss"] != pytest.approx(alone, rel=1e-3)
 
 
-def test_an_empty_test_split_is_left_out(config, splits, make_examples, compiled):
+def test_an_empty_test_split_is_left_out(
+  config, splits, make_examples, compiled
+):
   config.stage1.epochs = config.stage2.epochs = 0
   splits["test"] = make_examples(0)
   result, _ = fit(config, splits)

@@ -71,6 +71,7 @@ class CkPlus(builder.FaceBuilder, skip_registration=True):
 
   @classmethod
   def source_files(cls, data_dir: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the used frames with their labels and landmarks."""
     frames = find_frames(data_dir)
     files = {frame.image_path for frame in frames}
     files |= {f.emotion_path for f in frames if f.emotion_path}
@@ -78,6 +79,7 @@ class CkPlus(builder.FaceBuilder, skip_registration=True):
     return sorted(files)
 
   def faces(self, data_dir: pathlib.Path) -> dict[str, Iterable[builder.Face]]:
+    """Returns the frames of each split of this fold, ordered by name."""
     frames = find_frames(data_dir)
     fold_of = assign_folds(collections.Counter(map(subject, frames)))
     test_fold = int(self.builder_config.name.removeprefix("fold"))
@@ -143,6 +145,10 @@ def _official_frames(data_dir: pathlib.Path) -> Iterator[Frame]:
     for path in paths[-FRAMES_PER_SEQUENCE:]:
       landmarks = data_dir / "Landmarks" / sequence
       landmarks /= f"{path.stem}_landmarks.txt"
+      if has_landmarks and not landmarks.is_file():
+        raise builder.missing_files_error(
+          "CK+ landmarks", landmarks, HOW_TO_GET
+        )
       yield Frame(path, label, emotion, landmarks if has_landmarks else None)
 
 

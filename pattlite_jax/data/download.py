@@ -3,11 +3,13 @@
 No other set can be fetched: RAF-DB and CK+ are given out by their authors.
 """
 
+import gzip
 import os
 import pathlib
 import shutil
 import tarfile
 import tempfile
+import zlib
 
 from absl import logging
 
@@ -50,11 +52,11 @@ def _has_csv(data_dir: pathlib.Path) -> bool:
 def _fetch_contest(data_dir: pathlib.Path) -> None:
   """Downloads the contest's files and leaves its csv in `data_dir`."""
   try:
-    import kagglehub
+    import kagglehub  # pyrefly: ignore[missing-import]
   except ImportError as error:
     raise RuntimeError(
       "--config.data.download=true needs the package kagglehub. Install it "
-      "with pip install 'pattlite_jax[kaggle]', or get the file by hand from "
+      "with pip install kagglehub, or get the file by hand from "
       f"{CONTEST_URL}."
     ) from error
   _require_credentials()
@@ -116,7 +118,12 @@ def _extract_csv(archive: pathlib.Path, data_dir: pathlib.Path) -> None:
       with tarfile.open(archive) as tar:
         # The filter refuses members that would land outside the folder.
         tar.extractall(folder, filter="data")
-    except tarfile.TarError as error:
+    except (
+      tarfile.TarError,
+      gzip.BadGzipFile,
+      zlib.error,
+      EOFError,  # The archive was cut short.
+    ) as error:
       raise RuntimeError(
         f"{archive} cannot be unpacked ({error}). Delete it, so that it is "
         f"fetched again, or get the file by hand from {CONTEST_URL}."

@@ -64,6 +64,7 @@ class Fer2013(builder.FaceBuilder, skip_registration=True):
 
   @classmethod
   def source_files(cls, data_dir: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the csv, or the images of the folder copy."""
     csv_path = find_file(data_dir, CSV_NAMES)
     if csv_path:
       return [csv_path]
@@ -74,6 +75,7 @@ class Fer2013(builder.FaceBuilder, skip_registration=True):
     return files
 
   def faces(self, data_dir: pathlib.Path) -> dict[str, Iterable[builder.Face]]:
+    """Returns the faces of each split, in the order of the file."""
     csv_path = find_file(data_dir, CSV_NAMES)
     if not csv_path:
       return fer2013_folders.folder_faces(data_dir)

@@ -64,6 +64,7 @@ class FerPlus(builder.FaceBuilder, skip_registration=True):
 
   @classmethod
   def source_files(cls, data_dir: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the csv of FER2013 and that of the votes."""
     csv_path = fer2013.find_file(data_dir, fer2013.CSV_NAMES)
     votes_path = fer2013.find_file(data_dir, (VOTES_NAME,))
     if csv_path and votes_path:
@@ -73,9 +74,11 @@ class FerPlus(builder.FaceBuilder, skip_registration=True):
     raise builder.missing_files_error("FER+", place, HOW_TO_GET)
 
   def published_counts(self) -> builder.Counts:
+    """Returns the class counts of the rule."""
     return self.PUBLISHED_COUNTS_OF_RULE[self.builder_config.name]
 
   def faces(self, data_dir: pathlib.Path) -> dict[str, Iterable[builder.Face]]:
+    """Returns the faces of each split that the rule gives a label."""
     csv_path, votes_path = self.source_files(data_dir)
     rows = fer2013.read_rows(csv_path)
     usages, names, votes = read_votes(votes_path)

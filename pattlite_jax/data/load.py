@@ -17,9 +17,6 @@ from jaxtyping import UInt8
 
 from pattlite_jax.data.examples import Examples, class_counts
 
-# Hides TensorFlow's notes on its own speed; it reads this when imported.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-
 SPLITS = ("train", "validation", "test")
 _READ_BATCH = 1024  # Images that are decoded and copied together.
 
@@ -49,7 +46,8 @@ def load_splits(
 
     download_lib.download_if_missing(builder_class, folder)
   files = builder_class.source_files(folder)
-  target = f"{prepared_dir}/{_fingerprint(folder, files)}"
+  prepared_root = os.path.expanduser(prepared_dir)  # May also be gs://...
+  target = f"{prepared_root}/{_fingerprint(folder, files)}"
   logging.info("Data set %s of %s, prepared in %s.", name, folder, target)
   with _quiet_tensorflow():
     builder = builder_class(data_dir=target, config=config)

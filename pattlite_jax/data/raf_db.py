@@ -57,6 +57,7 @@ class RafDb(builder.FaceBuilder, skip_registration=True):
 
   @classmethod
   def source_files(cls, data_dir: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the official list and the images that it names."""
     root = _root(data_dir)
     if not (root / LIST_NAME).is_file():
       raise builder.missing_files_error("RAF-DB", root / LIST_NAME, HOW_TO_GET)
@@ -67,6 +68,7 @@ class RafDb(builder.FaceBuilder, skip_registration=True):
     return [root / LIST_NAME, *images]
 
   def faces(self, data_dir: pathlib.Path) -> dict[str, Iterable[builder.Face]]:
+    """Returns the faces of each split, in the order of the list."""
     root = _root(data_dir)
     entries = read_list(root / LIST_NAME)
     train = [entry for entry in entries if entry.name.startswith("train_")]

@@ -1,0 +1,143 @@
+import hashlib
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from pattlite_jax.data import raf_db
+from pattlite_jax.data.raf_db import Entry
+
+
+def write_set(folder, labels=(5, 1, 7)):
+  """Writes train images with these labels (1 to 7), and one test image."""
+  names = [f"train_{n:05d}" for n in range(1, len(labels) + 1)]
+  names.append("test_0001")
+  (folder / "basic/EmoLabel").mkdir(parents=True)
+  (folder / "basic/Image/aligned").mkdir(parents=True)
+  lines = []
+  for number, (name, label) in enumerate(zip(names, (*labels, 4), strict=True)):
+    lines.append(f"{name}.jpg {label}")
+    picture = PIL.Image.new("RGB", (100, 100), (number, 10, 200))
+    # Stored without loss, whatever the name says, so that pixels compare.
+    picture.save(folder / f"basic/Image/aligned/{name}_aligned.jpg", "png")
+  path = folder / "basic" / raf_db.LIST_NAME
+  path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*lines, ""]).encode())
+  return path
+
+
+def faces(folder):
+  builder = raf_db.RafDb(data_dir=folder / "prepared")
+  return {split: list(own) for split, own in builder.faces(folder).items()}
+
+
+def test_labels_count_from_zero_and_order_is_that_of_the_list(tmp_path):
+  write_set(tmp_path)
+  splits = faces(tmp_path)
+  assert [face.label for face in splits["train"]] == [4, 0, 6]
+  assert [face.id for face in splits["train"]] == [
+    "train_00001",
+    "train_00002",
+    "train_00003",
+  ]
+  (test,) = splits["test"]
+  assert (test.id, test.label) == ("test_0001", 3)
+  np.testing.assert_array_equal(test.image[0, 0], [3, 10, 200])
+  assert test.image.shape == (100, 100, 3)
+  assert raf_db.RafDb.CLASS_NAMES[test.label] == "happiness"
+
+
+def test_the_folder_basic_itself_may_be_given(tmp_path):
+  path = write_set(tmp_path)
+  files = raf_db.RafDb.source_files(tmp_path / "basic")
+  assert files[0] == path
+  assert len(files) == 5
+
+
+def test_validation_is_a_tenth_of_each_class_by_hash():
+  train = [Entry(f"train_{n:05d}.jpg", n % 2) for n in range(90)]
+  chosen = raf_db.validation_names(train)
+  for label in (0, 1):
+    ranked = []
+    for entry in train:
+      if entry.label == label:
+        text = f"pattlite-0:{entry.name}".encode()
+        ranked.append((hashlib.sha256(text).hexdigest(), entry.name))
+    own = {name for _, name in sorted(ranked)[:5]}  # 4.5 is rounded up.
+    assert chosen >= own
+  assert len(chosen) == 10
+
+
+def test_validation_does_not_depend_on_the_order_of_the_list():
+  train = [Entry(f"train_{n:05d}.jpg", n % 3) for n in range(60)]
+  assert raf_db.validation_names(train) == raf_db.validation_names(train[::-1])
+
+
+def test_validation_images_of_the_official_names_stay_the_same():
+  # Pins the rule: these numbers must never change between versions.
+  train = [Entry(f"train_{n:05d}.jpg", 0) for n in range(1, 51)]
+  assert sorted(raf_db.validation_names(train)) == [
+    "train_00003.jpg",
+    "train_00016.jpg",
+    "train_00028.jpg",
+    "train_00042.jpg",
+    "train_00043.jpg",
+  ]
+
+
+def test_validation_is_taken_out_of_train(tmp_path):
+  write_set(tmp_path, labels=[1] * 20)
+  splits = faces(tmp_path)
+  train = {face.id for face in splits["train"]}
+  validation = {face.id for face in splits["validation"]}
+  assert len(train) == 18 and len(validation) == 2
+  assert not train & validation
+
+
+def test_published_counts_add_up():
+  published = raf_db.RafDb.PUBLISHED_COUNTS
+  assert sum(raf_db.TRAIN_COUNTS) == 12271
+  assert sum(published["train"]) == 11044
+  assert published["validation"] == (129, 28, 72, 477, 198, 71, 252)
+  assert sum(published["test"]) == 3068
+
+
+@pytest.mark.parametrize(
+  "line",
+  ["train_00002.jpg 8", "train_00002.jpg 0", "other.jpg 3", "train_00002.jpg"],
+)
+def test_a_broken_line_is_named(tmp_path, line):
+  path = tmp_path / "list.txt"
+  path.write_text(f"train_00001.jpg 5\n{line}\n")
+  with pytest.raises(ValueError, match=r"list\.txt, line 2 is .*1 to 7") as e:
+    raf_db.read_list(path)
+  assert line in str(e.value)
+
+
+def test_a_missing_list_says_where_to_get_it(tmp_path):
+  with pytest.raises(FileNotFoundError) as error:
+    raf_db.RafDb.source_files(tmp_path)
+  for part in ("list_patition_label.txt", "whdeng.cn", "--config.data.dir="):
+    assert part in str(error.value)
+
+
+def test_a_missing_image_is_named(tmp_path):
+  write_set(tmp_path)
+  (tmp_path / "basic/Image/aligned/train_00002_aligned.jpg").unlink()
+  with pytest.raises(FileNotFoundError, match=r"train_00002_aligned\.jpg"):
+    raf_db.RafDb.source_files(tmp_path)
+
+
+def test_a_broken_image_is_named(tmp_path):
+  write_set(tmp_path)
+  path = tmp_path / "basic/Image/aligned/train_00002_aligned.jpg"
+  path.write_bytes(b"")
+  with pytest.raises(ValueError, match=r"train_00002_aligned\.jpg cannot be"):
+    faces(tmp_path)
+
+
+def test_an_image_of_another_size_is_named(tmp_path):
+  write_set(tmp_path)
+  path = tmp_path / "basic/Image/aligned/test_0001_aligned.jpg"
+  PIL.Image.new("RGB", (120, 100)).save(path)
+  with pytest.raises(ValueError, match=r"test_0001.*100 x 120.*100 x 100"):
+    faces(tmp_path)
