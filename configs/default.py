@@ -12,9 +12,7 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the locked config; a misspelt field is an error."""
   config = ml_collections.ConfigDict()
   config.workdir = "runs/default"  # Logs, checkpoints, pictures, result.json.
-  config.seed = (
-    0  # Initial weights, order of the images, augmentation, dropout.
-  )
+  config.seed = 0  # Of weights, order of the images, augmentation, dropout.
   config.batch_size = 8  # Images a step, over all devices.
 
   config.data = ml_collections.ConfigDict()
@@ -35,7 +33,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.model.dtype = "float32"  # Of the trunk's and patches' computation.
 
   config.augment = ml_collections.ConfigDict()
-  config.augment.random_flip = True
+  config.augment.random_flip = True  # Left to right, one image in two.
   config.augment.random_contrast = 0.3  # Factor within 1 +- this.
 
   config.global_clipnorm = 3.0  # Largest norm of all gradients together.
@@ -43,7 +41,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.stage1 = _stage()
   config.stage1.epochs = 100
   config.stage1.learning_rate = 1e-3
-  config.stage1.class_weights = True  # n / (K n_c) on the loss of class c.
+  config.stage1.class_weights = True
   config.stage1.pooled_dropout = 0.1
   config.stage1.plateau_patience = 3
   config.stage1.patience = 5
@@ -65,7 +63,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.eval.order = "class_sorted"
 
   config.checkpoint_every_steps = 1000  # Besides the end of each epoch.
-  config.log_every_steps = 100
+  config.log_every_steps = 100  # Training loss and accuracy to TensorBoard.
   return config.lock()
 
 
@@ -74,21 +72,20 @@ def _stage() -> ml_collections.ConfigDict:
   stage.epochs = 0  # At most; 0 skips the stage.
   stage.learning_rate = 0.0  # Of Adam.
   stage.decay_epochs = 0.0  # lr / (1 + epoch / this); 0 for a constant rate.
-  stage.class_weights = False
+  stage.class_weights = False  # Loss of class c times n / (K n_c).
   # "frozen", what the notebook does in both stages, or "all_but_bn": the
   # trunk's convolutions train, as its second stage intends.
   stage.trunk = "frozen"
   stage.spatial_dropout = 0.0  # Of whole channels of the patches.
   stage.pooled_dropout = 0.0  # After pooling ("token": of the patches).
   stage.attended_dropout = 0.0  # After the attention.
-  # Stop and choose the epoch by this; early stopping after `patience` epochs
-  # without a gain of `min_delta`; the best epoch's weights are restored.
+  # What early stopping watches, and what chooses the epoch whose weights are
+  # kept: "val_accuracy" or "train_accuracy" (running, in training mode).
   stage.monitor = "val_accuracy"
-  stage.patience = 5
-  stage.min_delta = 0.003
-  # Multiply the rate by `plateau_factor` after this many epochs without a gain
-  # of `min_delta` in validation accuracy, down to the least; 0 for never.
-  stage.plateau_patience = 0
-  stage.plateau_factor = 0.1
-  stage.min_learning_rate = 1e-6
+  stage.patience = 5  # Epochs without a gain before the stage stops.
+  stage.min_delta = 0.003  # The least gain in accuracy that counts.
+  stage.plateau_patience = 0  # Epochs without a gain in val_accuracy before
+  # the learning rate falls; 0 for never.
+  stage.plateau_factor = 0.1  # What it is multiplied with then.
+  stage.min_learning_rate = 1e-6  # What it never falls below.
   return stage

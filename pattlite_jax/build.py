@@ -25,7 +25,7 @@ def make_model(
   num_classes: int,
   *,
   attention: str | None = None,
-  **rates: float,
+  **rates: Any,
 ) -> PAttLite:
   """Returns the network that runs under the mapped steps.
 

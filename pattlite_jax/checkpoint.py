@@ -63,7 +63,7 @@ def latest_progress(manager: Manager) -> dict[str, Any] | None:
   if manager.latest_step() is None:
     return None
   items = ocp.args.Composite(progress=ocp.args.JsonRestore())
-  return manager.restore(manager.latest_step(), args=items).progress
+  return manager.restore(manager.latest_step(), args=items)["progress"]
 
 
 def restore_latest(
@@ -78,7 +78,7 @@ def restore_latest(
     best=ocp.args.StandardRestore(_to_numpy(best)),
   )
   restored = manager.restore(manager.latest_step(), args=items)
-  return restored.state, restored.best
+  return restored["state"], restored["best"]
 
 
 def restore_best(path: epath.PathLike) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Progress:
   @classmethod
   def from_json(cls, fields: dict[str, Any]) -> "Progress":
     """Undoes `to_json`."""
-    records = {
+    records: dict[str, Any] = {
       "plateau": recipe.Plateau(**fields["plateau"]),
       "stopping": recipe.EarlyStopping(**fields["stopping"]),
       "history": tuple(fields["history"]),

@@ -44,18 +44,20 @@ def scale_by_keras_adam(
 
     return KerasAdamState(jnp.zeros((), jnp.int32), zeros(), zeros())
 
-  def update(grads, state, params=None):
+  def update(updates, state, params=None):
     del params
     count = state.count + 1
-    mean = jax.tree.map(lambda m, g: m + (g - m) * (1 - b1), state.mean, grads)
+    mean = jax.tree.map(
+      lambda m, g: m + (g - m) * (1 - b1), state.mean, updates
+    )
     variance = jax.tree.map(
-      lambda v, g: v + (jnp.square(g) - v) * (1 - b2), state.variance, grads
+      lambda v, g: v + (jnp.square(g) - v) * (1 - b2), state.variance, updates
     )
     gain = jnp.sqrt(1 - b2**count) / (1 - b1**count)
-    updates = jax.tree.map(
+    scaled = jax.tree.map(
       lambda m, v: gain * m / (jnp.sqrt(v) + eps), mean, variance
     )
-    return updates, KerasAdamState(count, mean, variance)
+    return scaled, KerasAdamState(count, mean, variance)
 
   return optax.GradientTransformation(init, update)
 

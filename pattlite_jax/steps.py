@@ -52,7 +52,7 @@ def create_state(
 
 
 def split(params: PyTree, trainable: PyTree[bool]) -> tuple[PyTree, PyTree]:
-  """Returns (trainable, frozen) trees, each with None for the other's leaves."""
+  """Returns (trainable, frozen) trees with None for each other's leaves."""
   chosen = jax.tree.map(lambda x, t: x if t else None, params, trainable)
   others = jax.tree.map(lambda x, t: None if t else x, params, trainable)
   return chosen, others
@@ -148,4 +148,5 @@ def predict_step(
 ) -> Float[Array, "B K"]:
   """Returns the logits of one device's rows; masked rows mean nothing."""
   images = augment_lib.prepare(batch["image"], image_size=image_size)
-  return model.apply(variables, images, batch["mask"], train=False)
+  logits: Any = model.apply(variables, images, batch["mask"], train=False)
+  return logits

@@ -169,8 +169,11 @@ def _train_epoch(
   """Runs the epoch's steps, or the rest of them after a restart."""
   config = run.config
   key = jax.random.key(config.seed)
-  state = state.replace(
-    opt_state=recipe.with_learning_rate(state.opt_state, progress.learning_rate)
+  state = dataclasses.replace(
+    state,
+    opt_state=recipe.with_learning_rate(
+      state.opt_state, progress.learning_rate
+    ),
   )
   last_step = (progress.epochs + 1) * examples_lib.steps_per_epoch(
     len(run.train), config.batch_size
@@ -210,7 +213,7 @@ def _end_epoch(
   step = int(state.step)
   train = metrics.summary(progress.sums)
   validation = run.validate(state.variables)
-  record = {
+  record: dict[str, Any] = {
     "stage": STAGES[progress.stage],
     "epoch": progress.epoch,
     "step": step,

@@ -170,11 +170,11 @@ def image_folders(tmp_path):
   return tmp_path, images
 
 
-def test_image_folders_have_no_validation_split(image_folders, caplog):
+def test_image_folders_warn_of_their_splits(image_folders, caplog):
   folder, images = image_folders
   own = fer2013.Fer2013(data_dir=folder / "prepared")
   splits = {k: list(v) for k, v in own.faces(folder).items()}
-  assert list(splits) == ["train", "test"]
+  assert list(splits) == ["train", "validation", "test"]
   assert [face.id for face in splits["train"]] == [
     "train/angry/Training_9.jpg",
     "train/happy/Training_2.jpg",
@@ -182,8 +182,20 @@ def test_image_folders_have_no_validation_split(image_folders, caplog):
   assert [face.label for face in splits["train"]] == [0, 3]
   np.testing.assert_array_equal(splits["train"][0].image, images[1])
   assert [face.label for face in splits["test"]] == [4]
-  assert "no validation split" in caplog.text
+  assert "do not have the official splits" in caplog.text
   assert "7,178" in caplog.text
+
+
+def test_a_tenth_of_the_training_folders_is_held_out(image_folders):
+  folder, _ = image_folders
+  image = (folder / "train/happy/Training_2.jpg").read_bytes()
+  for number in range(100, 119):
+    (folder / f"train/happy/Training_{number}.jpg").write_bytes(image)
+  own = fer2013.Fer2013(data_dir=folder / "prepared")
+  ids = {k: {f.id for f in v} for k, v in own.faces(folder).items()}
+  assert len(ids["validation"]) == 2  # Of 20 happy faces, and of 1 angry: 0.
+  assert len(ids["train"]) == 19
+  assert not ids["validation"] & ids["train"]
 
 
 def test_a_broken_image_is_named(image_folders):

@@ -45,8 +45,8 @@ for attention, descent in (("batch", True), ("token", True), ("batch", False)):
   tx, trainable, train_step = build.build_train(config, "stage2", examples)
   if descent:
     tx = optax.sgd(0.1)
-    step = functools.partial(build.train_step(config, "stage2", examples), tx=tx)
-    train_step = parallel.pmap_train_step(step)
+    step = build.train_step(config, "stage2", examples)
+    train_step = parallel.pmap_train_step(functools.partial(step, tx=tx))
   variables = build.init_variables(config, 3)
   state = steps.create_state(variables, tx, trainable)
   rows = [np.arange(8), np.array([8, 9, 0, -1, -1, -1, -1, -1]), np.arange(8)]

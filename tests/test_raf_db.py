@@ -1,11 +1,8 @@
-import hashlib
-
 import numpy as np
 import PIL.Image
 import pytest
 
 from pattlite_jax.data import raf_db
-from pattlite_jax.data.raf_db import Entry
 
 
 def write_set(folder, labels=(5, 1, 7)):
@@ -51,37 +48,6 @@ def test_the_folder_basic_itself_may_be_given(tmp_path):
   files = raf_db.RafDb.source_files(tmp_path / "basic")
   assert files[0] == path
   assert len(files) == 5
-
-
-def test_validation_is_a_tenth_of_each_class_by_hash():
-  train = [Entry(f"train_{n:05d}.jpg", n % 2) for n in range(90)]
-  chosen = raf_db.validation_names(train)
-  for label in (0, 1):
-    ranked = []
-    for entry in train:
-      if entry.label == label:
-        text = f"pattlite-0:{entry.name}".encode()
-        ranked.append((hashlib.sha256(text).hexdigest(), entry.name))
-    own = {name for _, name in sorted(ranked)[:5]}  # 4.5 is rounded up.
-    assert chosen >= own
-  assert len(chosen) == 10
-
-
-def test_validation_does_not_depend_on_the_order_of_the_list():
-  train = [Entry(f"train_{n:05d}.jpg", n % 3) for n in range(60)]
-  assert raf_db.validation_names(train) == raf_db.validation_names(train[::-1])
-
-
-def test_validation_images_of_the_official_names_stay_the_same():
-  # Pins the rule: these numbers must never change between versions.
-  train = [Entry(f"train_{n:05d}.jpg", 0) for n in range(1, 51)]
-  assert sorted(raf_db.validation_names(train)) == [
-    "train_00003.jpg",
-    "train_00016.jpg",
-    "train_00028.jpg",
-    "train_00042.jpg",
-    "train_00043.jpg",
-  ]
 
 
 def test_validation_is_taken_out_of_train(tmp_path):

@@ -93,10 +93,10 @@ def test_classes_are_balanced_and_mixed(split, per_class):
 
 def test_stored_pictures_are_the_drawn_ones_in_order(splits):
   for split, (stored, drawn) in splits.items():
-    for k, (example, face) in enumerate(zip(stored, drawn, strict=True)):
-      np.testing.assert_array_equal(example["image"], face.image)
-      assert example["label"] == face.label
-      assert example["id"].decode() == face.id == f"drawn-{split}-{k:05d}"
+    for k, (example, own) in enumerate(zip(stored, drawn, strict=True)):
+      np.testing.assert_array_equal(example["image"], own.image)
+      assert example["label"] == own.label
+      assert example["id"].decode() == own.id == f"drawn-{split}-{k:05d}"
 
 
 def test_no_picture_occurs_twice_in_or_across_splits(splits):

@@ -21,14 +21,14 @@ class Writer:
     self.scalars.append((step, scalars))
 
 
-class Stop(Exception):
+class StoppedError(Exception):
   """Ends a run in the middle of a step."""
 
 
 def fit(config, splits, *, stop_at=None):
   def hook(step):
     if step == stop_at:
-      raise Stop
+      raise StoppedError
 
   writer = Writer()
   variables = build.init_variables(config, 3)
@@ -94,7 +94,7 @@ def test_a_stopped_run_ends_as_an_unbroken_one(
   unbroken, _ = fit(config, splits)
   weights = saved_best(config)
   shutil.rmtree(config.workdir)
-  with pytest.raises(Stop):
+  with pytest.raises(StoppedError):
     fit(config, splits, stop_at=stop_at)
   resumed, _ = fit(config, splits)
   assert resumed == unbroken

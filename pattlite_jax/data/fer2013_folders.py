@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from absl import logging
 
 from pattlite_jax.data import builder
+from pattlite_jax.data.held_out import held_out
 
 IMAGE_SHAPE = (48, 48, 1)
 LABEL_OF_FOLDER = {
@@ -37,24 +38,30 @@ def folder_images(
 def folder_faces(
   data_dir: pathlib.Path,
 ) -> dict[str, Iterable[builder.Face]]:
-  """Returns the faces of train and test; warns that test is not official."""
+  """Returns the faces of each split; warns that they are not the official ones.
+
+  A tenth of train/ becomes the validation split, by the rule of `held_out`,
+  which sees paths such as train/angry/Training_3908.jpg.
+  """
   logging.warning(
-    "fer2013: the image folders in %s have no validation split: their test/ "
-    "is PublicTest and PrivateTest together (7,178 images), so its accuracy "
-    "is not the published one. Use fer2013.csv for the official splits.",
+    "fer2013: the image folders in %s do not have the official splits: their "
+    "test/ is PublicTest and PrivateTest together (7,178 images), so its "
+    "accuracy is not the published one, and a tenth of train/ is held out for "
+    "validation. Use fer2013.csv for the official splits.",
     data_dir,
   )
-  images = {"train": [], "test": []}
+  images = {"train": {}, "validation": {}, "test": {}}
   for split, path, label in folder_images(data_dir):
-    images[split].append((path, label))
+    images[split][path.relative_to(data_dir).as_posix()] = label
+  for name in sorted(held_out(images["train"])):
+    images["validation"][name] = images["train"].pop(name)
   return {split: _faces(data_dir, own) for split, own in images.items()}
 
 
 def _faces(
-  data_dir: pathlib.Path, images: list[tuple[pathlib.Path, int]]
+  data_dir: pathlib.Path, labels: dict[str, int]
 ) -> Iterator[builder.Face]:
-  for path, label in images:
-    image = builder.read_image(path, channels=1)
-    builder.check_shape(image, IMAGE_SHAPE, path)
-    face_id = path.relative_to(data_dir).as_posix()
-    yield builder.Face(image, label, face_id)
+  for name, label in labels.items():
+    image = builder.read_image(data_dir / name, channels=1)
+    builder.check_shape(image, IMAGE_SHAPE, data_dir / name)
+    yield builder.Face(image, label, name)

@@ -3,15 +3,13 @@
 Class counts: counted in the official list_patition_label.txt.
 """
 
-import hashlib
 import pathlib
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, NamedTuple
 
 from pattlite_jax.data import builder
+from pattlite_jax.data.held_out import held_out, held_out_size
 
-# Part of the rule that chooses the validation images; never to be changed.
-SPLIT_SEED = "pattlite-0"
 SIZE = 100
 LIST_NAME = "EmoLabel/list_patition_label.txt"  # Spelled so by the authors.
 TRAIN_COUNTS = (1290, 281, 717, 4772, 1982, 705, 2524)
@@ -27,11 +25,6 @@ class Entry(NamedTuple):
 
   name: str  # Such as "train_00001.jpg".
   label: int  # 0 to 6; the list counts from 1.
-
-
-def validation_size(class_size: int) -> int:
-  """Returns 10 % of a class, rounded to the nearest, halves up."""
-  return (class_size + 5) // 10
 
 
 class RafDb(builder.FaceBuilder, skip_registration=True):
@@ -50,8 +43,8 @@ class RafDb(builder.FaceBuilder, skip_registration=True):
   IMAGE_SHAPE = (SIZE, SIZE, 3)
   HOMEPAGE = "http://www.whdeng.cn/raf/model1.html"
   PUBLISHED_COUNTS: ClassVar[builder.Counts] = {
-    "train": tuple(n - validation_size(n) for n in TRAIN_COUNTS),
-    "validation": tuple(validation_size(n) for n in TRAIN_COUNTS),
+    "train": tuple(n - held_out_size(n) for n in TRAIN_COUNTS),
+    "validation": tuple(held_out_size(n) for n in TRAIN_COUNTS),
     "test": TEST_COUNTS,
   }
 
@@ -73,7 +66,7 @@ class RafDb(builder.FaceBuilder, skip_registration=True):
     entries = read_list(root / LIST_NAME)
     train = [entry for entry in entries if entry.name.startswith("train_")]
     test = [entry for entry in entries if entry.name.startswith("test_")]
-    chosen = validation_names(train)
+    chosen = held_out({entry.name: entry.label for entry in train})
     return {
       "train": _faces(root, [e for e in train if e.name not in chosen]),
       "validation": _faces(root, [e for e in train if e.name in chosen]),
@@ -100,23 +93,6 @@ def read_list(path: pathlib.Path) -> list[Entry]:
       )
     entries.append(Entry(name, int(label) - 1))
   return entries
-
-
-def validation_names(train: list[Entry]) -> set[str]:
-  """Returns the names of a tenth of each class, the same on every machine.
-
-  Each class is sorted by the hex SHA-256 of "pattlite-0:<name in the list>";
-  the first `validation_size` names are taken.
-  """
-  chosen = set()
-  for label in {entry.label for entry in train}:
-    names = [entry.name for entry in train if entry.label == label]
-    chosen.update(sorted(names, key=_digest)[: validation_size(len(names))])
-  return chosen
-
-
-def _digest(name: str) -> str:
-  return hashlib.sha256(f"{SPLIT_SEED}:{name}".encode()).hexdigest()
 
 
 def _root(data_dir: pathlib.Path) -> pathlib.Path:

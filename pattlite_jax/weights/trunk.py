@@ -37,8 +37,8 @@ def select_layers(variables: Variables, wanted: Variables) -> dict[str, Any]:
 
   Raises ValueError naming those that are missing or of another shape.
   """
-  found = traverse_util.flatten_dict(variables, sep="/")
-  needed = traverse_util.flatten_dict(wanted, sep="/")
+  found: dict[str, Any] = traverse_util.flatten_dict(variables, sep="/")
+  needed: dict[str, Any] = traverse_util.flatten_dict(wanted, sep="/")
   missing = [key for key in needed if key not in found]
   mismatching = [
     f"{key} {found[key].shape} instead of {needed[key].shape}"

@@ -1,0 +1,79 @@
+import importlib
+import itertools
+import pathlib
+import re
+
+import pytest
+
+from configs import default
+from pattlite_jax.models.attention_classifier import ATTENTIONS
+from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
+from pattlite_jax.recipe import MONITORS, TRUNKS
+
+FOLDER = pathlib.Path(default.__file__).parent
+NAMES = sorted(p.stem for p in FOLDER.glob("*.py") if p.stem != "__init__")
+
+
+@pytest.fixture(params=NAMES)
+def config(request):
+  return importlib.import_module(f"configs.{request.param}").get_config()
+
+
+def test_no_config_adds_or_loses_a_field(config):
+  def names(tree):
+    return {
+      key: names(value) if isinstance(value, dict) else None
+      for key, value in tree.items()
+    }
+
+  assert names(config.to_dict()) == names(default.get_config().to_dict())
+  assert config.is_locked
+
+
+def test_a_misspelt_field_suggests_the_right_one(config):
+  with pytest.raises(AttributeError, match="learning_rate"):
+    config.stage1.lerning_rate = 1.0
+
+
+def test_values_are_ones_that_the_code_knows(config):
+  assert config.model.attention in ATTENTIONS
+  assert config.model.cut in LAYER_NAMES
+  for stage in (config.stage1, config.stage2):
+    assert stage.trunk in TRUNKS
+    assert stage.monitor in MONITORS
+
+
+def test_the_recipe_is_the_published_one():
+  config = default.get_config()
+  assert (config.batch_size, config.global_clipnorm) == (8, 3.0)
+  one, two = config.stage1, config.stage2
+  assert (one.epochs, one.learning_rate, one.patience) == (100, 1e-3, 5)
+  assert (one.plateau_patience, one.plateau_factor) == (3, 0.1)
+  assert (one.min_learning_rate, one.min_delta) == (1e-6, 0.003)
+  assert (one.pooled_dropout, one.spatial_dropout) == (0.1, 0.0)
+  assert (one.class_weights, two.class_weights) == (True, False)
+  assert (one.monitor, two.monitor) == ("val_accuracy", "train_accuracy")
+  assert (two.epochs, two.learning_rate, two.patience) == (500, 1e-5, 20)
+  assert (two.decay_epochs, two.min_delta) == (80.0, 0.003)
+  rates = (two.spatial_dropout, two.pooled_dropout, two.attended_dropout)
+  assert rates == (0.2, 0.2, 0.2)
+  assert two.trunk == "frozen"
+
+
+def test_every_field_of_the_default_says_what_it_is():
+  """A field's reason stands behind it, or in the comment above it."""
+  lines = (FOLDER / "default.py").read_text().splitlines()
+  bare = []
+  for above, line in itertools.pairwise(lines):
+    field = re.match(r"  (config|stage)\.([\w.]+) = [^m_]", line)
+    explained = "#" in line or above.strip().startswith("#")
+    of_a_stage = line.startswith("  config.stage")  # Explained in _stage.
+    if field and not explained and not of_a_stage:
+      bare.append(field.group(2))
+  assert not bare
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "default"])
+def test_each_config_gives_its_command(name):
+  text = (FOLDER / f"{name}.py").read_text()
+  assert f"python -m pattlite_jax.main --config configs/{name}.py" in text
