@@ -28,6 +28,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.model.attention = "token"
   config.model.image_size = 224  # Pixels a side that the network sees.
   config.model.cut = "conv_dw_9_relu"  # Last Keras layer of the trunk.
+  config.model.patch_extraction = True  # False for the ablation without it.
   config.model.patch_stride = 4  # Of the first patch layer; 2 suits 112 px.
   config.model.trunk_weights = "imagenet"  # Shipped; or a keras_port file.
   config.model.dtype = "float32"  # Of the trunk's and patches' computation.

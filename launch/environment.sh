@@ -1,6 +1,6 @@
 # Sourced by the launch scripts: leaves `python` with the project installed,
-# in the active virtual environment or else in .venv. Arguments: the extras of
-# pyproject.toml wanted, such as "test" or "test,cuda".
+# in the active virtual environment or else in .venv. EXTRAS names extras of
+# pyproject.toml to install too, such as "cuda" or "test,cuda".
 # shellcheck shell=bash
 
 if [[ -z "${VIRTUAL_ENV:-}" && -z "${CONDA_PREFIX:-}" ]]; then
@@ -23,13 +23,13 @@ if [[ -z "${VIRTUAL_ENV:-}" && -z "${CONDA_PREFIX:-}" ]]; then
   source .venv/bin/activate
 fi
 
-extras="${1:-}"
+extras="${EXTRAS:-}"
 # Installs again only after pyproject.toml or the wanted extras have changed.
-stamp="$(python -c 'import sys; print(sys.prefix)')/.pattlite_jax_installed"
-wanted="$PWD $extras $(cksum < pyproject.toml)"
+stamp="$(python -c 'import sys; print(sys.prefix)')/.pattlite_jax_${extras//,/_}"
+wanted="$PWD $(cksum < pyproject.toml)"
 if [[ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]]; then
   echo "Installing pattlite_jax and what it needs (a few minutes)."
-  python -m pip install --quiet --disable-pip-version-check \
+  python -m pip install -qq --disable-pip-version-check \
     --editable ".${extras:+[$extras]}"
   echo "$wanted" > "$stamp"
 fi

@@ -2,6 +2,7 @@
 # Runs the tests. Usage: launch/test.sh [pytest arguments]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-source launch/environment.sh test
+EXTRAS="test${EXTRAS:+,$EXTRAS}"
+source launch/environment.sh
 
 python -m pytest --numprocesses 2 --quiet "$@"

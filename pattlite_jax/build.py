@@ -35,6 +35,7 @@ def make_model(
     num_classes,
     attention or config.model.attention,
     cut=config.model.cut,
+    patch_extraction=config.model.patch_extraction,
     patch_stride=config.model.patch_stride,
     axis_name=parallel.AXIS,
     dtype=jnp.dtype(config.model.dtype),

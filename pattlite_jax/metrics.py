@@ -1,5 +1,6 @@
 """Figures from logits: every example counts once, whatever the batches were."""
 
+import math
 from typing import Any
 
 import flax.struct
@@ -7,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+
+NUM_BINS = 15  # Of the confidence, for the calibration error.
 
 
 @flax.struct.dataclass
@@ -56,18 +59,93 @@ def zero() -> dict[str, float]:
 def score(
   logits: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]
 ) -> dict[str, Any]:
-  """Returns loss, accuracy and confusion matrix of a whole split.
+  """Returns the figures of at least one example, as JSON takes them.
 
-  The confusion matrix counts examples by [label][prediction].
+  Shares lie in [0, 1]; one that would be 0 / 0 is None and in no mean.
+    accuracy_interval    Wilson's 95 % interval [low, high]; holds if images
+                         are predicted independently of each other
+    mean_class_accuracy  mean recall
+    loss                 mean cross-entropy, in nats
+    ece, calibration     see `calibration`
+    per_class            precision, recall, f1 and support of each class
+    confusion_matrix     examples by [label][prediction]
   """
   num_classes = logits.shape[-1]
   log_probs = np.asarray(jax.nn.log_softmax(logits))
   predictions = logits.argmax(-1)
+  right = predictions == labels
   confusion = np.zeros((num_classes, num_classes), int)
   np.add.at(confusion, (labels, predictions), 1)
+  per_class = class_figures(confusion)
+  ece, bins = calibration(np.exp(log_probs.max(-1)), right)
   return {
     "num_examples": len(labels),
-    "accuracy": float((predictions == labels).mean()),
+    "accuracy": float(right.mean()),
+    "accuracy_interval": list(wilson_interval(int(right.sum()), len(labels))),
+    "macro_f1": _mean([row["f1"] for row in per_class]),
+    "mean_class_accuracy": _mean([row["recall"] for row in per_class]),
     "loss": float(-log_probs[np.arange(len(labels)), labels].mean()),
+    "ece": ece,
+    "per_class": per_class,
     "confusion_matrix": confusion.tolist(),
+    "calibration": bins,
   }
+
+
+def wilson_interval(correct: int, count: int) -> tuple[float, float]:
+  """Returns the 95 % score interval of a share (Wilson, 1927)."""
+  z = 1.959963984540054  # The normal distribution's 97.5 % point.
+  share, scale = correct / count, 1 + z**2 / count
+  centre = share + z**2 / (2 * count)
+  half = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+  return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def class_figures(confusion: Int[np.ndarray, "K K"]) -> list[dict[str, Any]]:
+  """Returns precision, recall, f1 and support (number of images) by class."""
+  return [
+    {
+      "precision": _ratio(right, predicted),
+      "recall": _ratio(right, support),
+      "f1": _ratio(2 * right, predicted + support),
+      "support": support,
+    }
+    for right, predicted, support in zip(
+      confusion.diagonal().tolist(),
+      confusion.sum(0).tolist(),
+      confusion.sum(1).tolist(),
+      strict=True,
+    )
+  ]
+
+
+def calibration(
+  confidences: Float[np.ndarray, "N"], right: Bool[np.ndarray, "N"]
+) -> tuple[float, list[dict[str, Any]]]:
+  """Returns (ECE, bins): does a confidence of p mean right in p of cases?
+
+  A confidence is the largest probability, in [0, 1]. Bin k of NUM_BINS holds
+  those in (k, k + 1] / NUM_BINS: their count, mean confidence and accuracy.
+  ECE is the mean distance of the two means, each bin weighing its count
+  (Guo et al., 2017).
+  """
+  upper_edges = np.arange(1, NUM_BINS) / NUM_BINS
+  chosen = np.searchsorted(upper_edges, confidences.astype(float))
+  count = np.bincount(chosen, minlength=NUM_BINS)
+  sums = np.bincount(chosen, confidences, NUM_BINS)
+  hits = np.bincount(chosen, right, NUM_BINS)
+  bins = [
+    {"count": n, "confidence": _ratio(total, n), "accuracy": _ratio(hit, n)}
+    for n, total, hit in zip(
+      count.tolist(), sums.tolist(), hits.tolist(), strict=True
+    )
+  ]
+  return float(np.abs(sums - hits).sum() / len(right)), bins
+
+
+def _ratio(part: float, whole: int) -> float | None:
+  return part / whole if whole else None
+
+
+def _mean(values: list[float | None]) -> float:
+  return float(np.mean([value for value in values if value is not None]))

@@ -36,6 +36,30 @@ def draw_run(
     save(faces, folder / f"faces_{split}.png")
 
 
+def draw_evaluation(folder: epath.Path, result: dict[str, Any]) -> None:
+  """Writes confusion_*.png and reliability_*.png of each protocol."""
+  folder.mkdir(parents=True, exist_ok=True)
+  rule = f" ({result['rule']})" if result["rule"] else ""
+  split = f"{result['dataset']}{rule}, {result['split']} split"
+  titles = {"per_sample": f"{split}\none image at a time"}
+  if "across_batch" in result:
+    across = result["across_batch"]
+    titles["across_batch"] = (
+      f"{split}\nacross batches of {across['batch_size']}, "
+      f"{across['order']} order: depends on the batch"
+    )
+  for protocol, title in titles.items():
+    scores = result[protocol]
+    stem = result["split"]
+    if protocol != "per_sample":
+      stem += f"_{protocol}"
+    matrix = np.asarray(scores["confusion_matrix"])
+    names = result["class_names"]
+    save(confusion(matrix, names, title), folder / f"confusion_{stem}.png")
+    bins, ece = scores["calibration"], scores["ece"]
+    save(reliability(bins, ece, title), folder / f"reliability_{stem}.png")
+
+
 def save(figure: Figure, path: epath.Path) -> None:
   """Writes a PNG and closes the figure."""
   with path.open("wb") as file:
@@ -63,24 +87,69 @@ def curves(history: Sequence[dict[str, Any]]) -> Figure:
 def confusion(
   matrix: np.ndarray, class_names: Sequence[str], title: str
 ) -> Figure:
-  """Draws counts[label][prediction] with each row's share as colour."""
-  shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-  figure, ax = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
+  """Draws counts[label][prediction] over each row's share in percent."""
+  totals = matrix.sum(axis=1)
+  shares = matrix / np.maximum(totals, 1)[:, None]
+  side = 2.4 + 0.75 * len(class_names)
+  figure, ax = plt.subplots(figsize=(side + 0.8, side), layout="constrained")
   image = ax.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-  ticks = range(len(class_names))
-  ax.set_xticks(ticks, class_names, rotation=45, ha="right")
-  ax.set_yticks(ticks, class_names)
-  ax.set(xlabel="predicted", ylabel="labelled", title=title)
+  rows = [f"{n}\n({t:,})" for n, t in zip(class_names, totals, strict=True)]
+  ax.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
+  ax.set_yticks(range(len(class_names)), rows)
+  ax.set(xlabel="predicted", ylabel="labelled (number of images)", title=title)
   for row, column in np.ndindex(matrix.shape):
-    ax.text(
-      column,
-      row,
-      f"{matrix[row, column]}",
-      ha="center",
-      va="center",
-      color="white" if shares[row, column] > 0.5 else "black",
-    )
-  figure.colorbar(image, label="share of the labelled class")
+    if not matrix[row, column]:  # Left empty, so that the others stand out.
+      continue
+    ink = "white" if shares[row, column] > 0.5 else "black"
+    text = {"ha": "center", "color": ink}
+    ax.text(column, row, f"{matrix[row, column]:,}", va="bottom", **text)
+    share = f"{100 * shares[row, column]:.1f} %"
+    ax.text(column, row + 0.06, share, va="top", fontsize=7.5, **text)
+  figure.colorbar(image, label="share of the labelled class", shrink=0.8)
+  return figure
+
+
+def reliability(
+  bins: Sequence[dict[str, Any]], ece: float, title: str
+) -> Figure:
+  """Draws `metrics.calibration`: accuracy by confidence, and where images are.
+
+  Below the diagonal the network is surer of itself than it should be.
+  """
+  figure, (ax, below) = plt.subplots(
+    2,
+    1,
+    figsize=(5.4, 6.2),
+    height_ratios=(3, 1),
+    sharex=True,
+    layout="constrained",
+  )
+  width = 1 / len(bins)
+  centres = (np.arange(len(bins)) + 0.5) * width
+  counts = np.array([row["count"] for row in bins])
+  filled = [k for k, row in enumerate(bins) if row["count"]]
+  accuracy = np.array([bins[k]["accuracy"] for k in filled])
+  confidence = np.array([bins[k]["confidence"] for k in filled])
+  ax.plot([0, 1], [0, 1], color="grey", linestyle="--", label="calibrated")
+  bars = {"width": width, "edgecolor": "white"}
+  ax.bar(centres[filled], accuracy, color="tab:blue", label="accuracy", **bars)
+  ax.vlines(
+    confidence,
+    accuracy,
+    confidence,
+    color="tab:red",
+    linewidth=2,
+    label="gap to the mean confidence",
+  )
+  ax.plot(confidence, confidence, ".", color="tab:red")
+  ax.set(ylabel="share predicted correctly", xlim=(0, 1), ylim=(0, 1.02))
+  ax.set_title(f"{title}\nexpected calibration error {100 * ece:.1f} %")
+  figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+  below.bar(centres, counts, color="tab:grey", **bars)
+  for centre, count in zip(centres[filled], counts[filled], strict=True):
+    below.text(centre, count, f"{count:,}", ha="center", va="bottom", size=7)
+  below.set(xlabel="confidence (largest probability)", ylabel="images")
+  below.set(yscale="log", ylim=(0.5, 6 * counts.max()))
   return figure
 
 

@@ -79,6 +79,13 @@ def test_half_size_with_half_stride_has_the_same_parameters():
   assert count(variables) == 1_102_664
 
 
+def test_without_patch_extraction_the_trunk_is_classified():
+  logits, variables = shapes_at(224, patch_extraction=False)
+  assert logits.shape == (2, 7)
+  # 272,128 of the patches, and 32 weights for each of 512 - 256 more features.
+  assert count(variables) == 1_102_664 - 272_128 + 32 * 256
+
+
 def test_too_small_an_input_names_what_to_change():
   with pytest.raises(ValueError, match=r"4x4.*5x5.*config.model.image_size"):
     shapes_at(64)

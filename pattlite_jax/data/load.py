@@ -9,7 +9,7 @@ import hashlib
 import io
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from absl import logging
@@ -63,6 +63,25 @@ def load_splits(
       {k: tuple(class_counts(v).tolist()) for k, v in splits.items()}
     )
   return splits
+
+
+def published_counts(name: str) -> Mapping[str, tuple[int, ...]]:
+  """Returns the published class counts of each split of a data set.
+
+  The split "all" stands for all together; {} where nothing is published.
+
+  Raises:
+    ValueError: if the name is unknown.
+  """
+  builder_class, config = _find_builder(name)
+  # Nothing is prepared, so the folder is neither read nor made.
+  return builder_class(data_dir="unused", config=config).published_counts()
+
+
+def require_files(name: str, data_dir: str) -> None:
+  """Raises FileNotFoundError, saying what to get, if files are missing."""
+  builder_class, _ = _find_builder(name)
+  builder_class.source_files(pathlib.Path(data_dir).expanduser().resolve())
 
 
 def require_examples(examples: Examples, split: str, name: str) -> None:

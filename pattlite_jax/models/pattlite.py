@@ -23,6 +23,7 @@ class PAttLite(nn.Module):
   num_classes: int
   attention: str  # "batch", "token" or "none"; see AttentionClassifier.
   cut: str = PATT_LITE_CUT
+  patch_extraction: bool = True  # False classifies the trunk's features.
   patch_stride: int = 4
   spatial_dropout: float = 0.0
   pooled_dropout: float = 0.0
@@ -49,9 +50,12 @@ class PAttLite(nn.Module):
     features = MobileNetV1(
       self.cut, axis_name=self.axis_name, dtype=self.dtype, name=TRUNK
     )(images)
-    patches = PatchExtraction(
-      stride=self.patch_stride, dtype=self.dtype, name="patch_extraction"
-    )(features)
+    if self.patch_extraction:
+      patches = PatchExtraction(
+        stride=self.patch_stride, dtype=self.dtype, name="patch_extraction"
+      )(features)
+    else:
+      patches = features
     patches = Dropout(
       self.spatial_dropout, whole_channels=True, axis_name=self.axis_name
     )(patches, train=train)

@@ -1,0 +1,76 @@
+"""Which split chose the epoch whose weights a checkpoint holds?"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from etils import epath
+
+from pattlite_jax import checkpoint, recipe
+from pattlite_jax.progress import STAGES
+
+SPLIT_OF_MONITOR = {"val_accuracy": "validation", "train_accuracy": "train"}
+
+
+def audit(path: epath.PathLike) -> dict[str, Any]:
+  """Describes the choice of a run, from its config and its history.
+
+  `chosen_by` is the split that chose in the last stage that ran, or None where
+  the checkpoint tells of no training, as one ported from another program.
+  """
+  config = checkpoint.restore_config(path)["config"]
+  stages = []
+  for stage in STAGES:
+    records = [r for r in _history(path) if r["stage"] == stage]
+    if records:
+      stages.append(_describe(stage, config[stage], records))
+  return {
+    "chosen_by": stages[-1]["split"] if stages else None,
+    "attention": config["model"]["attention"],
+    "stages": stages,
+    # Early stopping can watch no other accuracy, and the test split is scored
+    # once, after the weights are chosen.
+    "test_used": False if stages else None,
+  }
+
+
+def _history(path: epath.PathLike) -> list[dict[str, Any]]:
+  """Returns the records of the epochs up to a checkpoint's step."""
+  path = epath.Path(path).absolute()
+  if (path / checkpoint.FOLDER).is_dir():
+    workdir, last_step = path, float("inf")
+  else:
+    workdir, last_step = path.parent.parent, int(path.name)
+  with checkpoint.open_manager(workdir) as manager:
+    progress = checkpoint.latest_progress(manager)
+  history = progress["history"] if progress else []
+  return [record for record in history if record["step"] <= last_step]
+
+
+def _describe(
+  stage: str, fields: dict[str, Any], records: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+  """Repeats early stopping over a stage's epochs; counts epochs from 1."""
+  monitor = fields["monitor"]
+  if monitor not in recipe.MONITORS:
+    raise ValueError(
+      f"The checkpoint's config.{stage}.monitor is {monitor!r}, but must be "
+      f"one of {', '.join(recipe.MONITORS)}."
+    )
+  stopping = recipe.EarlyStopping()
+  for number, record in enumerate(records):
+    stopping = recipe.early_stopping(
+      stopping,
+      number,
+      record[monitor],
+      patience=fields["patience"],
+      min_delta=fields["min_delta"],
+    )
+  return {
+    "stage": stage,
+    "monitor": monitor,
+    "split": SPLIT_OF_MONITOR[monitor],
+    "epochs": len(records),
+    "chosen_epoch": stopping.best_epoch + 1,
+    "step": records[stopping.best_epoch]["step"],
+    "value": stopping.best,
+  }

@@ -1,0 +1,134 @@
+"""RAN's lists of occluded and turned faces of two test sets, as files.
+
+They are those of kaiwang960112/Challenge-condition-FER-dataset (Wang et al.,
+"Region Attention Networks", arXiv 1905.04075).
+"""
+
+import dataclasses
+import pathlib
+import re
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+HOW_TO_GET = (
+  "Get the lists from "
+  "https://github.com/kaiwang960112/Challenge-condition-FER-dataset and pass "
+  "their folder with --challenge_lists=<folder>."
+)
+
+
+class Published(NamedTuple):
+  """A list as it was published."""
+
+  subset: str
+  file: str
+  pattern: str  # Of a line; the groups are id and label.
+  sample: str  # A line.
+  num_lines: int
+
+
+_FERPLUS_POSE = r"(?P<label>\d)/(?P<id>fer\d{7})\.(?:jpg|png)"
+_RAF_DB_POSE = r"(?P<label>\d)/(?P<id>test_\d{4})_aligned\.jpg"
+PUBLISHED = {
+  "ferplus": (
+    Published(
+      "occlusion",
+      "jianfei_occlusion_list.txt",
+      r"(?P<label>\d)_(?P<id>fer\d{7})\.png 8 \d",  # The last: what occludes.
+      "1_fer0034656.png 8 0",
+      605,
+    ),
+    Published(
+      "pose_30",
+      "pose_30_ferplus_list.txt",
+      _FERPLUS_POSE,
+      "0/fer0032226.jpg",
+      1170,
+    ),
+    Published(
+      "pose_45",
+      "pose_45_ferplus_list.txt",
+      _FERPLUS_POSE,
+      "0/fer0032226.jpg",
+      633,
+    ),
+  ),
+  "raf_db": (
+    Published(
+      "occlusion",
+      "rafdb_occlusion_list.txt",
+      r"(?P<id>test_\d{4})_aligned (?P<label>\d) \d",
+      "test_0003_aligned 3 4",
+      735,  # Of 734 faces: test_2464 is there twice.
+    ),
+    Published(
+      "pose_30",
+      "val_raf_db_list.txt",
+      _RAF_DB_POSE,
+      "0/test_0004_aligned.jpg",
+      1247,
+    ),
+    Published(
+      "pose_45",
+      "val_raf_db_list_45.txt",
+      _RAF_DB_POSE,
+      "0/test_0004_aligned.jpg",
+      558,
+    ),
+  ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ChallengeList:
+  """A list as read, each face once."""
+
+  published: Published
+  path: pathlib.Path
+  num_lines: int
+  ids: np.ndarray  # str[N]
+  labels: Int[np.ndarray, "N"]
+  duplicates: tuple[str, ...]  # Ids of lines that repeat an earlier one.
+
+
+def read_list(
+  path: pathlib.Path, published: Published, num_classes: int
+) -> ChallengeList:
+  """Reads a list.
+
+  Raises:
+    ValueError: for the first line that is not like the published ones, whose
+      label is no class, or that gives a face a second label.
+  """
+  labels, duplicates, num_lines = {}, [], 0
+  text = path.read_text(encoding="utf-8-sig", errors="replace")
+  for number, line in enumerate(text.splitlines(), start=1):
+    if not line.strip():
+      continue
+    place = f"{path}, line {number} is {line.strip()!r}"
+    match = re.fullmatch(published.pattern, line.strip())
+    if not match:
+      raise ValueError(
+        f"{place}, but must be like {published.sample!r}. {HOW_TO_GET}"
+      )
+    face_id, label = match["id"], int(match["label"])
+    if label >= num_classes:
+      raise ValueError(f"{place}, but its label must be below {num_classes}.")
+    if labels.setdefault(face_id, label) != label:
+      raise ValueError(
+        f"{place}, but an earlier line gives {face_id} the label "
+        f"{labels[face_id]}; one of them must go."
+      )
+    num_lines += 1
+    if len(labels) + len(duplicates) < num_lines:
+      duplicates.append(face_id)
+  return ChallengeList(
+    published,
+    path,
+    num_lines,
+    np.array(list(labels), dtype=str),
+    np.array(list(labels.values()), np.int32),
+    tuple(duplicates),
+  )

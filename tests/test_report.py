@@ -1,0 +1,64 @@
+import json
+
+import pytest
+
+from pattlite_jax import report
+from pattlite_jax.tables import TABLES, Row
+
+
+def run_result(published, alone, split="test"):
+  return {
+    "attention": "batch",
+    "epochs": {"stage1": 3, "stage2": 1},
+    "splits": {split: {"accuracy": alone}},
+    "published_protocol": {"splits": {split: {"accuracy": published}}},
+  }
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+  rows = (
+    Row("a", "Set A", "configs/a.py", seeds=(0, 1), published=95.0),
+    Row("b0", "Set B", "configs/b.py", seeds=(0,)),
+    Row("b1", "Set B", "configs/b.py", seeds=(0,)),
+    Row("c", "Set C", "configs/c.py", published=90.0),
+  )
+  monkeypatch.setitem(TABLES, "main", rows)
+  (tmp_path / "main").mkdir()
+  for name, published, alone in (
+    ("a_seed0", 0.94, 0.75),
+    ("a_seed1", 0.96, 0.77),
+    ("b0_seed0", 0.5, 0.4),
+  ):
+    text = json.dumps(run_result(published, alone))
+    (tmp_path / "main" / f"{name}.json").write_text(text)
+  return report.epath.Path(tmp_path)
+
+
+def test_a_row_has_mean_and_deviation_over_its_runs(results):
+  lines = report.main_table(results, "main")
+  assert lines[2:] == [
+    "| Set A | 95.00 | test | 95.00 ± 1.41 | 76.00 ± 1.41 | 2 of 2 |",
+    "| Set B |  | test | 50.00 | 40.00 | 1 of 2 |",
+    "| Set C | 90.00 |  | not run | not run | 0 of 3 |",
+  ]
+
+
+def test_validation_figures_are_called_so(results):
+  text = json.dumps(run_result(0.9, 0.8, split="validation"))
+  (results / "single.json").write_text(text)
+  assert report.single_runs(results)[2] == (
+    "| [single](results/single.json) | batch | validation | 80.00 | 3 + 1 |"
+  )
+
+
+def test_tables_replace_what_stood_between_their_marks():
+  text = "a\n<!-- main -->\nold\n<!-- end -->\nb\n<!-- leak -->\n<!-- end -->\n"
+  once = report.insert(text, "main", ["| new |"])
+  assert once.startswith("a\n<!-- main -->\n| new |\n<!-- end -->\nb\n")
+  assert report.insert(once, "main", ["| new |"]) == once
+
+
+def test_a_missing_mark_is_an_error():
+  with pytest.raises(ValueError, match=r"0 places for the table 'main'"):
+    report.insert("nothing", "main", [])

@@ -1,0 +1,76 @@
+import runpy
+
+import pytest
+from etils import epath
+
+from pattlite_jax import run_table
+from pattlite_jax.tables import TABLES, Row
+
+
+@pytest.fixture
+def ran(monkeypatch, tmp_path):
+  """Runs in an empty folder; keeps the commands instead of running them."""
+  ran = []
+
+  def fake(command, check):
+    ran.append(command)
+    workdir = next(a for a in command if a.startswith("--config.workdir="))
+    folder = epath.Path(workdir.partition("=")[2])
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text("{}")
+    return run_table.subprocess.CompletedProcess(command, 0)
+
+  monkeypatch.setattr(run_table.subprocess, "run", fake)
+  monkeypatch.setattr(run_table, "missing_data", lambda row, extra: None)
+  rows = (Row("a", "A", "configs/fer2013.py", seeds=(0, 1)),)
+  monkeypatch.setitem(TABLES, "main", rows)
+  monkeypatch.chdir(tmp_path)
+  return ran
+
+
+def run(**options):
+  return run_table.run(
+    "main", "test", ["--config.x=1"], dry_run=False, **options
+  )
+
+
+def test_each_seed_is_run_once_and_its_result_kept(ran, capsys):
+  assert run() == 0
+  assert len(ran) == 2
+  assert "--config.seed=1" in ran[1]
+  assert ran[0][-1] == "--config.x=1"
+  assert epath.Path("results/main/a_seed1.json").exists()
+  assert run() == 0
+  assert len(ran) == 2
+  assert capsys.readouterr().out.count("done     results/main") == 2
+
+
+def test_a_dry_run_only_prints(ran, capsys):
+  run_table.run("main", "test", [], dry_run=True)
+  assert not ran
+  assert "--config.workdir=runs/main/a_seed0" in capsys.readouterr().out
+
+
+def test_missing_data_skips_the_row_and_says_what_to_get(
+  ran, monkeypatch, capsys
+):
+  monkeypatch.setattr(run_table, "missing_data", lambda *_: "Get it there.")
+  assert run() == 0
+  assert not ran
+  assert "skipped  A: Get it there." in capsys.readouterr().out
+
+
+def test_missing_data_is_looked_for_where_the_overrides_say(tmp_path):
+  row = Row("f", "F", "configs/ferplus.py")
+  message = run_table.missing_data(row, [f"--config.data.dir={tmp_path}"])
+  assert str(tmp_path) in message
+  assert "FERPlus" in message
+
+
+def test_every_row_overrides_fields_that_exist():
+  for rows in TABLES.values():
+    for row in rows:
+      config = runpy.run_path(row.config)["get_config"]()
+      with config.unlocked():
+        config.update_from_flattened_dict(row.overrides)
+      assert len({row.name for row in rows}) == len(rows)
