@@ -75,8 +75,8 @@ def main(argv: list[str]) -> None:
 
 def _audit() -> dict[str, Any]:
   """Returns what --json holds."""
+  from pattlite_jax import evaluation, trained
   from pattlite_jax import result as result_lib
-  from pattlite_jax import trained
   from pattlite_jax.audits import counts, duplicates, lists, selection
   from pattlite_jax.data import load
 
@@ -91,6 +91,14 @@ def _audit() -> dict[str, Any]:
   )
   split = _SPLIT.value or ("test" if len(splits["test"]) else "validation")
   load.require_examples(splits[split], split, dataset)
+  examples = splits[split]
+  if network:  # Raises before anything takes time.
+    examples = evaluation.match_classes(examples, network.class_names)
+  challenge_lists = {"skipped": "there is no --challenge_lists"}
+  if _CHALLENGE_LISTS.value:
+    challenge_lists = lists.audit(
+      dataset, _CHALLENGE_LISTS.value, data_dir, splits["test"]
+    )
   fell_back = split == "validation" and not _SPLIT.value
   no_network = {"skipped": "there is no --checkpoint"}
   report = {
@@ -103,14 +111,10 @@ def _audit() -> dict[str, Any]:
     "duplicates": duplicates.audit(splits),
     "counts": counts.audit(dataset, splits),
     "selection": selection.audit(path) if path else no_network,
-    "challenge_lists": {"skipped": "there is no --challenge_lists"},
+    "challenge_lists": challenge_lists,
   }
-  if _CHALLENGE_LISTS.value:
-    report["challenge_lists"] = lists.audit(
-      dataset, _CHALLENGE_LISTS.value, data_dir, splits["test"]
-    )
   if network:
-    _audit_network(network, split, splits[split], report)
+    _audit_network(network, split, examples, report)
   return report | result_lib.environment()
 
 
@@ -132,10 +136,8 @@ def _audit_network(
   network: Any, split: str, examples: Any, report: dict[str, Any]
 ) -> None:
   """Adds to the report what needs predictions."""
-  from pattlite_jax import evaluation
   from pattlite_jax.audits import batch_dependence, duplicates, of_trained
 
-  examples = evaluation.match_classes(examples, network.class_names)
   drawn = batch_dependence.sample(examples, _NUM_IMAGES.value, seed=_SEED)
   report["batch_dependence"] = batch_dependence.audit(
     of_trained.logits_of(network), drawn, seed=_SEED

@@ -51,6 +51,32 @@ def save(
   )
 
 
+def save_best(
+  workdir: epath.PathLike,
+  variables: dict[str, Any],
+  config: ml_collections.ConfigDict,
+  class_names: tuple[str, ...],
+) -> None:
+  """Writes, as step 0, variables trained elsewhere, for commands to load.
+
+  Raises FileExistsError where `workdir` holds a checkpoint already.
+  """
+  with open_manager(workdir) as manager:
+    if manager.latest_step() is not None:
+      raise FileExistsError(
+        f"{epath.Path(workdir) / FOLDER} holds step {manager.latest_step()} of "
+        "another network; choose a new directory."
+      )
+    manager.save(
+      0,
+      args=ocp.args.Composite(
+        best=ocp.args.StandardSave(_to_numpy(variables)),
+        config=ocp.args.JsonSave(describe(config, class_names)),
+      ),
+    )
+    manager.wait_until_finished()
+
+
 def describe(
   config: ml_collections.ConfigDict, class_names: tuple[str, ...]
 ) -> dict[str, Any]:

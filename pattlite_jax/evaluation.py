@@ -1,8 +1,7 @@
 """What `evaluate` computes: a split's figures under each protocol there is.
 
 "Per sample" is each image alone. Weights of attention "batch" also have figures
-"across batch", where images that share a batch change each other's prediction;
-only these depend on the order and the batch size.
+"across batch", which alone depend on the order and the batch size.
 """
 
 import dataclasses
@@ -89,7 +88,7 @@ def load_inputs(
 def evaluate(
   inputs: Inputs, batches: Batches
 ) -> tuple[dict[str, Any], Predictions]:
-  """Returns the figures of all that was loaded, and the split's predictions."""
+  """Returns the figures of all that is scored, and the split's predictions."""
   class_names = inputs.network.class_names
   predict = make_predict(inputs.network, batches)
   predictions = predict(match_classes(inputs.examples, class_names))
@@ -142,21 +141,19 @@ def make_predict(
   network: Trained, batches: Batches
 ) -> Callable[[examples_lib.Examples], Predictions]:
   """Returns examples -> predictions, both in the asked order."""
-  mixes = network.attention == "batch"
-  alone = network.predictor("none" if mixes else None)
-  together = network.predictor() if mixes else None
+  predictors = {"logits": network.predictor()}
+  if network.attention == "batch":
+    predictors = {
+      "logits": network.predictor("none"),
+      "logits_across_batch": network.predictor(),
+    }
 
   def predict(examples):
     examples = examples_lib.reorder(examples, batches.order, batches.order_seed)
-    predictions = {
-      "ids": examples.ids,
-      "labels": examples.labels,
-      "logits": alone(examples, batches.batch_size),
+    return {"ids": examples.ids, "labels": examples.labels} | {
+      name: logits_of(examples, batches.batch_size)
+      for name, logits_of in predictors.items()
     }
-    if together:
-      logits = together(examples, batches.batch_size)
-      predictions["logits_across_batch"] = logits
-    return predictions
 
   return predict
 

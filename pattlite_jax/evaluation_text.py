@@ -11,8 +11,8 @@ def report(result: dict[str, Any]) -> str:
     "Protocol: one image at a time (per sample).",
     f"Data: {result['dataset']}{rule}, {result['split']} split, "
     f"{alone['num_examples']:,} images.",
-    f"Weights: {result['checkpoint']}, attention {result['attention']}, trained "
-    f"on {result['trained_on'] or 'an unknown data set'}.",
+    f"Weights: {result['checkpoint']}, attention {result['attention']}, "
+    f"trained on {result['trained_on'] or 'an unknown data set'}.",
   ]
   if result["classes_reordered"]:
     lines.append(

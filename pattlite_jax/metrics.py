@@ -143,7 +143,7 @@ def calibration(
   return float(np.abs(sums - hits).sum() / len(right)), bins
 
 
-def _ratio(part: float, whole: int) -> float | None:
+def _ratio(part: int | float, whole: int) -> float | None:
   return part / whole if whole else None
 
 

@@ -132,7 +132,13 @@ def reliability(
   confidence = np.array([bins[k]["confidence"] for k in filled])
   ax.plot([0, 1], [0, 1], color="grey", linestyle="--", label="calibrated")
   bars = {"width": width, "edgecolor": "white"}
-  ax.bar(centres[filled], accuracy, color="tab:blue", label="accuracy", **bars)
+  ax.bar(
+    centres[filled],
+    accuracy,
+    color="tab:blue",
+    label="predicted correctly",
+    **bars,
+  )
   ax.vlines(
     confidence,
     accuracy,
@@ -142,8 +148,10 @@ def reliability(
     label="gap to the mean confidence",
   )
   ax.plot(confidence, confidence, ".", color="tab:red")
-  ax.set(ylabel="share predicted correctly", xlim=(0, 1), ylim=(0, 1.02))
-  ax.set_title(f"{title}\nexpected calibration error {100 * ece:.1f} %")
+  ax.set(ylabel="share of the images", xlim=(0, 1), ylim=(0, 1.02))
+  ax.set_title(
+    f"{title}\nexpected calibration error {100 * ece:.1f} %", size=10
+  )
   figure.legend(loc="outside lower center", ncols=3, fontsize=9)
   below.bar(centres, counts, color="tab:grey", **bars)
   for centre, count in zip(centres[filled], counts[filled], strict=True):

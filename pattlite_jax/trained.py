@@ -10,6 +10,7 @@ import numpy as np
 from etils import epath
 from jaxtyping import Float, UInt8
 
+from configs import default
 from pattlite_jax import build, checkpoint, predict
 from pattlite_jax.data import examples as examples_lib
 
@@ -59,8 +60,12 @@ class Trained:
 def load(path: epath.PathLike) -> Trained:
   """Loads a workdir or one step's directory (`--checkpoint`)."""
   described = checkpoint.restore_config(path)
+  # Fields that are newer than the checkpoint take their defaults.
+  config = default.get_config().copy_and_resolve_references()
+  config.unlock()
+  config.update(described["config"])
   return Trained(
     variables=jax.device_get(checkpoint.restore_best(path)),
-    config=ml_collections.ConfigDict(described["config"]),
+    config=config.lock(),
     class_names=tuple(described["class_names"]),
   )

@@ -31,13 +31,13 @@ def make_examples():
 
 @pytest.fixture
 def small_config(tmp_path):
-  """A run that compiles in seconds: two blocks of the trunk at 32 px."""
+  """A run that compiles in seconds: one block of the trunk at 24 px."""
   config = default.get_config()
   config.workdir = str(tmp_path / "run")
   config.data.name = "synthetic_faces"
   config.batch_size = 4
-  config.model.image_size = 32
-  config.model.cut = "conv_dw_2_relu"
+  config.model.image_size = 24
+  config.model.cut = "conv_pw_1_relu"
   config.stage1.epochs = 2
   config.stage2.epochs = 2
   config.log_every_steps = 2

@@ -7,7 +7,6 @@ switches for what a comparison must hold still: dropout and augmentation.
 import keras
 import numpy as np
 
-CUT = -29  # backbone.layers[CUT] is conv_dw_9_relu, where the notebook cuts.
 UNFROZEN = 59  # Layers that the second stage means to unfreeze.
 
 
@@ -19,7 +18,7 @@ def build(
   input_shape=(48, 48, 3),
   image_size=96,
   patch_stride=4,
-  cut=CUT,
+  cut="conv_dw_9_relu",
   regularised=False,
 ):
   """Returns the stage's model: pixels 0-255 -> class probabilities.
@@ -31,8 +30,9 @@ def build(
     input_shape=(image_size, image_size, 3), include_top=False, weights=None
   )
   backbone.trainable = False
-  last = backbone.layers[cut] if cut == CUT else backbone.get_layer(cut)
-  base = keras.Model(backbone.input, last.output, name="base")
+  base = keras.Model(
+    backbone.input, backbone.get_layer(cut).output, name="base"
+  )
   images = keras.Input(input_shape)
   x = keras.layers.Resizing(image_size, image_size)(images)
   if regularised:

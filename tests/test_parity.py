@@ -2,6 +2,9 @@
 
 The shipped ImageNet trunk, a random head, drawn faces; dropout and augmentation
 off. Both sides start from the same numbers and see the same batches.
+
+For gradients and steps Keras computes in float64. Its own float32 is up to 2e-4
+off there: rounding moves a few ReLUs across their corners.
 """
 
 import functools
@@ -23,21 +26,31 @@ from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
 from pattlite_jax.data.synthetic_faces import drawn_face
 from pattlite_jax.models.attention_classifier import ATTENTIONS
+from pattlite_jax.models.mobilenet_v1 import PATT_LITE_CUT
 from pattlite_jax.weights import trunk
 
 NUM_CLASSES = len(EXPRESSIONS)
 NUM_STEPS, BATCH_SIZE = 10, 8
 TOLERANCE = 1e-4  # Of the largest value compared.
-# Where 224 px and stride 4 leave 2x2 patches, so do these, in less time.
-HALF = {"image_size": 112, "patch_stride": 2}
-SHALLOW = {"image_size": 32, "patch_stride": 2, "cut": "conv_dw_2_relu"}
-DEEP = {"image_size": 96, "patch_stride": 4}
+# 224 px and stride 4 leave 2x2 patches; so do the first two, in less time.
+HALF = {"image_size": 112, "patch_stride": 2, "cut": PATT_LITE_CUT}
+SHALLOW = {"image_size": 32, "patch_stride": 4, "cut": "conv1_relu"}
+DEEP = {"image_size": 96, "patch_stride": 4, "cut": PATT_LITE_CUT}
 
 
 @pytest.fixture(autouse=True)
 def exact_products():
   with jax.default_matmul_precision("highest"):  # GPUs would use TF32.
     yield
+
+
+@pytest.fixture
+def keras_float64():
+  keras.config.set_floatx("float64")
+  keras.config.set_dtype_policy("float64")
+  yield
+  keras.config.set_floatx("float32")
+  keras.config.set_dtype_policy("float32")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +106,7 @@ def keras_model(config, variables):
     attention=config.model.attention,
     image_size=config.model.image_size,
     patch_stride=config.model.patch_stride,
-    **({"cut": config.model.cut} if config.model.image_size == 32 else {}),
+    cut=config.model.cut,
   )
   reference.assign(model, traverse_util.flatten_dict(variables))
   return model
@@ -105,6 +118,7 @@ def compare(name, ours, theirs, tolerance=TOLERANCE):
   assert ours.shape == theirs.shape, name
   largest = np.abs(ours - theirs).max()
   scale = np.abs(theirs).max()
+  print("MEASURE", name, largest, scale, largest / scale)
   assert largest <= tolerance * scale, f"{name}: {largest} of {scale}"
 
 
@@ -194,7 +208,7 @@ def keras_gradients(model, images, labels, weights):
   with tf.GradientTape() as tape:
     probabilities = model(images, training=True)
     loss = keras.losses.SparseCategoricalCrossentropy()(
-      labels, probabilities, np.float32([weights[label] for label in labels])
+      labels, probabilities, np.array([weights[label] for label in labels])
     )
   gradients = tape.gradient(loss, [variable.value for variable in trainable])
   paths = {id(v): path for path, v in reference.variables(model).items()}
@@ -202,19 +216,21 @@ def keras_gradients(model, images, labels, weights):
   for variable, gradient in zip(trainable, gradients, strict=True):
     group, *path = paths[id(variable)]
     assert group == "params"
+    assert gradient.dtype == "float64"
     found[tuple(path)] = reference.flax_layout(path, gradient)
   return float(loss), found
 
 
 def compare_gradients(ours, theirs):
-  assert ours.keys() == theirs.keys()
+  unused = ours.keys() - theirs.keys()  # attention_scale, without attention.
+  assert not any(ours[path].any() for path in unused)
   for path, expected in theirs.items():
     assert np.abs(expected).max() > 0, path
     compare("/".join(path), ours[path], expected)
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
-def test_loss_and_gradients_are_keras(attention, faces):
+def test_loss_and_gradients_are_keras(attention, faces, keras_float64):
   config = make_config(attention, SHALLOW, "all_but_bn")
   variables = random_head(config)
   model = keras_model(config, variables)
@@ -227,8 +243,7 @@ def test_loss_and_gradients_are_keras(attention, faces):
   )
   assert loss == pytest.approx(expected_loss, rel=1e-5)
   compare_gradients(ours, theirs)
-  kernels = {path[1] for path in ours if path[0] == "trunk"}
-  assert kernels == {"conv1", "conv_dw_1", "conv_pw_1", "conv_dw_2"}
+  assert ("trunk", "conv1", "kernel") in ours
 
 
 def keras_steps(model, examples, batches):
@@ -245,7 +260,7 @@ def keras_steps(model, examples, batches):
 
 
 @pytest.mark.parametrize("trunk_field", recipe.TRUNKS)
-def test_ten_steps_are_keras(trunk_field, faces):
+def test_ten_steps_are_keras(trunk_field, faces, keras_float64):
   config = make_config("batch", DEEP, trunk_field)
   variables = random_head(config)
   model = keras_model(config, variables)
@@ -273,6 +288,7 @@ def test_ten_steps_are_keras(trunk_field, faces):
   for path, variable in places.items():
     expected = reference.flax_layout(path, variable)
     difference = np.abs(found[path] - expected).max()
+    print("MEASURE", path, difference)
     assert difference <= 1e-4, f"{path}: {difference}"
     trains = path[1] != "trunk" or path[1:] in theirs
     moved = np.abs(found[path] - flat[path]).max()

@@ -41,6 +41,10 @@ def _history(path: epath.PathLike) -> list[dict[str, Any]]:
   else:
     workdir, last_step = path.parent.parent, int(path.name)
   with checkpoint.open_manager(workdir) as manager:
+    step = manager.latest_step()
+    # Weights ported from another program come without a progress.
+    if not (workdir / checkpoint.FOLDER / str(step) / "progress").is_dir():
+      return []
     progress = checkpoint.latest_progress(manager)
   history = progress["history"] if progress else []
   return [record for record in history if record["step"] <= last_step]

@@ -241,7 +241,7 @@ class DepthwiseConv(nn.Module):
     kernel = self.param("kernel", self.kernel_init, shape)  # Grouped HWIO.
     return depthwise_conv(
       images,
-      kernel[:, :, 0].astype(images.dtype),
+      jnp.asarray(kernel[:, :, 0], images.dtype),
       strides=self.strides,
       padding=self.padding,
     )

@@ -3,6 +3,7 @@
 Only arrays are read: no code, configuration or pickle in a file is run.
 """
 
+import contextlib
 import io
 import zipfile
 from collections.abc import Iterator
@@ -27,13 +28,27 @@ def read_layers(path: epath.Path) -> dict[str, list[np.ndarray]]:
   Reads .weights.h5 and .keras of Keras 3, and .h5 of any Keras, with or without
   the model's configuration. Raises ValueError for anything else.
   """
+  with open_file(path) as (file, _):
+    return dict(_layers(file))
+
+
+@contextlib.contextmanager
+def open_file(
+  path: epath.Path,
+) -> Iterator[tuple[h5py.File, str | bytes | None]]:
+  """Yields a file's arrays, and the JSON that describes its model if any.
+
+  What goes wrong while reading becomes a ValueError that names the file.
+  """
   data = io.BytesIO(path.read_bytes())
+  description = None
   try:
     if zipfile.is_zipfile(data):  # .keras
       with zipfile.ZipFile(data) as archive:
         data = io.BytesIO(archive.read("model.weights.h5"))
+        description = archive.read("config.json")
     with h5py.File(data) as file:
-      return dict(_layers(file))
+      yield file, description or file.attrs.get("model_config")
   except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
     raise ValueError(
       f"{path} cannot be read as a Keras weights file, .h5 or .keras; it may "
@@ -57,9 +72,9 @@ def _layers(file: h5py.File) -> Iterator[tuple[str, list[np.ndarray]]]:
 def _keras2_layers(
   group: h5py.Group,
 ) -> Iterator[tuple[str, list[np.ndarray]]]:
-  for name in map(_text, group.attrs["layer_names"]):
-    keys = map(_text, group[name].attrs["weight_names"])
-    yield name, [_array(group[name], key) for key in keys]
+  for name in map(text, group.attrs["layer_names"]):
+    keys = map(text, group[name].attrs["weight_names"])
+    yield name, [read_array(group[name], key) for key in keys]
 
 
 def _keras3_layers(
@@ -68,11 +83,11 @@ def _keras3_layers(
   for key in group:
     arrays = group[key]["vars"]
     # Files of the first Keras 3 lack the attribute.
-    name = _text(arrays.attrs.get("name", _name_of_group(key)))
-    yield name, [_array(arrays, str(i)) for i in range(len(arrays))]
+    name = text(arrays.attrs.get("name", name_of_group(key)))
+    yield name, [read_array(arrays, str(i)) for i in range(len(arrays))]
 
 
-def _name_of_group(key: str) -> str:
+def name_of_group(key: str) -> str:
   """conv2d -> conv1, conv2d_1 -> conv_pw_1, ...; other names are kept."""
   keras_class, _, index = key.rpartition("_")
   if not index.isdecimal():
@@ -82,11 +97,13 @@ def _name_of_group(key: str) -> str:
   return names[int(index)] if int(index) < len(names) else key
 
 
-def _text(value: str | bytes) -> str:
+def text(value: str | bytes) -> str:
+  """Returns an attribute's text, whichever way HDF5 kept it."""
   return value.decode() if isinstance(value, bytes) else value
 
 
-def _array(group: h5py.Group, key: str) -> np.ndarray:
+def read_array(group: h5py.Group, key: str) -> np.ndarray:
+  """Returns an array of the file as f32; ValueError for anything else."""
   data = group[key]
   if not isinstance(data, h5py.Dataset) or data.dtype.kind != "f":
     raise ValueError(f"{data.name} is not an array of floats")

@@ -1,11 +1,15 @@
-r"""Ports the weights of Keras' MobileNetV1 (alpha 1.0) to Flax.
+r"""Ports Keras' MobileNetV1 (alpha 1.0), or a whole trained PAtt-Lite, to Flax.
 
   python -m pattlite_jax.weights.keras_port \
     --weights mobilenet_1_0_224_tf_no_top.h5 --out trunk.safetensors
+  python -m pattlite_jax.weights.keras_port \
+    --model model.h5 --out runs/ported
 
-Reads every kind of file that Keras or tf.keras wrote for the network, with or
-without its 1000-class top: .weights.h5, .keras, and .h5 with or without the
-model. Only arrays are read: no code or pickle in a file is run.
+--weights reads every kind of file that Keras or tf.keras wrote for the trunk,
+with or without its 1000-class top: .weights.h5, .keras, and .h5 with or without
+the model. --model reads what `model.save` wrote in the paper's notebook (.h5,
+.keras) and writes a checkpoint that every --checkpoint takes. Only arrays and
+the list of layers are read: no code or pickle in a file is run.
 """
 
 import itertools
@@ -18,6 +22,7 @@ from absl import app, flags
 from etils import epath
 from flax import traverse_util
 
+from pattlite_jax.models.attention_classifier import ATTENTIONS
 from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES, LAYERS, PATT_LITE_CUT
 from pattlite_jax.weights.keras_files import read_layers
 from pattlite_jax.weights.safetensors_io import Path, Variables, save_variables
@@ -27,6 +32,10 @@ IMAGENET = "imagenet"
 _IMAGENET_METADATA = {
   "origin": "TF-Slim checkpoint MobileNet_v1_1.0_224, via Keras",
   "license": "Apache-2.0",
+}
+_FLAGS_OF = {
+  "weights": ("cut", "origin", "license"),
+  "model": ("attention", "class_names"),
 }
 # Where a layer's arrays, in the order that Keras saves them, go in Flax.
 _PARTS = {
@@ -51,7 +60,7 @@ def variables_from_keras(model: Any) -> dict[str, Any]:
   another architecture.
   """
   layers = {layer.name: layer.get_weights() for layer in model.layers}
-  return _variables(layers, source=f"The Keras model {model.name}")
+  return flax_variables(layers, source=f"The Keras model {model.name}")
 
 
 def load_keras_weights(source: Path) -> dict[str, Any]:
@@ -71,12 +80,16 @@ def load_keras_weights(source: Path) -> dict[str, Any]:
       f"No Keras weights file at {path.resolve()}. Pass --weights=FILE, or "
       f"--weights={IMAGENET} to download Keras' own."
     )
-  return _variables(read_layers(path), source=str(path))
+  return flax_variables(read_layers(path), source=str(path))
 
 
-def _variables(
+def flax_variables(
   layers: Mapping[str, list[np.ndarray]], source: str
 ) -> dict[str, Any]:
+  """Returns the variables of MobileNetV1 from Keras' layers by their names.
+
+  Raises ValueError, which begins with `source`, for another network's.
+  """
   layers = {name: arrays for name, arrays in layers.items() if arrays}
   names = list(_KINDS)
   depth = max((names.index(n) + 1 for n in layers if n in names), default=1)
@@ -133,30 +146,84 @@ def _define_flags() -> None:
     None,
     "Keras weights file of MobileNetV1 (.weights.h5, .h5 or .keras), or "
     f"'{IMAGENET}' to let Keras download its own (17 MB).",
+  )
+  flags.DEFINE_string(
+    "model", None, "A whole model of the paper's notebook (.h5 or .keras)."
+  )
+  flags.mark_flags_as_mutual_exclusive(["weights", "model"], required=True)
+  flags.DEFINE_string(
+    "out",
+    None,
+    "With --weights the safetensors file to write, with --model the workdir.",
     required=True,
   )
-  flags.DEFINE_string("out", None, "Safetensors file to write.", required=True)
   flags.DEFINE_string(
     "cut",
     PATT_LITE_CUT,
-    "Last layer to keep, by its Keras name, e.g. conv_pw_13_relu (all but the "
-    "top) or predictions (everything).",
+    "With --weights: last layer to keep, by its Keras name, e.g. "
+    "conv_pw_13_relu (all but the top) or predictions (everything).",
   )
   flags.DEFINE_string(
     "origin",
     None,
-    "Where the weights come from, kept in the file's metadata (default: the "
-    "name of the file read).",
+    "With --weights: where they come from, kept in the file's metadata "
+    "(default: the name of the file read).",
   )
   flags.DEFINE_string(
-    "license", None, "Licence of the weights, kept in the file's metadata."
+    "license", None, "With --weights: their licence, kept in the metadata."
+  )
+  flags.DEFINE_enum(
+    "attention",
+    "batch",
+    ATTENTIONS,
+    "With --model: what its Attention layer attends over; the notebook's, over "
+    "the images of the batch.",
+  )
+  flags.DEFINE_list(
+    "class_names",
+    None,
+    "With --model: names of its classes, in the order of its labels (default: "
+    "the notebook's, by alphabet).",
   )
 
 
 def main(argv: list[str]) -> None:
-  """Ports --weights to --out and prints what was kept."""
+  """Ports --weights or --model to --out and prints what was kept."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+  given = flags.FLAGS
+  other = "model" if given.model is None else "weights"
+  for name in _FLAGS_OF[other]:
+    if given[name].present:
+      raise app.UsageError(f"--{name} goes with --{other} alone.")
+  _port_model() if given.weights is None else _port_weights()
+
+
+def _port_model() -> None:
+  # Here, as it imports this module.
+  from pattlite_jax.weights import keras_model
+
+  given = flags.FLAGS
+  try:
+    config, class_names = keras_model.port(
+      given.model,
+      given.out,
+      attention=given.attention,
+      class_names=given.class_names and tuple(given.class_names),
+    )
+  except (OSError, ValueError) as error:
+    raise SystemExit(
+      f"--model={given.model} --out={given.out}: {error}"
+    ) from error
+  size = config.model.image_size
+  print(
+    f"Attention {config.model.attention}; classes {', '.join(class_names)}.\n"
+    f"Pictures of pixels 0-255 are resized to {size} x {size} and scaled to "
+    f"[-1, 1], as in the notebook's model.\nCheckpoint: {given.out}"
+  )
+
+
+def _port_weights() -> None:
   given = flags.FLAGS
   source, out, cut = given.weights, given.out, given.cut
   if cut not in LAYER_NAMES:

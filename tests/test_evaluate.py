@@ -1,0 +1,393 @@
+"""Evaluation as functions, and the command as a user types it."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from configs import default
+from pattlite_jax import build, checkpoint, evaluation, evaluation_text
+from pattlite_jax.data import augment, challenge_lists, challenges, ferplus
+from pattlite_jax.data.examples import reorder
+from pattlite_jax.trained import Trained
+
+ROOT = pathlib.Path(__file__).parent.parent
+CLASS_NAMES = ("anger", "disgust", "happiness")
+
+
+@pytest.fixture(scope="module")
+def variables():
+  """Random weights whose logits differ enough to tell images apart."""
+  drawn = build.random_variables(make_config("none"), 3)
+  drawn["params"]["attention_classifier"]["classifier"]["kernel"] *= 30
+  drawn["params"]["attention_classifier"]["pre_classifier"]["kernel"] *= 30
+  return drawn
+
+
+def make_config(attention):
+  config = default.get_config()
+  config.data.name = "synthetic_faces"
+  config.model.image_size = 24
+  config.model.cut = "conv_pw_1_relu"
+  config.model.attention = attention
+  return config
+
+
+@pytest.fixture
+def make_network(variables):
+  def make(attention):
+    return Trained(variables, make_config(attention), CLASS_NAMES)
+
+  return make
+
+
+def inputs_of(network, examples):
+  return evaluation.Inputs(network, "ferplus/majority", "test", examples, ())
+
+
+def test_token_attention_depends_on_no_order_or_batch_size(
+  make_network, make_examples
+):
+  inputs = inputs_of(make_network("token"), make_examples(11))
+  results, logits = [], []
+  for batches in (
+    evaluation.Batches("official", 4, 0),
+    evaluation.Batches("class_sorted", 11, 0),
+    evaluation.Batches("shuffled", 4, 5),
+  ):
+    result, predictions = evaluation.evaluate(inputs, batches)
+    by_id = np.argsort(predictions["ids"])
+    logits.append(predictions["logits"][by_id])
+    results.append(result)
+    assert "across_batch" not in result
+    assert "across" not in evaluation_text.report({"checkpoint": "c"} | result)
+  assert np.ptp(logits[0], axis=0).max() > 0.1  # Images do differ.
+  for other in (1, 2):
+    np.testing.assert_allclose(logits[0], logits[other], atol=1e-4)
+    first, second = results[0]["per_sample"], results[other]["per_sample"]
+    assert first["confusion_matrix"] == second["confusion_matrix"]
+    assert first["loss"] == pytest.approx(second["loss"], rel=1e-4)
+
+
+def test_batch_attention_has_figures_of_each_image_and_of_its_batch(
+  make_network, make_examples
+):
+  network, examples = make_network("batch"), make_examples(11)
+  batches = evaluation.Batches("class_sorted", 4, 0)
+  result, predictions = evaluation.evaluate(
+    inputs_of(network, examples), batches
+  )
+  ordered = reorder(examples, "class_sorted", 0)
+  assert predictions["ids"].tolist() == ordered.ids.tolist()
+  apply = jax.jit(
+    build.make_model(network.config, 3).clone(axis_name=None).apply
+  )
+  images = augment.prepare(jnp.asarray(ordered.images), image_size=24)
+
+  def in_batches_of(size):
+    batches = [images[i : i + size] for i in range(0, len(images), size)]
+    logits = [apply(network.variables, batch) for batch in batches]
+    return np.concatenate(logits)
+
+  mixed, alone = in_batches_of(4), in_batches_of(1)
+  np.testing.assert_allclose(
+    predictions["logits_across_batch"], mixed, atol=1e-4
+  )
+  np.testing.assert_allclose(predictions["logits"], alone, atol=1e-4)
+  across = result["across_batch"]
+  assert (across["order"], across["batch_size"]) == ("class_sorted", 4)
+  assert abs(across["loss"] - result["per_sample"]["loss"]) > 1e-3
+  assert "accuracy_interval" not in across
+  changed = (mixed.argmax(1) != alone.argmax(1)).sum()
+  assert across["changed_predictions"] == changed
+
+
+def test_batches_of_one_are_per_sample(make_network, make_examples):
+  inputs = inputs_of(make_network("batch"), make_examples(5))
+  batches = evaluation.Batches("official", 1, 0)
+  result, predictions = evaluation.evaluate(inputs, batches)
+  np.testing.assert_allclose(
+    predictions["logits"], predictions["logits_across_batch"], atol=1e-4
+  )
+  assert result["across_batch"]["changed_predictions"] == 0
+
+
+def make_result(make_examples, **changes):
+  """Returns a result with four right of four alone and three across batches."""
+  examples = make_examples(4)
+  logits = np.eye(3, dtype=np.float32)[examples.labels]
+  mixed = logits.copy()
+  mixed[0] = np.roll(mixed[0], 1)
+  predictions = {"logits": logits, "logits_across_batch": mixed}
+  batches = evaluation.Batches("shuffled", 8, 3)
+  return {
+    "checkpoint": "runs/x",
+    "trained_on": "fer2013",
+    "attention": "batch",
+    "dataset": "ferplus",
+    "rule": "majority",
+    "split": "test",
+    "class_names": list(CLASS_NAMES),
+    "classes_reordered": False,
+    **evaluation.figures(predictions, examples.labels, batches),
+    **changes,
+  }
+
+
+def test_the_report_never_calls_a_mixed_figure_accuracy(make_examples):
+  lines = evaluation_text.report(make_result(make_examples)).splitlines()
+  assert lines[0] == "Protocol: one image at a time (per sample)."
+  accuracies = [line for line in lines if line.startswith("accuracy")]
+  assert [line.split()[1] for line in accuracies] == ["100.00"]
+  across = next(
+    i for i, x in enumerate(lines) if x.startswith("Across batches")
+  )
+  assert "shuffled order (seed 3), batches of 8" in lines[across]
+  correct = next(x for x in lines[across:] if x.startswith("correct"))
+  assert correct.split() == ["correct", "75.00", "%", "100.00", "%"]
+  assert not any(x.startswith("accuracy") for x in lines[across:])
+  assert lines[-1].startswith("1 of 4 predictions differ")
+  assert max(map(len, lines)) <= 80
+
+
+def test_the_report_shows_what_is_undefined_and_reordered(make_examples):
+  result = make_result(make_examples, classes_reordered=True)
+  result["per_sample"]["per_class"][1] = {
+    "precision": None,
+    "recall": None,
+    "f1": None,
+    "support": 0,
+  }
+  report = evaluation_text.report(result)
+  assert "mapped by name" in report
+  row = next(x for x in report.splitlines() if x.startswith("disgust"))
+  assert row.split() == ["disgust", "-", "-", "-", "0"]
+
+
+def test_classes_in_another_order_are_mapped_by_name(make_examples):
+  examples = make_examples(20)
+  names = ("happiness", "anger", "disgust")
+  matched = evaluation.match_classes(examples, names)
+  assert matched.class_names == names
+  for before, after in zip(examples.labels, matched.labels, strict=True):
+    assert names[after] == CLASS_NAMES[before]
+
+
+def test_other_classes_are_an_error(make_examples):
+  with pytest.raises(ValueError, match="pass a --dataset") as error:
+    evaluation.match_classes(make_examples(3), ("anger", "fear", "happiness"))
+  assert "anger, disgust, happiness" in str(error.value)
+  assert "anger, fear, happiness" in str(error.value)
+
+
+def test_labels_of_lists_are_mapped_too(
+  make_network, make_examples, monkeypatch
+):
+  """The network's order is the data's, backwards, and it follows the list."""
+  examples = make_examples(12)
+  list_labels = (examples.labels + 1) % 3
+  listed = challenge_lists.ChallengeList(
+    challenge_lists.PUBLISHED["ferplus"][0],
+    pathlib.Path("list.txt"),
+    num_lines=12,
+    ids=examples.ids,
+    labels=list_labels,
+    duplicates=(),
+  )
+  subset = challenges.select(listed, examples, frozenset())
+  network = make_network("token")
+  backwards = Trained(network.variables, network.config, CLASS_NAMES[::-1])
+  answers = dict(zip(examples.ids, 2 - list_labels, strict=True))
+
+  def make_predict(network, batches):
+    def predict(examples):
+      examples = reorder(examples, batches.order, batches.order_seed)
+      chosen = [answers[i] for i in examples.ids]
+      logits = np.eye(3, dtype=np.float32)[chosen]
+      return {"ids": examples.ids, "labels": examples.labels, "logits": logits}
+
+    return predict
+
+  monkeypatch.setattr(evaluation, "make_predict", make_predict)
+  inputs = evaluation.Inputs(backwards, "ferplus", "test", examples, (subset,))
+  batches = evaluation.Batches("shuffled", 4, 0)
+  result, _ = evaluation.evaluate(inputs, batches)
+  occlusion = result["challenges"]["occlusion"]
+  assert occlusion["list_labels"]["per_sample"]["accuracy"] == 1
+  assert occlusion["data_set_labels"]["per_sample"]["accuracy"] == 0
+  assert result["per_sample"]["accuracy"] == 0
+  assert result["classes_reordered"]
+
+
+@pytest.fixture
+def load_inputs(make_network, make_examples, monkeypatch):
+  """Returns `evaluation.load_inputs` of a network and data already loaded."""
+  network = make_network("token")
+  asked = []
+
+  def load_splits(name, **kwargs):
+    asked.append((name, kwargs["data_dir"]))
+    return {"train": make_examples(5), "test": make_examples(0)}
+
+  monkeypatch.setattr(evaluation.trained, "load", lambda path: network)
+  monkeypatch.setattr(evaluation.load, "load_splits", load_splits)
+
+  def load(**changes):
+    flags = {"dataset": None, "data_dir": None, "split": "train"}
+    inputs = evaluation.load_inputs(
+      "run", **(flags | {"challenge_lists": None} | changes)
+    )
+    return inputs, asked[-1]
+
+  return load, network
+
+
+def test_the_checkpoint_says_what_is_scored_by_default(load_inputs):
+  load, network = load_inputs
+  network.config.data.dir = "somewhere"
+  inputs, asked = load()
+  assert asked == ("synthetic_faces", "somewhere")
+  assert len(inputs.examples) == 5
+  assert load(dataset="raf_db", data_dir="")[1] == ("raf_db", "")
+
+
+def test_misuse_is_named(load_inputs):
+  load, network = load_inputs
+  with pytest.raises(ValueError, match="test split of synthetic_faces has no"):
+    load(split="test")
+  with pytest.raises(ValueError, match="--split=test"):
+    load(challenge_lists="lists")
+  network.config.data.name = ""
+  with pytest.raises(ValueError, match="--dataset"):
+    load()
+
+
+def run(*args):
+  return subprocess.run(
+    [sys.executable, "-m", "pattlite_jax.evaluate", *args],
+    cwd=ROOT,
+    env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+
+
+def write_ferplus(folder):
+  """Writes 2 training and 8 test faces; the votes of the last agree on none."""
+  rng = np.random.default_rng(0)
+  faces = ["emotion,pixels,Usage"]
+  votes = ["Usage,Image name," + ",".join(ferplus.VOTE_COLUMNS)]
+  for i in range(10):
+    usage = "Training" if i < 2 else "PrivateTest"
+    pixels = " ".join(map(str, rng.integers(0, 256, 48 * 48)))
+    faces.append(f"0,{pixels},{usage}")
+    cast = [0] * 10
+    cast[i % 8] = 10
+    if i == 9:
+      cast = [2] * 5 + [0] * 5
+    votes.append(f"{usage},fer{i:07d}.png,{','.join(map(str, cast))}")
+  (folder / "fer2013.csv").write_text("\n".join(faces))
+  (folder / "fer2013new.csv").write_text("\n".join(votes))
+
+
+def write_lists(folder):
+  folder.mkdir()
+  occlusion, pose_30, _ = challenge_lists.PUBLISHED["ferplus"]
+  lines = [
+    "2_fer0000002.png 8 0",
+    "2_fer0000002.png 8 0",
+    "7_fer0000003.png 8 1",
+  ]
+  (folder / occlusion.file).write_text("\r\n".join(lines))
+  lines = ["1/fer0000009.jpg", "4/fer0000004.jpg", "0/fer0000077.jpg"]
+  (folder / pose_30.file).write_text("\n".join(lines))
+
+
+def test_the_command_scores_prints_and_writes(tmp_path):
+  config = make_config("batch")
+  config.data.name = "ferplus/majority"
+  config.data.dir = str(tmp_path)
+  config.data.prepared_dir = str(tmp_path / "prepared")
+  with checkpoint.open_manager(tmp_path / "run") as manager:
+    checkpoint.save(
+      manager,
+      1,
+      state={"step": np.ones(1)},
+      best=build.random_variables(config, 8),
+      progress={},
+      config=checkpoint.describe(config, ferplus.CLASS_NAMES),
+    )
+    manager.wait_until_finished()
+  write_ferplus(tmp_path)
+  write_lists(tmp_path / "lists")
+  done = run(
+    f"--checkpoint={tmp_path / 'run'}",
+    "--order=class_sorted",
+    "--batch_size=3",
+    f"--challenge_lists={tmp_path / 'lists'}",
+    f"--json={tmp_path / 'new/figures.json'}",
+    f"--predictions={tmp_path / 'new/logits.npz'}",
+    f"--pictures={tmp_path / 'pictures'}",
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.startswith("Protocol: one image at a time")
+  assert "pose_45_ferplus_list.txt" in done.stderr  # It is missing.
+
+  result = json.loads((tmp_path / "new/figures.json").read_text())
+  assert result["dataset"] == "ferplus"
+  assert result["rule"] == "majority"
+  assert result["per_sample"]["num_examples"] == 7
+  assert result["across_batch"]["batch_size"] == 3
+  assert "pattlite_jax.evaluate" in result["command"]
+  with np.load(tmp_path / "new/logits.npz") as stored:
+    assert stored["logits"].shape == (7, 8)
+    assert stored["logits_across_batch"].shape == (7, 8)
+    hits = (stored["logits"].argmax(1) == stored["labels"]).mean()
+    assert tuple(stored["class_names"]) == ferplus.CLASS_NAMES
+    # Sorted by the class's name: anger, contempt, disgust, fear, happiness, ...
+    label = {f"fer{i:07d}": i % 8 for i in range(2, 9)}
+    names = [ferplus.CLASS_NAMES[label[i]] for i in stored["ids"]]
+    assert names == sorted(names)
+  assert hits == result["per_sample"]["accuracy"]
+  assert len(list((tmp_path / "pictures").iterdir())) == 4
+  for path in (tmp_path / "pictures").iterdir():
+    assert plt.imread(path).ndim == 3
+
+  occlusion, pose = (result["challenges"][k] for k in ("occlusion", "pose_30"))
+  assert occlusion["duplicates"] == ["fer0000002"]
+  assert occlusion["num_lines"] == 3
+  assert occlusion["label_agreement"] == 0.5
+  assert pose["dropped_by_rule"] == ["fer0000009"]
+  assert pose["unknown"] == ["fer0000077"]
+  assert pose["list_labels"]["per_sample"]["num_examples"] == 1
+  listed = occlusion["list_labels"]["per_sample"]["per_class"]
+  own = occlusion["data_set_labels"]["per_sample"]["per_class"]
+  assert [row["support"] for row in listed] == [0, 0, 1, 0, 0, 0, 0, 1]
+  assert [row["support"] for row in own] == [0, 0, 1, 1, 0, 0, 0, 0]
+  assert "1 without a label by the FER+ rule" in done.stdout
+  assert "3 lines, but 605 were published" in done.stdout
+
+
+def test_a_wrong_checkpoint_is_one_line(tmp_path):
+  done = run(f"--checkpoint={tmp_path / 'nowhere'}")
+  assert done.returncode == 1
+  assert "Traceback" not in done.stderr
+  last = done.stderr.strip().splitlines()[-1]
+  assert last.startswith(f"Error: No checkpoint at {tmp_path / 'nowhere'}")
+
+
+def test_help_needs_neither_jax_nor_tensorflow():
+  code = (
+    "import sys, pattlite_jax.evaluate; "
+    "sys.exit(bool({'jax', 'tensorflow'} & set(sys.modules)))"
+  )
+  done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+  assert done.returncode == 0
