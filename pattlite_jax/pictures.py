@@ -109,6 +109,26 @@ def confusion(
   return figure
 
 
+def leak(scores: dict[str, dict[str, float]]) -> Figure:
+  """Draws {network: {protocol: accuracy in percent}} as grouped bars."""
+  figure, ax = plt.subplots(figsize=(9, 4), layout="constrained")
+  protocols = list(next(iter(scores.values())))
+  width = 0.8 / len(scores)
+  for index, (network, own) in enumerate(scores.items()):
+    places = np.arange(len(protocols)) + (index + 0.5) * width - 0.4
+    bars = ax.bar(places, [own[p] for p in protocols], width, label=network)
+    ax.bar_label(bars, fmt="%.1f", fontsize=7)
+  ax.set_xticks(range(len(protocols)), protocols)
+  ax.set(
+    xlabel="order of the images, images in a batch",
+    ylabel="right predictions (%)",
+    title="The same weights under different evaluation protocols",
+    ylim=(0, 100),
+  )
+  ax.legend(ncols=len(scores))
+  return figure
+
+
 def reliability(
   bins: Sequence[dict[str, Any]], ece: float, title: str
 ) -> Figure:

@@ -22,6 +22,7 @@ from pattlite_jax.tables import TABLES, Row
 _RESULTS = flags.DEFINE_string("results", "results", "Folder of the results.")
 _README = flags.DEFINE_string("readme", "README.md", "File to write into.")
 _NOT_RUN = "not run"
+_ALONE = "one at a time"
 
 Result = dict[str, Any]
 
@@ -130,8 +131,9 @@ def leak_scores(results: epath.Path) -> dict[str, dict[str, float]]:
         mixed = result.get("across_batch", result["per_sample"])
         label = f"{order.replace('_', '-')}, {batch_size}"
         own[label] = 100 * mixed["accuracy"]
-        own["one at a time"] = 100 * result["per_sample"]["accuracy"]
+        own[_ALONE] = 100 * result["per_sample"]["accuracy"]
     if own:
+      own[_ALONE] = own.pop(_ALONE)  # Last, as in the table.
       scores[row.label] = own
   return scores
 
@@ -140,7 +142,7 @@ def leak_table(results: epath.Path) -> list[str]:
   """Returns the lines of the leak table: order and batch size by mode."""
   scores = leak_scores(results)
   columns = [f"{o.replace('_', '-')}, {b}" for o, b in LEAK_SCORES]
-  columns.append("one at a time")
+  columns.append(_ALONE)
   lines = [
     f"| network | {' | '.join(columns)} |",
     "|---" * (len(columns) + 1) + "|",

@@ -19,7 +19,9 @@ from etils import epath
 
 from pattlite_jax.tables import TABLES, Row
 
-_TABLE = flags.DEFINE_enum("table", None, list(TABLES), "The table to run.")
+_TABLE = flags.DEFINE_enum(
+  "table", None, list(TABLES), "The table to run.", required=True
+)
 _SPLIT = flags.DEFINE_string(
   "split", "test", "The split that the leak table scores."
 )
@@ -134,5 +136,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-  flags.mark_flag_as_required("table")
   app.run(main)

@@ -1,6 +1,7 @@
 """A trained network as the commands use it, from any kind of checkpoint."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +55,11 @@ class Trained:
       ids=np.arange(len(images)).astype(str),
       class_names=self.class_names,
     )
-    return self.predictor()(examples, len(images))
+    return self._predict(examples, len(images))
+
+  @functools.cached_property
+  def _predict(self):
+    return self.predictor()  # Kept, as each one compiles anew.
 
 
 def load(path: epath.PathLike) -> Trained:
