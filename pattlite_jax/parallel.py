@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 AXIS = "data"  # The name of the mapped axis: devices that share a batch.
 
@@ -81,6 +81,19 @@ def pad_to_devices(batch_size: int) -> int:
   return -(-batch_size // num_devices()) * num_devices()
 
 
+def replicate(tree: PyTree) -> PyTree:
+  """Places arrays on every local device, as the mapped steps return them.
+
+  Arrays that lie elsewhere cost a copy a call, and a compilation of their own.
+  """
+  return jax.device_put(tree, _sharding(jax.sharding.PartitionSpec()))
+
+
+def _sharding(spec: jax.sharding.PartitionSpec) -> jax.sharding.NamedSharding:
+  mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()), (AXIS,))
+  return jax.sharding.NamedSharding(mesh, spec)
+
+
 def device_batches(
   batches: Iterable[dict[str, np.ndarray]], *, prefetch: int = 2
 ) -> Iterator[dict[str, Array]]:
@@ -88,9 +101,7 @@ def device_batches(
 
   Arrays go from [b, ...] to [local devices, b / local devices, ...].
   """
-  mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()), (AXIS,))
-  spec = jax.sharding.PartitionSpec(AXIS)
-  sharding = jax.sharding.NamedSharding(mesh, spec)
+  sharding = _sharding(jax.sharding.PartitionSpec(AXIS))
 
   def put(x):
     x = np.asarray(x)

@@ -22,6 +22,7 @@ def predict(
   `predict_step` comes from `parallel.pmap_predict_step`. Rows added to fill
   the last batch, or to share a batch over the devices, are masked.
   """
+  variables = parallel.replicate(variables)
   host, num_hosts = parallel.host()
   batches = examples_lib.eval_batches(
     examples,

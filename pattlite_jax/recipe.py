@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float, Int, PyTree
+from jaxtyping import Array, Float, Int, PyTree
 
 from pattlite_jax.models.pattlite import TRUNK
 
@@ -78,10 +78,11 @@ def optimizer(
   return adam(learning_rate=learning_rate)
 
 
-def with_learning_rate(opt_state: Any, learning_rate: float) -> Any:
+def with_learning_rate(
+  opt_state: Any, learning_rate: Float[Array, ""] | np.float32
+) -> Any:
   """Returns the state of `optimizer` with another learning rate."""
-  rate = jnp.asarray(learning_rate, jnp.float32)
-  return opt_state._replace(hyperparams={"learning_rate": rate})
+  return opt_state._replace(hyperparams={"learning_rate": learning_rate})
 
 
 def trainable(params: PyTree, trunk: str) -> PyTree[bool]:

@@ -16,8 +16,7 @@ from typing import Any
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax.run_table import LEAK_SCORES
-from pattlite_jax.tables import TABLES, Row
+from pattlite_jax.tables import LEAK_SCORES, TABLES, Row
 
 _RESULTS = flags.DEFINE_string("results", "results", "Folder of the results.")
 _README = flags.DEFINE_string("readme", "README.md", "File to write into.")

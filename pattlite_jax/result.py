@@ -71,11 +71,12 @@ def _score(config, splits, variables, protocol):
   attention = config.model.attention
   if protocol == "per_sample" and attention == "batch":
     attention = "none"
+  num_classes = len(next(iter(splits.values())).class_names)
+  step = build.build_predict(config, num_classes, attention)
   scores, logits = {}, {}
   for name, split in splits.items():
     if protocol == "published":
       split = examples_lib.reorder(split, config.eval.order, config.seed)
-    step = build.build_predict(config, len(split.class_names), attention)
     logits[name] = predict_lib.predict(
       step, variables, split, batch_size=config.eval.batch_size
     )

@@ -1,6 +1,6 @@
 """Runs the rows of a table; a finished row is not run again.
 
-python -m pattlite_jax.run_table --table main [--dry_run] [--split test] \
+python -m pattlite_jax.run_table --table main [--dry_run] [--leak_split test] \
   [-- --config.<field>=<value> ...]
 
 Trains each row and seed in runs/<table>/, copies its result to
@@ -17,23 +17,13 @@ from collections.abc import Iterator
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax.tables import TABLES, Row
+from pattlite_jax.tables import LEAK_SCORES, TABLES, Row
 
-_TABLE = flags.DEFINE_enum(
-  "table", None, list(TABLES), "The table to run.", required=True
-)
+_TABLE = flags.DEFINE_enum("table", "main", list(TABLES), "The table to run.")
 _SPLIT = flags.DEFINE_string(
-  "split", "test", "The split that the leak table scores."
+  "leak_split", "test", "The split that the leak table scores."
 )
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the commands only.")
-# The orders and batch sizes at which the leak table scores each network.
-LEAK_SCORES = (
-  ("class_sorted", 32),
-  ("class_sorted", 8),
-  ("official", 32),
-  ("shuffled", 32),
-  ("shuffled", 8),
-)
 
 
 def commands(

@@ -13,6 +13,15 @@ _NEAR_NEUTRAL = (
   "a per-sample PAtt-Lite elsewhere: github.com/StevenHSKim/near-neutral-fer"
 )
 
+# The orders and batch sizes at which the leak table scores each network.
+LEAK_SCORES = (
+  ("class_sorted", 32),
+  ("class_sorted", 8),
+  ("official", 32),
+  ("shuffled", 32),
+  ("shuffled", 8),
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:

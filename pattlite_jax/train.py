@@ -119,6 +119,7 @@ def _run_stages(
       saved = None
     else:
       progress = progress.enter(stage, run.config[name].learning_rate)
+    state = parallel.replicate(state)
     state, best, progress = _run_stage(run, train_step, state, best, progress)
     step = int(state.step)
   return best, progress
@@ -172,7 +173,7 @@ def _train_epoch(
   state = dataclasses.replace(
     state,
     opt_state=recipe.with_learning_rate(
-      state.opt_state, progress.learning_rate
+      state.opt_state, parallel.replicate(np.float32(progress.learning_rate))
     ),
   )
   last_step = (progress.epochs + 1) * examples_lib.steps_per_epoch(

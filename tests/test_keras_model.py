@@ -60,7 +60,6 @@ def assert_predicts_as(network, model, size):
     logits = network.logits(images)
   expected = reference.logits(model, images.astype(np.float32))
   scale = np.abs(expected).max()
-  print("MEASURE", np.abs(logits - expected).max(), scale)
   assert np.abs(logits - expected).max() <= 1e-4 * scale
   assert expected.std(axis=0).max() > 0.01  # The pictures are told apart.
   probabilities = model.predict(images.astype(np.float32), verbose=0)

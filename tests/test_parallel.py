@@ -48,7 +48,7 @@ for attention, descent in (("batch", True), ("token", False)):
     step = build.train_step(config, "stage2", examples)
     train_step = parallel.pmap_train_step(functools.partial(step, tx=tx))
   variables = build.init_variables(config, 3)
-  state = steps.create_state(variables, tx, trainable)
+  state = parallel.replicate(steps.create_state(variables, tx, trainable))
   rows = [np.arange(8), np.array([8, 9, 0, -1, -1, -1, -1, -1]), np.arange(8)]
   batches = (examples_lib.gather(examples, r) for r in rows)
   for batch in parallel.device_batches(batches):

@@ -4,7 +4,10 @@ The shipped ImageNet trunk, a random head, drawn faces; dropout and augmentation
 off. Both sides start from the same numbers and see the same batches.
 
 For gradients and steps Keras computes in float64. Its own float32 is up to 2e-4
-off there: rounding moves a few ReLUs across their corners.
+off there: rounding moves a few ReLUs across their corners. With the whole trunk
+training at a rate of 1e-3 such differences grow so fast that Keras' float32 and
+float64 agree on no parameter after ten steps; at the second stage's 1e-5 they
+stay within 4e-6.
 """
 
 import functools
@@ -32,6 +35,10 @@ from pattlite_jax.weights import trunk
 NUM_CLASSES = len(EXPRESSIONS)
 NUM_STEPS, BATCH_SIZE = 10, 8
 TOLERANCE = 1e-4  # Of the largest value compared.
+GRADIENT_TOLERANCE = 1e-3  # Likewise; leaves room for a few moved ReLUs.
+# Rates of the two stages' Adam, and a tenth of what each moves in ten steps or
+# less: a bound as wide as the movement would pass steps that do nothing.
+RATES = {"frozen": (1e-3, 1e-4), "all_but_bn": (1e-5, 1e-5)}
 # 224 px and stride 4 leave 2x2 patches; so do the first two, in less time.
 HALF = {"image_size": 112, "patch_stride": 2, "cut": PATT_LITE_CUT}
 SHALLOW = {"image_size": 32, "patch_stride": 4, "cut": "conv1_relu"}
@@ -118,7 +125,6 @@ def compare(name, ours, theirs, tolerance=TOLERANCE):
   assert ours.shape == theirs.shape, name
   largest = np.abs(ours - theirs).max()
   scale = np.abs(theirs).max()
-  print("MEASURE", name, largest, scale, largest / scale)
   assert largest <= tolerance * scale, f"{name}: {largest} of {scale}"
 
 
@@ -181,10 +187,7 @@ def our_steps(config, variables, examples, batches):
   tx = recording(bound.keywords["tx"])
   step = parallel.pmap_train_step(functools.partial(bound, tx=tx))
   state = steps.create_state(variables, tx, bound.keywords["trainable"])
-  # Placed as the step returns it, so that its second call does not compile.
-  mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()), (parallel.AXIS,))
-  spec = jax.sharding.PartitionSpec()
-  state = jax.device_put(state, jax.sharding.NamedSharding(mesh, spec))
+  state = parallel.replicate(state)
   rows = (examples_lib.gather(examples, batch) for batch in batches)
   for batch in parallel.device_batches(rows):
     state, metrics = step(state, batch, jax.random.key(0))
@@ -226,7 +229,7 @@ def compare_gradients(ours, theirs):
   assert not any(ours[path].any() for path in unused)
   for path, expected in theirs.items():
     assert np.abs(expected).max() > 0, path
-    compare("/".join(path), ours[path], expected)
+    compare("/".join(path), ours[path], expected, GRADIENT_TOLERANCE)
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
@@ -246,10 +249,10 @@ def test_loss_and_gradients_are_keras(attention, faces, keras_float64):
   assert ("trunk", "conv1", "kernel") in ours
 
 
-def keras_steps(model, examples, batches):
+def keras_steps(model, examples, batches, learning_rate):
   """Trains the model on the batches as the notebook's `fit` does."""
   model.compile(
-    keras.optimizers.Adam(1e-3, global_clipnorm=3.0),
+    keras.optimizers.Adam(learning_rate, global_clipnorm=3.0),
     "sparse_categorical_crossentropy",
     run_eagerly=True,  # Ten steps are too few to repay a compilation.
   )
@@ -262,6 +265,8 @@ def keras_steps(model, examples, batches):
 @pytest.mark.parametrize("trunk_field", recipe.TRUNKS)
 def test_ten_steps_are_keras(trunk_field, faces, keras_float64):
   config = make_config("batch", DEEP, trunk_field)
+  learning_rate, tolerance = RATES[trunk_field]
+  config.stage1.learning_rate = learning_rate
   variables = random_head(config)
   model = keras_model(config, variables)
   if trunk_field == "all_but_bn":
@@ -281,18 +286,19 @@ def test_ten_steps_are_keras(trunk_field, faces, keras_float64):
 
   flat = traverse_util.flatten_dict(variables)
   reference.assign(model, flat)  # Undoes the pass's effect on batch norm.
-  keras_steps(model, faces, batches)
+  keras_steps(model, faces, batches, learning_rate)
   found = ours[-1][2]
   places = reference.variables(model)
   assert found.keys() == places.keys()
   for path, variable in places.items():
     expected = reference.flax_layout(path, variable)
     difference = np.abs(found[path] - expected).max()
-    print("MEASURE", path, difference)
-    assert difference <= 1e-4, f"{path}: {difference}"
+    statistic = path[0] == "batch_stats"
+    bound = 1e-4 * np.abs(expected).max() if statistic else tolerance
+    assert difference <= bound, f"{path}: {difference}"
     trains = path[1] != "trunk" or path[1:] in theirs
     moved = np.abs(found[path] - flat[path]).max()
-    assert (moved > 1e-3) == trains, f"{path} moved by {moved}"
+    assert (moved > learning_rate) == trains, f"{path} moved by {moved}"
 
 
 def trainable_paths(model):

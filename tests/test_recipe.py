@@ -137,7 +137,7 @@ def test_adam_is_keras_adam_with_its_clip():
     }
     reference.learning_rate = 1e-3 / (step + 1)
     reference.apply(list(grads.values()), variables)
-    state = recipe.with_learning_rate(state, 1e-3 / (step + 1))
+    state = recipe.with_learning_rate(state, np.float32(1e-3 / (step + 1)))
     updates, state = tx.update(grads, state, params)
     params = optax.apply_updates(params, updates)
   for ours, keras_variable in zip(params.values(), variables, strict=True):

@@ -67,7 +67,8 @@ def config(small_config):
 
 
 def test_a_run_learns_and_reports_itself(config, splits, compiled, tmp_path):
-  config.stage1.epochs = 8
+  config.stage1.epochs = 30
+  config.stage1.patience = 30
   result, writer = fit(config, splits)
   stored = json.loads((tmp_path / "run/result.json").read_text())
   assert stored == result

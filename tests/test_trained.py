@@ -61,7 +61,9 @@ def test_logits_are_those_of_each_image(saved, make_examples):
   together = network.logits(images)
   assert together.shape == (5, 3)
   alone = [network.logits(image[None]) for image in images]
-  np.testing.assert_allclose(np.concatenate(alone), together, rtol=1e-4, atol=1e-4)
+  np.testing.assert_allclose(
+    np.concatenate(alone), together, rtol=1e-4, atol=1e-4
+  )
 
 
 def test_a_folder_without_a_checkpoint_says_what_was_expected(tmp_path):

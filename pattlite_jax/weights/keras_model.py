@@ -182,7 +182,8 @@ def _geometry(
       f"SeparableConv2D, but its layers are {', '.join(names[:12])}, ..."
     )
   first = fields["InputLayer"][0]
-  shape = first.get("batch_shape") or first.get("batch_input_shape")
+  # Keras 2 has another name for it.
+  shape = first.get("batch_shape") or first["batch_input_shape"]
   sizes = {"input": tuple(shape[1:3])}
   for resizing in fields.get("Resizing", []):
     sizes["Resizing layer"] = (resizing["height"], resizing["width"])
@@ -209,7 +210,9 @@ def _place(layers: Layers, source: Path) -> dict[tuple[str, ...], np.ndarray]:
   """Returns the arrays by their place in PAttLite's variables."""
   in_trunk = {name: arrays for name, arrays in layers if name in LAYER_NAMES}
   trunk = traverse_util.flatten_dict(flax_variables(in_trunk, str(source)))
-  flat = {(key[0], TRUNK, *key[1:]): array for key, array in trunk.items()}
+  flat: dict[tuple[str, ...], Any] = {
+    (key[0], TRUNK, *key[1:]): array for key, array in trunk.items()
+  }
   for name, arrays in layers:
     if name in LAYER_NAMES:
       continue

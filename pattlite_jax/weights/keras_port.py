@@ -100,7 +100,9 @@ def flax_variables(
       f"{source} is not a MobileNetV1: missing {_list(missing)}, unexpected "
       f"{_list(unexpected)}."
     )
-  shapes = traverse_util.flatten_dict(trunk_shapes(names[depth - 1]))
+  shapes: dict[Any, Any] = traverse_util.flatten_dict(
+    trunk_shapes(names[depth - 1])
+  )
   flat = {}
   for name in names[:depth]:
     keys = [(group, name, part) for group, part in _PARTS[_KINDS[name]]]
@@ -131,7 +133,7 @@ def _list(names: list[str]) -> str:
 
 def _print_layers(variables: Variables) -> int:
   """Prints each layer's shapes and returns the number of parameters."""
-  arrays = traverse_util.flatten_dict(variables)
+  arrays: dict[Any, Any] = traverse_util.flatten_dict(variables)
   keys = sorted(arrays, key=lambda key: LAYER_NAMES.index(key[1]))
   for name, of_layer in itertools.groupby(keys, lambda key: key[1]):
     shapes = [f"{key[2]} {arrays[key].shape}" for key in of_layer]
@@ -200,9 +202,11 @@ def main(argv: list[str]) -> None:
 
 
 def _port_model() -> None:
-  # Here, as it imports this module.
+  # Here, as keras_model imports this module, and --weights needs neither.
+  from pattlite_jax import startup
   from pattlite_jax.weights import keras_model
 
+  startup.configure()
   given = flags.FLAGS
   try:
     config, class_names = keras_model.port(
