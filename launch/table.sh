@@ -1,7 +1,7 @@
 # Sourced by launch/table_*.sh.
 # shellcheck shell=bash
 
-# run_table NAME [--dry-run] [--leak_split=SPLIT] [--config.FIELD=VALUE ...]
+# run_table NAME [--dry-run] [--scored_split=SPLIT] [--config.FIELD=VALUE ...]
 run_table() {
   local options=(--table "$1") overrides=()
   for argument in "${@:2}"; do

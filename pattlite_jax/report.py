@@ -16,7 +16,7 @@ from typing import Any
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax.tables import LEAK_SCORES, TABLES, Row
+from pattlite_jax.tables import LEAK_SCORINGS, TABLES, Row, Scoring
 
 _RESULTS = flags.DEFINE_string("results", "results", "Folder of the results.")
 _README = flags.DEFINE_string("readme", "README.md", "File to write into.")
@@ -118,18 +118,43 @@ def single_runs(results: epath.Path) -> list[str]:
   return lines
 
 
+def challenge_table(results: epath.Path) -> list[str]:
+  """Returns the lines of RAN's subsets, scored by the labels of the lists."""
+  lines = [
+    "| data set | subset | published | as published, reproduced | per sample |",
+    "|---|---|---|---|---|",
+  ]
+  for row in TABLES["challenges"]:
+    folder = results / "challenges"
+    found = (
+      read(folder / f"{row.name}_seed{seed}_challenges.json")
+      for seed in row.seeds
+    )
+    runs = [result["challenges"] for result in found if result]
+    for subset, published in row.published_subsets.items():
+      scores = [run[subset]["list_labels"] for run in runs if subset in run]
+      cells = [
+        summarise([100 * s[kind]["accuracy"] for s in scores if kind in s])
+        for kind in ("across_batch", "per_sample")
+      ]
+      lines.append(
+        f"| {row.label} | {subset.replace('_', ' > ')} | {published:.2f} | "
+        f"{cells[0]} | {cells[1]} |"
+      )
+  return lines
+
+
 def leak_scores(results: epath.Path) -> dict[str, dict[str, float]]:
   """Returns {row: {protocol: accuracy in percent}} of the leak table."""
   scores = {}
   for row in TABLES["leak"]:
     own = {}
-    for order, batch_size in LEAK_SCORES:
-      name = f"{row.name}_seed{row.seeds[0]}_{order}_{batch_size}.json"
+    for scoring in LEAK_SCORINGS:
+      name = f"{row.name}_seed{row.seeds[0]}_{scoring.name}.json"
       result = read(results / "leak" / name)
       if result:
         mixed = result.get("across_batch", result["per_sample"])
-        label = f"{order.replace('_', '-')}, {batch_size}"
-        own[label] = 100 * mixed["accuracy"]
+        own[_protocol(scoring)] = 100 * mixed["accuracy"]
         own[_ALONE] = 100 * result["per_sample"]["accuracy"]
     if own:
       own[_ALONE] = own.pop(_ALONE)  # Last, as in the table.
@@ -137,16 +162,19 @@ def leak_scores(results: epath.Path) -> dict[str, dict[str, float]]:
   return scores
 
 
+def _protocol(scoring: Scoring) -> str:
+  order = scoring.flags["order"].replace("_", "-")
+  return f"{order}, {scoring.flags['batch_size']}"
+
+
 def leak_table(results: epath.Path) -> list[str]:
   """Returns the lines of the leak table: order and batch size by mode."""
-  scores = leak_scores(results)
-  columns = [f"{o.replace('_', '-')}, {b}" for o, b in LEAK_SCORES]
-  columns.append(_ALONE)
+  columns = [*map(_protocol, LEAK_SCORINGS), _ALONE]
   lines = [
     f"| network | {' | '.join(columns)} |",
     "|---" * (len(columns) + 1) + "|",
   ]
-  for label, own in scores.items():
+  for label, own in leak_scores(results).items():
     cells = [f"{own[c]:.2f}" if c in own else _NOT_RUN for c in columns]
     lines.append(f"| {label} | {' | '.join(cells)} |")
   return lines
@@ -185,6 +213,8 @@ def main(argv: list[str]) -> None:
   text = readme.read_text()
   for name, lines in (
     ("main", main_table(results, "main")),
+    ("ablations", main_table(results, "ablations")),
+    ("challenges", challenge_table(results)),
     ("leak", leak_table(results)),
     ("runs", single_runs(results)),
   ):

@@ -1,7 +1,7 @@
 """Runs the rows of a table; a finished row is not run again.
 
-python -m pattlite_jax.run_table --table main [--dry_run] [--leak_split test] \
-  [-- --config.<field>=<value> ...]
+python -m pattlite_jax.run_table --table main [--dry_run] \
+  [--scored_split test] [-- --config.<field>=<value> ...]
 
 Trains each row and seed in runs/<table>/, copies its result to
 results/<table>/, and skips rows whose data is missing, saying what to get.
@@ -17,11 +17,16 @@ from collections.abc import Iterator
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax.tables import LEAK_SCORES, TABLES, Row
+from pattlite_jax.tables import (
+  CHALLENGE_LISTS,
+  HOW_TO_GET_LISTS,
+  TABLES,
+  Row,
+)
 
 _TABLE = flags.DEFINE_enum("table", "main", list(TABLES), "The table to run.")
 _SPLIT = flags.DEFINE_string(
-  "leak_split", "test", "The split that the leak table scores."
+  "scored_split", "test", "The split that the leak table scores."
 )
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the commands only.")
 
@@ -31,7 +36,8 @@ def commands(
 ) -> Iterator[tuple[list[str], epath.Path]]:
   """Yields the commands of a row and the result that each leaves."""
   name = f"{row.name}_seed{seed}"
-  workdir = f"runs/{table}/{name}"
+  trained_in = row.trained_in or table
+  workdir = f"runs/{trained_in}/{name}"
   overrides = {"seed": seed, "workdir": workdir, **row.overrides}
   yield (
     [
@@ -42,12 +48,10 @@ def commands(
       *(f"--config.{field}={value}" for field, value in overrides.items()),
       *extra,
     ],
-    epath.Path(f"results/{table}/{name}.json"),
+    epath.Path(f"results/{trained_in}/{name}.json"),
   )
-  if table != "leak":
-    return
-  for order, batch_size in LEAK_SCORES:
-    path = f"results/{table}/{name}_{order}_{batch_size}.json"
+  for scoring in row.scorings:
+    path = f"results/{table}/{name}_{scoring.name}.json"
     yield (
       [
         "python",
@@ -55,8 +59,7 @@ def commands(
         "pattlite_jax.evaluate",
         f"--checkpoint={workdir}",
         f"--split={split}",
-        f"--order={order}",
-        f"--batch_size={batch_size}",
+        *(f"--{flag}={value}" for flag, value in scoring.flags.items()),
         f"--json={path}",
       ],
       epath.Path(path),
@@ -76,6 +79,9 @@ def missing_data(row: Row, extra: list[str]) -> str | None:
     load.require_files(fields["data.name"], fields["data.dir"])
   except FileNotFoundError as error:
     return str(error)
+  uses_lists = any("challenge_lists" in s.flags for s in row.scorings)
+  if uses_lists and not epath.Path(CHALLENGE_LISTS).is_dir():
+    return f"No folder {CHALLENGE_LISTS}: {HOW_TO_GET_LISTS}"
   return None
 
 
@@ -84,10 +90,28 @@ def _data_fields(config_path: str) -> dict[str, str]:
   return {"data.name": config.data.name, "data.dir": config.data.dir}
 
 
+def describe(row: Row) -> str:
+  """Returns a row's label, with what was published and what to expect."""
+  claims = dict(row.published_subsets)
+  if row.published is not None:
+    claims["published"] = row.published
+  parts = [f"{name} {value:.2f} %" for name, value in claims.items()]
+  text = f"{row.label}: {', '.join(parts) or 'nothing published'}"
+  if row.source:
+    text += f" ({row.source})"
+  if row.expected is not None:
+    text += (
+      f"; one image at a time, expect about {row.expected:.2f} % "
+      f"({row.expected_source})"
+    )
+  return text
+
+
 def run(table: str, split: str, extra: list[str], *, dry_run: bool) -> int:
   """Runs the table's rows; returns the number of commands that failed."""
   failures = 0
   for row in TABLES[table]:
+    print(f"# {describe(row)}")
     missing = None if dry_run else missing_data(row, extra)
     if missing:
       print(f"skipped  {row.label}: {missing}")

@@ -13,13 +13,37 @@ _NEAR_NEUTRAL = (
   "a per-sample PAtt-Lite elsewhere: github.com/StevenHSKim/near-neutral-fer"
 )
 
+CHALLENGE_LISTS = "data/challenge_lists"  # Where a user puts RAN's lists.
+_LISTS_SOURCE = "github.com/kaiwang960112/Challenge-condition-FER-dataset"
+HOW_TO_GET_LISTS = f"get RAN's lists from {_LISTS_SOURCE} into that folder."
+
+
+@dataclasses.dataclass(frozen=True)
+class Scoring:
+  """One `evaluate` command on a row's network."""
+
+  name: str  # The end of its result's name.
+  flags: Mapping[str, Any]
+
+
 # The orders and batch sizes at which the leak table scores each network.
-LEAK_SCORES = (
-  ("class_sorted", 32),
-  ("class_sorted", 8),
-  ("official", 32),
-  ("shuffled", 32),
-  ("shuffled", 8),
+LEAK_SCORINGS = tuple(
+  Scoring(f"{order}_{size}", {"order": order, "batch_size": size})
+  for order, size in (
+    ("class_sorted", 32),
+    ("class_sorted", 8),
+    ("official", 32),
+    ("shuffled", 32),
+    ("shuffled", 8),
+  )
+)
+CHALLENGES = Scoring(
+  "challenges",
+  {
+    "order": "class_sorted",
+    "batch_size": 32,
+    "challenge_lists": CHALLENGE_LISTS,
+  },
 )
 
 
@@ -36,6 +60,11 @@ class Row:
   source: str = ""  # Of `published`.
   expected: float | None = None  # %, one image at a time.
   expected_source: str = ""
+  scorings: tuple[Scoring, ...] = ()  # Beside the training's own result.
+  published_subsets: Mapping[str, float] = dataclasses.field(
+    default_factory=dict
+  )  # % on RAN's subsets, from the same source.
+  trained_in: str = ""  # The table whose runs it scores; empty: its own.
 
 
 def _main_row(name, label, config, published, expected=None, **overrides):
@@ -86,6 +115,32 @@ TABLES: dict[str, tuple[Row, ...]] = {
       for fold in range(10)
     ),
   ),
+  "challenges": (
+    Row(
+      name="ferplus_majority",
+      label="FER+ (majority)",
+      config="configs/ferplus.py",
+      overrides={"model.attention": "batch"},
+      source=_PAPER,
+      scorings=(CHALLENGES,),
+      published_subsets={"pose_30": 96.07, "pose_45": 92.58},
+      trained_in="main",
+    ),
+    Row(
+      name="raf_db",
+      label="RAF-DB",
+      config="configs/raf_db.py",
+      overrides={"model.attention": "batch"},
+      source=_PAPER,
+      scorings=(CHALLENGES,),
+      published_subsets={
+        "occlusion": 92.23,
+        "pose_30": 95.35,
+        "pose_45": 94.44,
+      },
+      trained_in="main",
+    ),
+  ),
   "leak": tuple(
     Row(
       name=f"fer2013_{attention}",
@@ -93,6 +148,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
       config="configs/fer2013.py",
       overrides={"model.attention": attention},
       seeds=(0,),
+      scorings=LEAK_SCORINGS,
     )
     for attention in ("batch", "none", "token")
   ),

@@ -62,3 +62,42 @@ def test_tables_replace_what_stood_between_their_marks():
 def test_a_missing_mark_is_an_error():
   with pytest.raises(ValueError, match=r"0 places for the table 'main'"):
     report.insert("nothing", "main", [])
+
+
+def test_the_leak_table_ends_with_images_one_at_a_time(tmp_path, monkeypatch):
+  row = Row("net", "Net", "configs/a.py", seeds=(0,))
+  monkeypatch.setitem(TABLES, "leak", (row,))
+  (tmp_path / "leak").mkdir()
+  result = {"per_sample": {"accuracy": 0.5}, "across_batch": {"accuracy": 0.9}}
+  path = tmp_path / "leak/net_seed0_class_sorted_32.json"
+  path.write_text(json.dumps(result))
+  results = report.epath.Path(tmp_path)
+  assert list(report.leak_scores(results)["Net"].items()) == [
+    ("class-sorted, 32", 90.0),
+    ("one at a time", 50.0),
+  ]
+  header, _, line = report.leak_table(results)
+  assert header.count("|") == line.count("|")
+  assert line.startswith("| Net | 90.00 | not run |")
+  assert line.endswith("| 50.00 |")
+
+
+def test_challenge_subsets_are_scored_by_the_lists_labels(
+  tmp_path, monkeypatch
+):
+  row = Row(
+    "plus", "FER+", "c.py", seeds=(0, 1), published_subsets={"pose_30": 96.07}
+  )
+  monkeypatch.setitem(TABLES, "challenges", (row,))
+  (tmp_path / "challenges").mkdir()
+  scores = {
+    "list_labels": {
+      "per_sample": {"accuracy": 0.8},
+      "across_batch": {"accuracy": 0.9},
+    },
+    "data_set_labels": {"per_sample": {"accuracy": 0.1}},
+  }
+  path = tmp_path / "challenges/plus_seed1_challenges.json"
+  path.write_text(json.dumps({"challenges": {"pose_30": scores}}))
+  lines = report.challenge_table(report.epath.Path(tmp_path))
+  assert lines[2:] == ["| FER+ | pose > 30 | 96.07 | 90.00 | 80.00 |"]

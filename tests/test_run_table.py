@@ -74,3 +74,44 @@ def test_every_row_overrides_fields_that_exist():
       with config.unlocked():
         config.update_from_flattened_dict(row.overrides)
       assert len({row.name for row in rows}) == len(rows)
+
+
+def test_the_leak_table_scores_each_order_and_batch_size():
+  (row, *_) = TABLES["leak"]
+  train, *scorings = run_table.commands("leak", row, 0, "validation", [])
+  assert "--config.model.attention=batch" in train[0]
+  flags = [set(command) for command, _ in scorings]
+  assert len(flags) == 5
+  assert {"--order=class_sorted", "--batch_size=32"} <= flags[0]
+  assert all("--split=validation" in f for f in flags)
+  targets = {target for _, target in scorings}
+  assert len(targets) == 5
+
+
+def test_challenges_score_the_runs_of_the_main_table():
+  (row, *_) = TABLES["challenges"]
+  train, (scoring, target) = run_table.commands(
+    "challenges", row, 1, "test", []
+  )
+  (main_row,) = [r for r in TABLES["main"] if r.name == row.name]
+  (main_train,) = run_table.commands("main", main_row, 1, "test", [])
+  assert train == main_train
+  assert "--challenge_lists=data/challenge_lists" in scoring
+  assert target.name == "ferplus_majority_seed1_challenges.json"
+
+
+def test_missing_lists_say_where_to_get_them(monkeypatch, tmp_path):
+  from pattlite_jax.data import load
+
+  monkeypatch.setattr(load, "require_files", lambda *_: None)
+  (row, *_) = TABLES["challenges"]
+  monkeypatch.setattr(run_table, "CHALLENGE_LISTS", str(tmp_path / "none"))
+  message = run_table.missing_data(row, [])
+  assert "Challenge-condition-FER-dataset" in message
+
+
+def test_a_row_says_what_was_published_and_what_to_expect():
+  rows = {row.name: row for row in TABLES["main"]}
+  text = run_table.describe(rows["raf_db"])
+  for part in ("RAF-DB", "95.05", "2306.09626", "84.09", "near-neutral-fer"):
+    assert part in text
