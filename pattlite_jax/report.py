@@ -177,7 +177,10 @@ def leak_table(results: epath.Path) -> list[str]:
   for label, own in leak_scores(results).items():
     cells = [f"{own[c]:.2f}" if c in own else _NOT_RUN for c in columns]
     lines.append(f"| {label} | {' | '.join(cells)} |")
-  return lines
+  found = (results / "leak").glob("*_*_*.json")
+  splits = {json.loads(path.read_text()).get("split") for path in found}
+  names = ", ".join(sorted(splits - {None}))
+  return [*lines, "", f"Scored split: {names or _NOT_RUN}."]
 
 
 def insert(text: str, name: str, lines: Sequence[str]) -> str:

@@ -68,7 +68,11 @@ def test_the_leak_table_ends_with_images_one_at_a_time(tmp_path, monkeypatch):
   row = Row("net", "Net", "configs/a.py", seeds=(0,))
   monkeypatch.setitem(TABLES, "leak", (row,))
   (tmp_path / "leak").mkdir()
-  result = {"per_sample": {"accuracy": 0.5}, "across_batch": {"accuracy": 0.9}}
+  result = {
+    "split": "validation",
+    "per_sample": {"accuracy": 0.5},
+    "across_batch": {"accuracy": 0.9},
+  }
   path = tmp_path / "leak/net_seed0_class_sorted_32.json"
   path.write_text(json.dumps(result))
   results = report.epath.Path(tmp_path)
@@ -76,7 +80,8 @@ def test_the_leak_table_ends_with_images_one_at_a_time(tmp_path, monkeypatch):
     ("class-sorted, 32", 90.0),
     ("one at a time", 50.0),
   ]
-  header, _, line = report.leak_table(results)
+  header, _, line, _, caption = report.leak_table(results)
+  assert caption == "Scored split: validation."
   assert header.count("|") == line.count("|")
   assert line.startswith("| Net | 90.00 | not run |")
   assert line.endswith("| 50.00 |")
