@@ -14,10 +14,35 @@ from jaxtyping import PyTree
 from pattlite_jax import metrics, parallel, recipe, steps
 from pattlite_jax import predict as predict_lib
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.models.attention_classifier import ATTENTIONS
+from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
 from pattlite_jax.models.pattlite import PAttLite
 from pattlite_jax.weights import trunk
 
 Variables = dict[str, Any]
+
+
+def check_config(config: ml_collections.ConfigDict) -> None:
+  """Raises ValueError for a word that no part of a run knows.
+
+  Otherwise a misspelt stage2.trunk would show after the whole first stage.
+  """
+  known = {
+    "model.attention": ATTENTIONS,
+    "model.cut": LAYER_NAMES,
+    "eval.order": examples_lib.ORDERS,
+    "stage1.trunk": recipe.TRUNKS,
+    "stage2.trunk": recipe.TRUNKS,
+    "stage1.monitor": recipe.MONITORS,
+    "stage2.monitor": recipe.MONITORS,
+  }
+  for field, words in known.items():
+    group, name = field.split(".")
+    if config[group][name] not in words:
+      raise ValueError(
+        f"config.{field} is {config[group][name]!r}, but must be one of "
+        f"{', '.join(words)}."
+      )
 
 
 def make_model(

@@ -35,6 +35,7 @@ class Run:
 
 def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Trains, or goes on in `config.workdir`; returns what result.json holds."""
+  build.check_config(config)
   # TensorFlow takes seconds to import and may be missing where `fit` runs.
   from clu import metric_writers, parameter_overview, periodic_actions
 

@@ -6,9 +6,7 @@ import re
 import pytest
 
 from configs import default
-from pattlite_jax.models.attention_classifier import ATTENTIONS
-from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
-from pattlite_jax.recipe import MONITORS, TRUNKS
+from pattlite_jax import build
 
 FOLDER = pathlib.Path(default.__file__).parent
 NAMES = sorted(p.stem for p in FOLDER.glob("*.py") if p.stem != "__init__")
@@ -36,11 +34,24 @@ def test_a_misspelt_field_suggests_the_right_one(config):
 
 
 def test_values_are_ones_that_the_code_knows(config):
-  assert config.model.attention in ATTENTIONS
-  assert config.model.cut in LAYER_NAMES
-  for stage in (config.stage1, config.stage2):
-    assert stage.trunk in TRUNKS
-    assert stage.monitor in MONITORS
+  build.check_config(config)
+
+
+@pytest.mark.parametrize(
+  ("field", "value"),
+  [
+    ("model.attention", "patch"),
+    ("model.cut", "conv_dw_90"),
+    ("stage2.trunk", "all"),
+    ("stage1.monitor", "val_acc"),
+    ("eval.order", "sorted"),
+  ],
+)
+def test_an_unknown_word_is_refused_before_a_run(field, value):
+  config = default.get_config()
+  config.update_from_flattened_dict({field: value})
+  with pytest.raises(ValueError, match=rf"config.{field} is '{value}'.*one of"):
+    build.check_config(config)
 
 
 def test_the_recipe_is_the_published_one():
