@@ -27,8 +27,8 @@ def configure(compilation_cache: str = "~/.cache/pattlite_jax/xla") -> None:
 def _keep_freed_memory() -> None:
   """Lets XLA's CPU buffers reuse pages instead of faulting them in each step.
 
-  glibc maps each large buffer anew and gives it back; a train step of the
-  whole network at 224 pixels then takes half as long again or more.
+  glibc maps each large buffer anew and gives it back, which slows a train step
+  at 224 pixels a good deal.
   """
   if not sys.platform.startswith("linux"):
     return
