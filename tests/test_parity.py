@@ -229,7 +229,12 @@ def compare_gradients(ours, theirs):
   assert not any(ours[path].any() for path in unused)
   for path, expected in theirs.items():
     assert np.abs(expected).max() > 0, path
-    compare("/".join(path), ours[path], expected, GRADIENT_TOLERANCE)
+    # Where a ReLU's input is within rounding of its kink, float32 and float64
+    # choose different sides, and one channel differs; hence a norm, not a
+    # maximum.
+    error = np.linalg.norm(ours[path] - expected)
+    scale = np.linalg.norm(expected)
+    assert error <= GRADIENT_TOLERANCE * scale, f"{path}: {error} of {scale}"
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)

@@ -192,6 +192,31 @@ def _depthwise_bwd(strides, padding, residuals, cotangent):
 _depthwise.defvjp(_depthwise_fwd, _depthwise_bwd)
 
 
+def pads_of(
+  images: Float[Array, "B H W C"],
+  kernel: Float[Array, "h w *channels"],
+  strides: Pair,
+  padding: str,
+) -> Padding:
+  """Returns the zeros around images that XLA's and TensorFlow's word means.
+
+  Raises ValueError for other words than "SAME" and "VALID", and where the
+  images are smaller than the kernel.
+  """
+  if padding not in ("SAME", "VALID"):
+    raise ValueError(f"padding is {padding!r}, but must be 'SAME' or 'VALID'.")
+  (top, bottom), (left, right) = lax.padtype_to_pads(
+    images.shape[1:3], kernel.shape[:2], strides, padding
+  )
+  pads = ((top, bottom), (left, right))  # Hashable, for custom_vjp.
+  if min(_output_size(images, kernel, strides, pads)) < 1:
+    raise ValueError(
+      f"Images of {images.shape[1:3]} pixels are smaller than the kernel of "
+      f"{kernel.shape[:2]} taps; use larger images or padding='SAME'."
+    )
+  return pads
+
+
 def depthwise_conv(
   images: Float[Array, "B H W C"],
   kernel: Float[Array, "h w C"],
@@ -204,23 +229,12 @@ def depthwise_conv(
   `padding` is "SAME" or "VALID", as XLA and TensorFlow define them. Sums are
   f32 even for bf16 images; the result has the images' dtype.
   """
-  if padding not in ("SAME", "VALID"):
-    raise ValueError(f"padding is {padding!r}, but must be 'SAME' or 'VALID'.")
   if images.dtype != kernel.dtype:
     raise TypeError(
       f"images are {images.dtype} and kernel is {kernel.dtype}, but they must "
       "have one dtype."
     )
-  pads = lax.padtype_to_pads(
-    images.shape[1:3], kernel.shape[:2], strides, padding
-  )
-  (top, bottom), (left, right) = pads
-  pads = ((top, bottom), (left, right))  # Hashable, for custom_vjp.
-  if min(_output_size(images, kernel, strides, pads)) < 1:
-    raise ValueError(
-      f"Images of {images.shape[1:3]} pixels are smaller than the kernel of "
-      f"{kernel.shape[:2]} taps; use larger images or padding='SAME'."
-    )
+  pads = pads_of(images, kernel, strides, padding)
   return _depthwise(images, kernel, tuple(strides), pads)
 
 
@@ -234,10 +248,13 @@ class DepthwiseConv(nn.Module):
 
   @nn.compact
   def __call__(
-    self, images: Float[Array, "B H W C"]
+    self, images: Float[Array, "B H W C"], gain: Float[Array, "C"] | None = None
   ) -> Float[Array, "B P Q C"]:
+    """Returns the convolution, each channel times its `gain`."""
     shape = (*self.kernel_size, 1, images.shape[-1])
     kernel = self.param("kernel", self.kernel_init, shape)  # Grouped HWIO.
+    if gain is not None:
+      kernel = kernel * gain
     return depthwise_conv(
       images,
       jnp.asarray(kernel[:, :, 0], images.dtype),

@@ -34,12 +34,12 @@ class PAttLite(nn.Module):
   @nn.compact
   def __call__(
     self,
-    images: Float[Array, "B H W 3"],
+    images: Float[Array, "B H W C"],
     mask: Bool[Array, "B"] | None = None,
     *,
     train: bool = False,
   ) -> Float[Array, "B {self.num_classes}"]:
-    """Returns logits for images in [-1, 1].
+    """Returns logits for images in [-1, 1], of 3 channels or 1 for grey.
 
     Rows where `mask` is False are padding: they take no part in batch
     statistics or in `batch` attention, and their logits mean nothing.
