@@ -8,7 +8,7 @@ import zipfile
 import h5py
 import jax
 import keras
-import keras_reference as reference
+from pattlite_jax.peers import keras_pattlite as reference
 import numpy as np
 import pytest
 from flax import traverse_util

@@ -15,7 +15,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import keras
-import keras_reference as reference
+from pattlite_jax.peers import keras_pattlite as reference
 import numpy as np
 import optax
 import pytest

@@ -19,11 +19,16 @@ class BatchNorm(nn.Module):
   momentum: float = 0.99
   epsilon: float = 1e-3
 
+  @nn.compact
   def __call__(
     self, x: Float[Array, "B *rest C"], mask: Bool[Array, "B"] | None = None
   ) -> Float[Array, "B *rest C"]:
     """Normalises each channel of x; rows where `mask` is False do not count."""
-    scale, bias, mean, var = self._variables(x.shape[-1])
+    shape = x.shape[-1:]
+    scale = self.param("scale", nn.initializers.ones, shape)
+    bias = self.param("bias", nn.initializers.zeros, shape)
+    mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
+    var = self.variable("batch_stats", "var", jnp.ones, shape)
     if self.use_running_average:
       batch_mean, batch_var = mean.value, var.value
     else:
@@ -31,33 +36,9 @@ class BatchNorm(nn.Module):
       if not self.is_initializing():
         mean.value = self._track(mean.value, batch_mean)
         var.value = self._track(var.value, batch_var)
-    gain, offset = self._affine(scale, bias, batch_mean, batch_var)
-    return (x * gain + offset).astype(x.dtype)
-
-  def running_affine(
-    self, channels: int
-  ) -> tuple[Float[Array, "C"], Float[Array, "C"]]:
-    """Returns (gain, offset) of the running statistics: x * gain + offset.
-
-    A convolution before can take the gain into its kernel.
-    """
-    scale, bias, mean, var = self._variables(channels)
-    return self._affine(scale, bias, mean.value, var.value)
-
-  @nn.compact
-  def _variables(self, channels: int):
-    """Returns the parameters (scale, bias) and the variables (mean, var)."""
-    ones, zeros = nn.initializers.ones, nn.initializers.zeros
-    return (
-      self.param("scale", ones, (channels,)),
-      self.param("bias", zeros, (channels,)),
-      self.variable("batch_stats", "mean", jnp.zeros, (channels,)),
-      self.variable("batch_stats", "var", jnp.ones, (channels,)),
-    )
-
-  def _affine(self, scale, bias, mean, var):
-    gain = scale * jax.lax.rsqrt(var + self.epsilon)
-    return gain, bias - mean * gain
+    # One multiply-add per element, as inference folds it.
+    gain = scale * jax.lax.rsqrt(batch_var + self.epsilon)
+    return (x * gain + (bias - batch_mean * gain)).astype(x.dtype)
 
   def _statistics(
     self, x: Float[Array, "B *rest C"], mask: Bool[Array, "B"] | None

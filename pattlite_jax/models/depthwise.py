@@ -123,6 +123,7 @@ def _images_gradient(
 def _row_blocks(rows: int, kernel) -> Pair:
   """Returns (number of blocks, rows of each) of the kernel gradient's loops."""
   num_blocks = -(-rows // max(1, _PRODUCTS_PER_LOOP // kernel[..., 0].size))
+  num_blocks = max(num_blocks, min(rows, 2))
   return num_blocks, -(-rows // num_blocks)
 
 
@@ -262,25 +263,27 @@ def depthwise_conv(
 
 
 class DepthwiseConv(nn.Module):
-  """A depthwise convolution without bias, computed in the images' dtype."""
+  """A depthwise convolution computed in the images' dtype."""
 
   kernel_size: Pair
   strides: Pair = (1, 1)
   padding: str = "SAME"
+  use_bias: bool = False
   kernel_init: Callable[..., Array] = keras_glorot_uniform
 
   @nn.compact
   def __call__(
-    self, images: Float[Array, "B H W C"], gain: Float[Array, "C"] | None = None
+    self, images: Float[Array, "B H W C"]
   ) -> Float[Array, "B P Q C"]:
-    """Returns the convolution, each channel times its `gain`."""
     shape = (*self.kernel_size, 1, images.shape[-1])
     kernel = self.param("kernel", self.kernel_init, shape)  # Grouped HWIO.
-    if gain is not None:
-      kernel = kernel * gain
-    return depthwise_conv(
+    y = depthwise_conv(
       images,
       jnp.asarray(kernel[:, :, 0], images.dtype),
       strides=self.strides,
       padding=self.padding,
     )
+    if self.use_bias:
+      bias = self.param("bias", nn.initializers.zeros, shape[-1:])
+      y += bias.astype(y.dtype)
+    return y

@@ -122,7 +122,7 @@ def image_conv(
 
 
 class ImageConv(nn.Module):
-  """A network's first convolution, without bias, in the images' dtype.
+  """A network's first convolution, "SAME", in the images' dtype.
 
   Its kernel is for colours. Grey images may have one channel: they give what
   three equal channels give, at a third of the work.
@@ -131,21 +131,23 @@ class ImageConv(nn.Module):
   features: int
   kernel_size: Pair
   strides: Pair
+  use_bias: bool = False
 
   @nn.compact
   def __call__(
-    self, images: Float[Array, "B H W C"], gain: Float[Array, "D"] | None = None
+    self, images: Float[Array, "B H W C"]
   ) -> Float[Array, "B P Q {self.features}"]:
-    """Returns the "SAME" convolution, each feature times its `gain`."""
     shape = (*self.kernel_size, 3, self.features)
     kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-    if gain is not None:
-      kernel = kernel * gain
     if images.shape[-1] == 1:
       kernel = kernel.sum(axis=2, keepdims=True)
-    return image_conv(
+    y = image_conv(
       images,
       jnp.asarray(kernel, images.dtype),
       strides=self.strides,
       padding="SAME",
     )
+    if self.use_bias:
+      bias = self.param("bias", nn.initializers.zeros, (self.features,))
+      y += bias.astype(y.dtype)
+    return y

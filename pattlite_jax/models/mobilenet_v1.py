@@ -6,7 +6,7 @@ and stride-2 depthwise layers that pad bottom and right only.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -99,6 +99,7 @@ class MobileNetV1(nn.Module):
   cut: str = PATT_LITE_CUT
   axis_name: str | None = None  # Devices that share batch-norm statistics.
   dtype: DTypeLike = jnp.float32  # Of the computation; parameters are f32.
+  folded: bool = False  # For variables out of `fold_batch_norm`: inference.
 
   @nn.compact
   def __call__(
@@ -119,32 +120,25 @@ class MobileNetV1(nn.Module):
       )
     x = images.astype(self.dtype)
     layers = LAYERS[: LAYER_NAMES.index(self.cut) + 1]
-    # Unless somebody looks at single layers, convolutions take the gain of
-    # the batch norm after them into their kernels.
-    folds = not (
-      update_stats or self.is_mutable_collection("intermediates")
-    )
-    offset = None
     for layer, following in zip(layers, (*layers[1:], None), strict=True):
-      if offset is not None:  # A batch norm whose gain is applied.
-        x, offset = x + offset.astype(x.dtype), None
-      elif folds and following is not None and following.kind == "bn":
-        channels = layer.features or x.shape[-1]
-        norm = self._operation(following, update_stats)
-        gain, offset = norm.running_affine(channels)
-        x = self._operation(layer, update_stats)(x, gain)
-      else:
-        x = self._operation(layer, update_stats)(x)
+      normalised = following is not None and following.kind == "bn"
+      if not (self.folded and layer.kind == "bn"):
+        x = self._operation(layer, update_stats, normalised)(x)
       self.sow("intermediates", f"{layer.name}_output", x)
     return x
 
-  def _operation(self, layer: Layer, update_stats: bool) -> Callable[..., Any]:
+  def _operation(
+    self, layer: Layer, update_stats: bool, normalised: bool
+  ) -> Callable[[jax.Array], jax.Array]:
     name, kind, features, stride = layer
+    use_bias = self.folded and normalised
     if kind == "conv3x3":
-      return ImageConv(features, (3, 3), (stride, stride), name=name)
+      return ImageConv(
+        features, (3, 3), (stride, stride), use_bias=use_bias, name=name
+      )
     if kind == "pointwise":
       return PointwiseConv(
-        features, use_bias=False, dtype=self.dtype, name=name
+        features, use_bias=use_bias, dtype=self.dtype, name=name
       )
     if kind == "depthwise":
       # A stride of 2 follows a pad layer, as in Keras: "same" would pad an
@@ -153,6 +147,7 @@ class MobileNetV1(nn.Module):
         kernel_size=(3, 3),
         strides=(stride, stride),
         padding="SAME" if stride == 1 else "VALID",
+        use_bias=use_bias,
         name=name,
       )
     if kind == "bn":

@@ -30,6 +30,7 @@ class PAttLite(nn.Module):
   attended_dropout: float = 0.0
   axis_name: str | None = None
   dtype: DTypeLike = jnp.float32
+  folded: bool = False  # For variables out of `fold_batch_norm`: inference.
 
   @nn.compact
   def __call__(
@@ -48,7 +49,11 @@ class PAttLite(nn.Module):
       mask = jnp.ones(images.shape[0], bool)
     # Batch norm of the trunk keeps its ImageNet statistics in both stages.
     features = MobileNetV1(
-      self.cut, axis_name=self.axis_name, dtype=self.dtype, name=TRUNK
+      self.cut,
+      axis_name=self.axis_name,
+      dtype=self.dtype,
+      folded=self.folded,
+      name=TRUNK,
     )(images)
     if self.patch_extraction:
       patches = PatchExtraction(

@@ -59,13 +59,10 @@ class PointwiseConv(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Float[Array, "B H W C"], gain: Float[Array, "D"] | None = None
+    self, x: Float[Array, "B H W C"]
   ) -> Float[Array, "B H W {self.features}"]:
-    """Returns the convolution; `gain` multiplies each feature's kernel."""
     shape = (1, 1, x.shape[-1], self.features)
     kernel = self.param("kernel", self.kernel_init, shape)
-    if gain is not None:
-      kernel = kernel * gain
     y = matmul(x.astype(self.dtype), kernel[0, 0].astype(self.dtype))
     if self.use_bias:
       bias = self.param("bias", nn.initializers.zeros, (self.features,))
