@@ -15,7 +15,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import keras
-from pattlite_jax.peers import keras_pattlite as reference
 import numpy as np
 import optax
 import pytest
@@ -30,6 +29,7 @@ from pattlite_jax.data.drawing.actions import EXPRESSIONS
 from pattlite_jax.data.synthetic_faces import drawn_face
 from pattlite_jax.models.attention_classifier import ATTENTIONS
 from pattlite_jax.models.mobilenet_v1 import PATT_LITE_CUT
+from pattlite_jax.peers import keras_pattlite as reference
 from pattlite_jax.weights import trunk
 
 NUM_CLASSES = len(EXPRESSIONS)

@@ -34,12 +34,14 @@ class Side:
       )
     name = session.get_inputs()[0].name
 
-    def run(count):
-      for _ in range(count):
-        (probabilities,) = session.run(None, {name: images})
-      return np.asarray(probabilities)
+    def once():
+      return session.run(None, {name: images})[0]
 
-    return run, run(1)
+    return once, np.asarray(once())
+
+  def wait(self, output):
+    """See `work.Side.wait`; ONNX Runtime returns when it is done."""
+    del output
 
 
 class _Predict(torch.nn.Module):

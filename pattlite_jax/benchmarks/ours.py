@@ -22,13 +22,11 @@ class Side:
     variables = parallel.replicate(variables)
     batch = _on_device(faces)
 
-    def run(count):
-      for _ in range(count):
-        logits = step(variables, batch)
-      return jax.block_until_ready(logits)
+    def once():
+      return step(variables, batch)
 
-    logits = run(1).reshape(len(faces), -1)
-    return run, np.asarray(jax.nn.softmax(logits))
+    logits = once().reshape(len(faces), -1)
+    return once, np.asarray(jax.nn.softmax(logits))
 
   def train_step(self, stage, faces):
     """See `work.Side.train_step`."""
@@ -38,13 +36,16 @@ class Side:
     state = parallel.replicate(state)
     batch, key = _on_device(faces), jax.random.key(0)
 
-    def run(count):
+    def once():
       nonlocal state
-      for _ in range(count):
-        state, _ = step(state, batch, key)
-      return jax.block_until_ready(state)
+      state, metrics = step(state, batch, key)
+      return metrics
 
-    return run
+    return once
+
+  def wait(self, output):
+    """See `work.Side.wait`."""
+    jax.block_until_ready(output)
 
 
 def _on_device(faces: examples_lib.Examples):

@@ -1,8 +1,7 @@
 """PyTorch's side of the benchmark, channels last; eager or compiled.
 
 On a GPU it computes under bf16 autocast where we do. It is given what helps
-it: TF32, cudnn.benchmark, a fused Adam, and torch.compile in mode
-"max-autotune-no-cudagraphs" or, for small batches, "reduce-overhead".
+it: TF32, cudnn.benchmark and a fused Adam.
 """
 
 import numpy as np
@@ -35,12 +34,10 @@ class Side:
 
     predict = self._maybe_compiled(predict)
 
-    def run(count):
-      for _ in range(count):
-        probabilities = predict(images)
-      return probabilities.float().cpu().numpy()
+    def once():
+      return predict(images)
 
-    return run, run(1)
+    return once, once().float().cpu().numpy()
 
   def train_step(self, stage, faces):
     """See `work.Side.train_step`."""
@@ -62,16 +59,21 @@ class Side:
 
     loss_of = self._maybe_compiled(loss_of)
 
-    def run(count):
-      for _ in range(count):
-        adam.zero_grad()
-        loss = loss_of(images, labels)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, config.global_clipnorm)
-        adam.step()
-      return loss.item()
+    def once():
+      adam.zero_grad()
+      loss = loss_of(images, labels)
+      loss.backward()
+      torch.nn.utils.clip_grad_norm_(trained, config.global_clipnorm)
+      adam.step()
+      return loss
 
-    return run
+    return once
+
+  def wait(self, output):
+    """See `work.Side.wait`."""
+    output.detach().cpu()
+    if _DEVICE == "cuda":
+      torch.cuda.synchronize()
 
   def _model(self, num_classes, **options):
     model = torch_pattlite.PAttLite(num_classes, **options)

@@ -25,7 +25,7 @@ from pattlite_jax.data.drawing.actions import EXPRESSIONS
 IMAGE_SIZE, FACE_SIZE = 224, 48
 STAGES = {"stage1": "trunk frozen", "stage2": "trunk trained"}
 
-Run = Callable[[int], Any]  # Computes n times and waits for the last.
+Once = Callable[[], Any]  # Starts one computation; returns its output.
 
 
 class Side(Protocol):
@@ -33,12 +33,16 @@ class Side(Protocol):
 
   def forward(
     self, faces: examples_lib.Examples
-  ) -> tuple[Run, Float[np.ndarray, "B K"]]:
+  ) -> tuple[Once, Float[np.ndarray, "B K"]]:
     """Returns what to time, and its class probabilities as a check."""
     ...
 
-  def train_step(self, stage: str, faces: examples_lib.Examples) -> Run:
-    """Returns what to time: steps on one batch, already on the device."""
+  def train_step(self, stage: str, faces: examples_lib.Examples) -> Once:
+    """Returns what to time: a step on one batch, already on the device."""
+    ...
+
+  def wait(self, output: Any) -> None:
+    """Returns when the output, and all before it, is computed."""
     ...
 
 
@@ -52,10 +56,11 @@ class Work:
   @property
   def flat(self) -> Mapping[tuple[str, ...], np.ndarray]:
     """The variables by their path."""
-    return flax.traverse_util.flatten_dict(self.variables)
+    flat: Any = flax.traverse_util.flatten_dict(self.variables)
+    return flat
 
 
-def make_work(dtype: str) -> Work:
+def make_work(dtype: str, steps_per_dispatch: int = 1) -> Work:
   """Returns the work, computed in `dtype` with f32 parameters."""
   config = default.get_config()
   config.model.attention = "batch"

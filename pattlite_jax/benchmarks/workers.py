@@ -32,12 +32,12 @@ _PAUSE = 0.05  # Seconds: thread pools stop spinning before another's turn.
 class Worker:
   """The process of one side; use it in a `with` statement."""
 
-  def __init__(self, side: str, dtype: str):
+  def __init__(self, side: str, dtype: str, steps_per_dispatch: int):
     context = multiprocessing.get_context("spawn")
     self.side = side
     self._connection, theirs = context.Pipe()
     self._process = context.Process(
-      target=_serve, args=(theirs, side, dtype), daemon=True
+      target=_serve, args=(theirs, side, dtype, steps_per_dispatch)
     )
     self._process.start()
     theirs.close()
@@ -75,12 +75,13 @@ class Worker:
 
 @contextlib.contextmanager
 def open_workers(
-  sides: Sequence[str], dtype: str
+  sides: Sequence[str], dtype: str, steps_per_dispatch: int
 ) -> Iterator[dict[str, Worker]]:
   """Starts a worker for each side, and ends them."""
   with contextlib.ExitStack() as stack:
     yield {
-      side: stack.enter_context(Worker(side, dtype)) for side in sides
+      side: stack.enter_context(Worker(side, dtype, steps_per_dispatch))
+      for side in sides
     }
 
 
@@ -109,41 +110,48 @@ def _summary(values: list[float]) -> dict[str, float]:
   return {"ms": float(median), "ms_low": float(low), "ms_high": float(high)}
 
 
-def _serve(connection, side: str, dtype: str) -> None:
+def _serve(connection, side: str, dtype: str, steps_per_dispatch: int) -> None:
   """Answers a Worker's requests until it hangs up."""
   os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
   if side == OURS:
     from pattlite_jax import startup
 
     startup.configure()
-  implementation, run = None, None
+  implementation, once = None, None
   with contextlib.suppress(EOFError):
     while True:
       request, *arguments = connection.recv()
       try:
         if request == "seconds":
-          answer = _timed(run, *arguments)
+          answer = _timed(implementation, once, *arguments)
         else:
-          implementation = implementation or _make(side, dtype)
-          run, answer = _prepared(implementation, *arguments)
+          implementation = implementation or _make(
+            side, dtype, steps_per_dispatch
+          )
+          once, answer = _prepared(implementation, *arguments)
         connection.send((False, answer))
       except Exception:
         connection.send((True, traceback.format_exc()))
 
 
-def _make(side: str, dtype: str) -> work.Side:
+def _make(side: str, dtype: str, steps_per_dispatch: int) -> work.Side:
   module, options = SIDES[side]
   module = importlib.import_module(f"pattlite_jax.benchmarks.{module}")
-  return module.Side(work.make_work(dtype), **options)
+  return module.Side(work.make_work(dtype, steps_per_dispatch), **options)
 
 
 def _prepared(side: work.Side, what: str, batch_size: int):
   if what == "forward":
     return side.forward(work.draw_faces(batch_size, work.IMAGE_SIZE))
-  return side.train_step(what, work.draw_faces(batch_size, work.FACE_SIZE)), None
+  return side.train_step(
+    what, work.draw_faces(batch_size, work.FACE_SIZE)
+  ), None
 
 
-def _timed(run: work.Run, count: int) -> float:
+def _timed(side: Any, once: Any, count: int) -> float:
+  output = None
   start = time.perf_counter()
-  run(count)
+  for _ in range(count):
+    output = once()
+  side.wait(output)
   return (time.perf_counter() - start) / count

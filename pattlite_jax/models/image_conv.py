@@ -45,7 +45,7 @@ def _shifted_products(images, kernel, strides: Pair, padding: Padding):
   windows = _windows(images, kernel.shape[:2], strides, padding)
   channels, features = kernel.shape[2:]
   taps = kernel.reshape(-1, channels, features).astype(jnp.float32)
-  total = 0.0
+  total = jnp.zeros((*windows[0].shape[:-1], features), jnp.float32)
   for window, tap in zip(windows, taps, strict=True):
     for c in range(channels):
       total += window[..., c : c + 1].astype(jnp.float32) * tap[c]

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 def matmul(
   x: Float[Array, "*n C"], kernel: Float[Array, "C D"]
 ) -> Float[Array, "*n D"]:
-  """x @ kernel, whose gradients stay plain products on CPUs.
+  """Returns x @ kernel, whose gradients stay plain products on CPUs.
 
   XLA would otherwise fuse what the cotangent comes from into a transposed copy
   of it, which takes longer than the product.
