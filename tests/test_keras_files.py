@@ -98,6 +98,19 @@ def test_links_to_other_files_are_not_followed(path, tmp_path):
   refused(path, "outside the file|object 'vars' doesn't exist")
 
 
+@pytest.mark.parametrize("place", [24, 8, 48])
+def test_damaged_strings_are_refused_instead_of_read_for_ever(path, place):
+  """At these bytes of the strings lie sizes: of one, of all, of the rest."""
+  content = bytearray(path.read_bytes())
+  start = content.index(b"GCOL\1")
+  assert content[start + 32 : start + 37] == b"conv1"
+  for size in (0, 7, 40_000, 2**64 - 16):
+    content[start + place : start + place + 8] = size.to_bytes(8, "little")
+    path.write_bytes(content)
+    if (place, size) != (24, 7):  # 5 bytes and 7 both fill 8.
+      refused(path, f"strings at byte {start:,} are damaged")
+
+
 def test_layers_in_a_circle_are_refused(path):
   with h5py.File(path, "a") as file:
     file["layers/conv2d/layers"] = file["layers"]

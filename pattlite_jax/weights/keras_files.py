@@ -17,6 +17,7 @@ import numpy as np
 from etils import epath
 
 from pattlite_jax.models.mobilenet_v1 import LAYERS
+from pattlite_jax.weights.hdf5_strings import check_strings
 
 # MobileNetV1 with its top has 90 layers of arrays, in 17 MB.
 MAX_LAYERS = 1000
@@ -58,6 +59,7 @@ def open_file(
       with zipfile.ZipFile(data) as archive:
         data = io.BytesIO(_member(archive, "model.weights.h5"))
         description = _member(archive, "config.json")
+    check_strings(data.getvalue())
     with h5py.File(data) as file:
       yield file, description or file.attrs.get("model_config")
   except Exception as error:  # Broken files make HDF5 and zip raise any kind.
