@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags
 
+from pattlite_jax import hosts
 from pattlite_jax.data.load import SPLITS
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -55,13 +56,22 @@ def main(argv: list[str]) -> None:
   from pattlite_jax import startup
 
   startup.configure()
+  try:
+    with hosts.joined():
+      _audit_and_exit()
+  except RuntimeError as error:  # As below: it must not exit with 1.
+    _stop(str(error))
+
+
+def _audit_and_exit() -> NoReturn:
+  from pattlite_jax import parallel
   from pattlite_jax.audits import findings, page
 
   try:
     report = _audit()
-    if _JSON.value:
+    if _JSON.value and parallel.is_writer():
       _write(_JSON.value, json.dumps(report, indent=1) + "\n")
-    if _MARKDOWN.value:
+    if _MARKDOWN.value and parallel.is_writer():
       _write(_MARKDOWN.value, page.markdown(report))
   except Exception as error:  # A crash must not exit with 1, a verdict here.
     if not isinstance(error, (OSError, ValueError)):
@@ -69,7 +79,8 @@ def main(argv: list[str]) -> None:
     # The data sets' errors name the flags of training.
     words = str(error).replace("--config.data.name", "--dataset")
     _stop(words.replace("--config.data.dir", "--data_dir"))
-  print(findings.summary(report))
+  if parallel.is_writer():
+    print(findings.summary(report))
   sys.exit(0 if report["batch_dependence"].get("passed", True) else 1)
 
 

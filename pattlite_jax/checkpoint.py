@@ -23,7 +23,7 @@ Manager = ocp.CheckpointManager
 def open_manager(workdir: epath.PathLike) -> Manager:
   """Returns the manager of `<workdir>/checkpoints`, which keeps two steps."""
   return ocp.CheckpointManager(
-    epath.Path(workdir).absolute() / FOLDER,
+    _absolute(workdir) / FOLDER,
     options=ocp.CheckpointManagerOptions(
       preservation_policy=ocp.checkpoint_managers.LatestN(2)
     ),
@@ -118,7 +118,7 @@ def restore_config(path: epath.PathLike) -> dict[str, Any]:
 
 
 def _restore_item(path: epath.PathLike, name: str, item: Any) -> Any:
-  path = epath.Path(path).absolute()
+  path = _absolute(path)
   if (path / FOLDER).is_dir():
     workdir, step = path, None
   elif (path / "best").is_dir() and path.name.isdigit():
@@ -134,6 +134,12 @@ def _restore_item(path: epath.PathLike, name: str, item: Any) -> Any:
       raise FileNotFoundError(f"{path / FOLDER} holds no finished step yet.")
     restored = manager.restore(step, args=ocp.args.Composite(**{name: item}))
   return restored[name]
+
+
+def _absolute(path: epath.PathLike) -> epath.Path:
+  # Orbax takes no relative path, and epath would make gs://b the local ./gs:/b.
+  path = epath.Path(path)
+  return path if "://" in str(path) else path.absolute()
 
 
 def _to_numpy(tree: PyTree) -> PyTree:

@@ -9,11 +9,10 @@ configs/default.py lists every field. Start the same command again to go on.
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from pattlite_jax import hosts
+
 _CONFIG = config_flags.DEFINE_config_file(
   "config", help_string="A file of configs/.", lock_config=True
-)
-_DISTRIBUTED = flags.DEFINE_bool(
-  "distributed", False, "Join a run of several hosts (TPU pod, SLURM, ...)."
 )
 
 
@@ -29,13 +28,12 @@ def main(argv: list[str]) -> None:
 
   from pattlite_jax import parallel, train
 
-  if _DISTRIBUTED.value:
-    parallel.initialize()
   config = _CONFIG.value
-  logging.info("Devices: %s\nConfig:\n%s", jax.devices(), config)
-  result = train.train_and_evaluate(config)
-  if parallel.is_writer():
-    print(_report(config.workdir, result))
+  with hosts.joined():
+    logging.info("Devices: %s\nConfig:\n%s", jax.devices(), config)
+    result = train.train_and_evaluate(config)
+    if parallel.is_writer():
+      print(_report(config.workdir, result))
 
 
 def _report(workdir: str, result: dict) -> str:

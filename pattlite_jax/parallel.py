@@ -10,10 +10,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax._src import distributed
 from jax.experimental import multihost_utils
 from jaxtyping import Array, Float, Int, PyTree
 
 AXIS = "data"  # The name of the mapped axis: devices that share a batch.
+# Preparing a large data set takes minutes; JAX ends a run with a dead host.
+_EXCHANGE_MS = 3_600_000
 
 
 def initialize(
@@ -24,8 +27,18 @@ def initialize(
   """Joins this process to a multi-host run; call before any computation.
 
   On TPU pods, SLURM, Open MPI and Kubernetes JAX finds the values itself.
+
+  Raises:
+    RuntimeError: if JAX finds none, or cannot reach the other hosts.
   """
-  jax.distributed.initialize(coordinator_address, num_processes, process_id)
+  try:
+    jax.distributed.initialize(coordinator_address, num_processes, process_id)
+  except ValueError as error:
+    raise RuntimeError(
+      f"JAX found no TPU pod, SLURM, Kubernetes or Open MPI here ({error}) "
+      "Pass --coordinator_address=<host 0>:<port> --num_processes=<N> "
+      "--process_id=<0 to N-1>, or leave out --distributed."
+    ) from None
 
 
 def num_devices() -> int:
@@ -41,6 +54,25 @@ def host() -> tuple[int, int]:
 def is_writer() -> bool:
   """Whether this host writes logs, pictures and results."""
   return jax.process_index() == 0
+
+
+def exchange(name: str, text: str) -> list[str]:
+  """Returns the texts that all hosts give under a name, in order of hosts.
+
+  Waits for each of them. Unlike a collective, this also works between hosts
+  that differ in devices or versions.
+  """
+  index, num_hosts = host()
+  if num_hosts == 1:
+    return [text]
+  # JAX has no public name for its key-value store.
+  client = distributed.global_state.client
+  assert client is not None
+  client.key_value_set(f"pattlite_jax/{name}/{index}", text)
+  return [
+    client.blocking_key_value_get(f"pattlite_jax/{name}/{i}", _EXCHANGE_MS)
+    for i in range(num_hosts)
+  ]
 
 
 def check_batch_size(batch_size: int) -> None:

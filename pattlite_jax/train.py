@@ -10,7 +10,15 @@ import ml_collections
 import numpy as np
 from absl import logging
 
-from pattlite_jax import build, checkpoint, metrics, parallel, recipe, result
+from pattlite_jax import (
+  build,
+  checkpoint,
+  metrics,
+  parallel,
+  preflight,
+  recipe,
+  result,
+)
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import load
 from pattlite_jax.progress import STAGES, Progress
@@ -48,6 +56,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
     image_size=config.data.image_size,
     download=config.data.download,
   )
+  preflight.check(config, splits)
   variables = build.init_variables(config, len(splits["train"].class_names))
   parameter_overview.log_parameter_overview(variables, include_stats=False)
   writer = metric_writers.create_default_writer(
