@@ -12,7 +12,6 @@ one does, 2 for a wrong flag or missing files.
 
 import json
 import sys
-import traceback
 from typing import Any, NoReturn
 
 from absl import app, flags
@@ -52,23 +51,18 @@ def main(argv: list[str]) -> None:
   if not _CHECKPOINT.value and not _DATASET.value:
     _stop("Pass --checkpoint=<workdir>, --dataset=<name>, or both.")
   # Imported here so that --help needs none of it.
-  from pattlite_jax import startup
+  from pattlite_jax import errors, startup
 
   startup.configure()
   from pattlite_jax.audits import findings, page
 
-  try:
+  # A crash must not exit with 1, a verdict here.
+  with errors.in_one_line(status=2, data_flags=True):
     report = _audit()
     if _JSON.value:
       _write(_JSON.value, json.dumps(report, indent=1) + "\n")
     if _MARKDOWN.value:
       _write(_MARKDOWN.value, page.markdown(report))
-  except Exception as error:  # A crash must not exit with 1, a verdict here.
-    if not isinstance(error, (OSError, ValueError)):
-      traceback.print_exc()
-    # The data sets' errors name the flags of training.
-    words = str(error).replace("--config.data.name", "--dataset")
-    _stop(words.replace("--config.data.dir", "--data_dir"))
   print(findings.summary(report))
   sys.exit(0 if report["batch_dependence"].get("passed", True) else 1)
 
