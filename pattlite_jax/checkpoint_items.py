@@ -93,9 +93,9 @@ def fill(like: PyTree, saved: PyTree) -> PyTree:
 
 
 def first_line(error: BaseException) -> str:
-  """Returns what kind of error it is, and the start of what it says."""
-  text = str(error).partition("\n")[0]
-  return f"{type(error).__name__}: {text[:200]}"
+  """Returns what kind of error it is, and the ends of what it says."""
+  text = f"{type(error).__name__}: {error}".partition("\n")[0]
+  return text if len(text) < 300 else f"{text[:100]} ... {text[-160:]}"
 
 
 def _by_name(tree: PyTree) -> dict[str, Any]:

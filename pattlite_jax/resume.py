@@ -120,7 +120,7 @@ def _new_rate(
   before, after = (
     c[STAGES[reached.stage]]["learning_rate"] for c in (old, new)
   )
-  return reached.learning_rate * after / before if before else after
+  return after * (reached.learning_rate / before) if before else after
 
 
 def _digest(split: examples_lib.Examples) -> str:
