@@ -12,6 +12,9 @@ def get_config() -> ml_collections.ConfigDict:
   """Returns the locked config; a misspelt field is an error."""
   config = ml_collections.ConfigDict()
   config.workdir = "runs/default"  # Logs, checkpoints, pictures, result.json.
+  # If the workdir holds a run whose config or data differ: "same" is an error
+  # that shows how, "force" goes on with the new values and records them.
+  config.resume = "same"
   config.seed = 0  # Of weights, order of the images, augmentation, dropout.
   config.batch_size = 8  # Images a step, over all devices.
 

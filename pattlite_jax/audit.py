@@ -12,7 +12,6 @@ one does, 2 for a wrong flag or missing files.
 
 import json
 import sys
-import traceback
 from typing import Any, NoReturn
 
 from absl import app, flags
@@ -64,21 +63,16 @@ def main(argv: list[str]) -> None:
 
 
 def _audit_and_exit() -> NoReturn:
-  from pattlite_jax import parallel
+  from pattlite_jax import errors, parallel
   from pattlite_jax.audits import findings, page
 
-  try:
+  # A crash must not exit with 1, a verdict here.
+  with errors.in_one_line(status=2, data_flags=True):
     report = _audit()
     if _JSON.value and parallel.is_writer():
       _write(_JSON.value, json.dumps(report, indent=1) + "\n")
     if _MARKDOWN.value and parallel.is_writer():
       _write(_MARKDOWN.value, page.markdown(report))
-  except Exception as error:  # A crash must not exit with 1, a verdict here.
-    if not isinstance(error, (OSError, ValueError)):
-      traceback.print_exc()
-    # The data sets' errors name the flags of training.
-    words = str(error).replace("--config.data.name", "--dataset")
-    _stop(words.replace("--config.data.dir", "--data_dir"))
   if parallel.is_writer():
     print(findings.summary(report))
   sys.exit(0 if report["batch_dependence"].get("passed", True) else 1)

@@ -1,6 +1,7 @@
 """From the config to the functions that a run calls; steps are mapped here."""
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import PyTree
 
-from pattlite_jax import metrics, parallel, recipe, steps
+from pattlite_jax import metrics, parallel, recipe, resume, steps
 from pattlite_jax import predict as predict_lib
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models.attention_classifier import ATTENTIONS
@@ -35,13 +36,13 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     "stage2.trunk": recipe.TRUNKS,
     "stage1.monitor": recipe.MONITORS,
     "stage2.monitor": recipe.MONITORS,
+    "resume": resume.WORDS,
   }
   for field, words in known.items():
-    group, name = field.split(".")
-    if config[group][name] not in words:
+    value = operator.attrgetter(field)(config)
+    if value not in words:
       raise ValueError(
-        f"config.{field} is {config[group][name]!r}, but must be one of "
-        f"{', '.join(words)}."
+        f"config.{field} is {value!r}, but must be one of {', '.join(words)}."
       )
 
 

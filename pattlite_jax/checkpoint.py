@@ -1,31 +1,45 @@
 """Checkpoints: everything a run needs to go on, and what a user loads.
 
-A step holds four Orbax items:
+A step holds these Orbax items:
   state     the training state of that step
   best      the variables of the best epoch so far, which commands load
   progress  JSON: stage, epoch, callbacks, history
-  config    JSON: the run's config and the data set's class names
+  config    JSON: the run's config, the data set's class names and digests
+  digests   JSON: digests of the other items
+A step that is not what was saved is said aloud, and the one before is used.
 """
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import jax
 import ml_collections
-import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging
 from etils import epath
 from jaxtyping import PyTree
 
+from pattlite_jax import checkpoint_items, parallel
+from pattlite_jax.checkpoint_items import DamagedError
+
 FOLDER = "checkpoints"
+DAMAGED_FOLDER = "damaged_checkpoints"
 Manager = ocp.CheckpointManager
 
 
-def open_manager(workdir: epath.PathLike) -> Manager:
-  """Returns the manager of `<workdir>/checkpoints`, which keeps two steps."""
+def open_manager(
+  workdir: epath.PathLike, *, exclusive: bool = False
+) -> Manager:
+  """Returns the manager of `<workdir>/checkpoints`, which keeps two steps.
+
+  `exclusive` says that no other process saves there, so that what is left of
+  a killed process' save can go.
+  """
   return ocp.CheckpointManager(
     _absolute(workdir) / FOLDER,
     options=ocp.CheckpointManagerOptions(
-      preservation_policy=ocp.checkpoint_managers.LatestN(2)
+      preservation_policy=ocp.checkpoint_managers.LatestN(2),
+      cleanup_tmp_directories=exclusive,
     ),
   )
 
@@ -39,16 +53,16 @@ def save(
   progress: dict[str, Any],
   config: dict[str, Any],
 ) -> None:
-  """Writes a step in the background; arrays are copied before it returns."""
-  manager.save(
-    step,
-    args=ocp.args.Composite(
-      state=ocp.args.StandardSave(_to_numpy(state)),
-      best=ocp.args.StandardSave(_to_numpy(best)),
-      progress=ocp.args.JsonSave(progress),
-      config=ocp.args.JsonSave(config),
-    ),
-  )
+  """Writes a step in the background, unless it is there already.
+
+  Arrays are copied before it returns.
+
+  Raises:
+    OSError: if this save fails, or an earlier one failed in the background.
+  """
+  if step not in manager.all_steps():
+    items = {"state": state, "best": best}
+    _write(manager, step, items | {"progress": progress, "config": config})
 
 
 def save_best(
@@ -67,14 +81,32 @@ def save_best(
         f"{epath.Path(workdir) / FOLDER} holds step {manager.latest_step()} of "
         "another network; choose a new directory."
       )
-    manager.save(
-      0,
-      args=ocp.args.Composite(
-        best=ocp.args.StandardSave(_to_numpy(variables)),
-        config=ocp.args.JsonSave(describe(config, class_names)),
-      ),
-    )
+    items = {"best": variables, "config": describe(config, class_names)}
+    _write(manager, 0, items | {"progress": {"history": []}})
+    wait(manager)
+
+
+def wait(manager: Manager) -> None:
+  """Returns when all is written; raises OSError if a save failed."""
+  with _explained(manager):
     manager.wait_until_finished()
+
+
+def _write(manager: Manager, step: int, items: dict[str, Any]) -> None:
+  with _explained(manager):
+    manager.save(step, args=checkpoint_items.to_save(items))
+
+
+@contextlib.contextmanager
+def _explained(manager: Manager) -> Iterator[None]:
+  try:
+    yield
+  except Exception as error:  # Of the disk, as Orbax or TensorStore name it.
+    raise OSError(
+      f"A checkpoint could not be written to {manager.directory} "
+      f"({checkpoint_items.first_line(error)}). Is the disk full? Earlier "
+      "checkpoints are whole: start the same command again to go on from them."
+    ) from error
 
 
 def describe(
@@ -84,64 +116,89 @@ def describe(
   return {"config": config.to_dict(), "class_names": list(class_names)}
 
 
-def latest_progress(manager: Manager) -> dict[str, Any] | None:
-  """Returns the newest step's progress, or None before the first save."""
-  if manager.latest_step() is None:
-    return None
-  items = ocp.args.Composite(progress=ocp.args.JsonRestore())
-  return manager.restore(manager.latest_step(), args=items)["progress"]
+def restore_newest(
+  manager: Manager, names: Sequence[str]
+) -> tuple[int, dict[str, Any]] | None:
+  """Returns (step, items) of the newest usable step, None if there is no step.
 
+  Arrays come as NumPy in nested dicts, for `checkpoint_items.fill`.
 
-def restore_latest(
-  manager: Manager, *, state: PyTree, best: PyTree
-) -> tuple[PyTree, PyTree]:
-  """Returns the newest (state, best) as NumPy arrays.
-
-  The arguments give the trees' structure, shapes and dtypes.
+  Raises:
+    DamagedError: if there are steps but none is usable.
   """
-  items = ocp.args.Composite(
-    state=ocp.args.StandardRestore(_to_numpy(state)),
-    best=ocp.args.StandardRestore(_to_numpy(best)),
-  )
-  restored = manager.restore(manager.latest_step(), args=items)
-  return restored["state"], restored["best"]
+  problems = []
+  for step in sorted(manager.all_steps(), reverse=True):
+    try:
+      items = checkpoint_items.read(manager, step, names)
+    except DamagedError as error:
+      logging.warning("Damaged checkpoint: %s. Trying the one before.", error)
+      problems.append(str(error))
+      continue
+    if problems:
+      logging.warning("Using the checkpoint of step %d instead.", step)
+    return step, items
+  if problems:
+    raise DamagedError(
+      f"No checkpoint in {manager.directory} is usable: {'; '.join(problems)}. "
+      "Put back a whole copy, or start anew with another --config.workdir."
+    )
+  return None
+
+
+def set_newer_aside(manager: Manager, step: int) -> None:
+  """Moves the steps after `step`, which are damaged, out of the run's way."""
+  newer = [number for number in manager.all_steps() if number > step]
+  if not newer:
+    return
+  if parallel.is_writer():
+    folder = manager.directory.parent / DAMAGED_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in newer:
+      target = folder / str(number)
+      while target.exists():
+        target = target.with_name(f"{target.name}_again")
+      (manager.directory / str(number)).rename(target)
+      logging.warning("The damaged checkpoint now lies in %s.", target)
+  ocp.multihost.sync_global_processes("set_newer_aside")
+  manager.reload()
 
 
 def restore_best(path: epath.PathLike) -> dict[str, Any]:
   """Returns the best variables of a workdir, or of one step's directory."""
-  return _restore_item(path, "best", ocp.args.StandardRestore())
+  return _restore_item(path, "best")
 
 
 def restore_config(path: epath.PathLike) -> dict[str, Any]:
   """Returns what `describe` said of the run at a workdir or a step of it."""
-  return _restore_item(path, "config", ocp.args.JsonRestore())
+  return _restore_item(path, "config")
 
 
-def _restore_item(path: epath.PathLike, name: str, item: Any) -> Any:
+def restore_history(path: epath.PathLike) -> list[dict[str, Any]]:
+  """Returns the epochs' records up to the step; none for ported weights."""
+  return _restore_item(path, "progress")["history"]
+
+
+def _restore_item(path: epath.PathLike, name: str) -> Any:
   path = _absolute(path)
   if (path / FOLDER).is_dir():
-    workdir, step = path, None
+    folder, step = path / FOLDER, None
   elif (path / "best").is_dir() and path.name.isdigit():
-    workdir, step = path.parent.parent, int(path.name)
+    folder, step = path.parent, int(path.name)
   else:
     raise FileNotFoundError(
       f"No checkpoint at {path}: expected a run's workdir, which holds "
       f"{FOLDER}/, or a step such as {FOLDER}/1200 (--checkpoint)."
     )
-  with open_manager(workdir) as manager:
-    step = manager.latest_step() if step is None else step
-    if step is None:
-      raise FileNotFoundError(f"{path / FOLDER} holds no finished step yet.")
-    restored = manager.restore(step, args=ocp.args.Composite(**{name: item}))
-  return restored[name]
+  with open_manager(folder.parent) as manager:
+    if step is not None:
+      return checkpoint_items.read(manager, step, [name])[name]
+    newest = restore_newest(manager, [name])
+    if newest is None:
+      raise FileNotFoundError(f"{folder} holds no finished step yet.")
+  return newest[1][name]
 
 
 def _absolute(path: epath.PathLike) -> epath.Path:
   # Orbax takes no relative path, and epath would make gs://b the local ./gs:/b.
   path = epath.Path(path)
   return path if "://" in str(path) else path.absolute()
-
-
-def _to_numpy(tree: PyTree) -> PyTree:
-  # Whole arrays on the host do not care how many devices or hosts there are.
-  return jax.tree.map(np.asarray, jax.device_get(tree))

@@ -8,7 +8,6 @@ Weights of attention "batch" have a second set of figures, which depends on
 """
 
 import json
-import sys
 from typing import Any
 
 import numpy as np
@@ -62,10 +61,16 @@ def main(argv: list[str]) -> None:
 
 
 def _evaluate() -> None:
-  from pattlite_jax import evaluation, evaluation_text, parallel, pictures
+  from pattlite_jax import (
+    errors,
+    evaluation,
+    evaluation_text,
+    parallel,
+    pictures,
+  )
   from pattlite_jax import result as result_lib
 
-  try:
+  with errors.in_one_line(data_flags=True):
     inputs = evaluation.load_inputs(
       _CHECKPOINT.value,
       dataset=_DATASET.value,
@@ -73,10 +78,6 @@ def _evaluate() -> None:
       split=_SPLIT.value,
       challenge_lists=_CHALLENGE_LISTS.value,
     )
-  except (FileNotFoundError, ValueError) as error:
-    # Data sets' errors name the flags of training.
-    words = str(error).replace("--config.data.name", "--dataset")
-    sys.exit(f"Error: {words.replace('--config.data.dir', '--data_dir')}")
   batches = evaluation.Batches(_ORDER.value, _BATCH_SIZE.value, _SEED.value)
   result, predictions = evaluation.evaluate(inputs, batches)
   if not parallel.is_writer():

@@ -4,7 +4,12 @@ python -m pattlite_jax.main --config configs/fer2013.py \
   --config.data.dir=<folder of fer2013.csv> [--config.<field>=<value> ...]
 
 configs/default.py lists every field. Start the same command again to go on.
+Exit status: 0 when the run has ended, 1 for an error, 75 when SIGTERM, Ctrl-C
+or a preemption has stopped it and its checkpoint is saved.
 """
+
+import signal
+import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -26,12 +31,19 @@ def main(argv: list[str]) -> None:
   startup.configure()
   import jax
 
-  from pattlite_jax import parallel, train
+  from pattlite_jax import errors, parallel, stop, train
 
   config = _CONFIG.value
-  with hosts.joined():
+  with hosts.joined(), errors.in_one_line():
     logging.info("Devices: %s\nConfig:\n%s", jax.devices(), config)
-    result = train.train_and_evaluate(config)
+    try:
+      result = train.train_and_evaluate(config)
+    except stop.StoppedError as stopped:
+      print(stopped, file=sys.stderr)
+      sys.exit(stop.EXIT_STATUS)
+    except KeyboardInterrupt:  # Before the first step, or after the last.
+      print("Interrupted. Start the same command again.", file=sys.stderr)
+      sys.exit(128 + signal.SIGINT)
     if parallel.is_writer():
       print(_report(config.workdir, result))
 

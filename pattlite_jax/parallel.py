@@ -51,6 +51,11 @@ def host() -> tuple[int, int]:
   return jax.process_index(), jax.process_count()
 
 
+def is_distributed() -> bool:
+  """Whether `initialize` has joined this process to a run of several."""
+  return jax.distributed.is_initialized()
+
+
 def is_writer() -> bool:
   """Whether this host writes logs, pictures and results."""
   return jax.process_index() == 0

@@ -23,10 +23,15 @@ class Progress:
   )
   sums: dict[str, float] = dataclasses.field(default_factory=metrics.zero)
   history: tuple[dict[str, Any], ...] = ()  # One record an epoch.
+  # {step, field, old, new} of each value that config.resume=force let change.
+  config_changes: tuple[dict[str, Any], ...] = ()
 
   def to_json(self) -> dict[str, Any]:
     """Returns the fields as JSON takes them."""
-    return dataclasses.asdict(self) | {"history": list(self.history)}
+    return dataclasses.asdict(self) | {
+      "history": list(self.history),
+      "config_changes": list(self.config_changes),
+    }
 
   @classmethod
   def from_json(cls, fields: dict[str, Any]) -> "Progress":
@@ -35,6 +40,7 @@ class Progress:
       "plateau": recipe.Plateau(**fields["plateau"]),
       "stopping": recipe.EarlyStopping(**fields["stopping"]),
       "history": tuple(fields["history"]),
+      "config_changes": tuple(fields["config_changes"]),
     }
     return cls(**(fields | records))
 
@@ -47,6 +53,7 @@ class Progress:
       epochs=self.epochs,
       learning_rate=learning_rate,
       history=self.history,
+      config_changes=self.config_changes,
     )
 
   def finish_epoch(self, record: dict[str, Any], **changes) -> "Progress":

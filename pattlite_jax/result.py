@@ -33,8 +33,12 @@ def finish(
   splits: dict[str, examples_lib.Examples],
   variables: dict[str, Any],
   history: Sequence[dict[str, Any]],
+  config_changes: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-  """Scores the chosen weights, writes to the workdir, returns the result."""
+  """Scores the chosen weights, writes to the workdir, returns the result.
+
+  `config_changes` are those that config.resume=force has let through.
+  """
   scored = {name: split for name, split in splits.items() if len(split)}
   for name in splits.keys() - scored.keys():
     logging.warning("The %s split is empty and is not scored.", name)
@@ -53,6 +57,7 @@ def finish(
     },
     "epoch_chosen_by": _monitor(config, history),
     "history": list(history),
+    "config_changes": list(config_changes),
     **environment(),
   }
   if config.model.attention == "batch":
@@ -64,8 +69,11 @@ def finish(
     }
   if parallel.is_writer():
     workdir = epath.Path(config.workdir)
-    (workdir / "result.json").write_text(json.dumps(result, indent=1) + "\n")
     pictures.draw_run(workdir / "pictures", history, scored, logits, per_sample)
+    # Last, and renamed when whole: where it is, the run has ended.
+    text = json.dumps(result, indent=1) + "\n"
+    (workdir / "result.json.part").write_text(text)
+    (workdir / "result.json.part").replace(workdir / "result.json")
   return result
 
 

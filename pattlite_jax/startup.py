@@ -14,8 +14,9 @@ def configure(compilation_cache: str = "~/.cache/pattlite_jax/xla") -> None:
   """Prepares a command: quiet libraries, kept memory, kept compilations."""
   _keep_freed_memory()
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Read at its import.
-  logging.get_absl_handler().addFilter(  # Orbax logs ~55 lines a checkpoint.
-    lambda r: "orbax" not in r.pathname or r.levelname != "INFO"
+  # Orbax logs ~55 lines a checkpoint, and what it raises besides.
+  logging.get_absl_handler().addFilter(
+    lambda r: "orbax" not in r.pathname or r.levelname not in ("INFO", "ERROR")
   )
   _use_wide_vectors()
   import jax

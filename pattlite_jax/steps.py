@@ -1,5 +1,6 @@
 """The training state and the steps on it; pure, one device's share each."""
 
+import dataclasses
 from typing import Any
 
 import flax.struct
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from pattlite_jax import metrics as metrics_lib
 from pattlite_jax import parallel
@@ -24,6 +25,9 @@ class TrainState:
   params: Any
   batch_stats: Any
   opt_state: Any  # Of the trainable parameters alone.
+  # bool[]. False once a step had a loss or gradients that are not finite: such
+  # a step and all after it change nothing else and have metrics of zero.
+  finite: Any
 
   @property
   def variables(self) -> dict[str, Any]:
@@ -48,6 +52,7 @@ def create_state(
     params=variables["params"],
     batch_stats=variables["batch_stats"],
     opt_state=tx.init(train_params),
+    finite=jnp.array(True),
   )
 
 
@@ -86,7 +91,8 @@ def train_step(
   `key` is the run's key, the same at every step; draws come from
   fold_in(key, state.step) and the row's place in the global batch, so they
   depend neither on a restart nor on the number of devices. The loss is Keras'
-  with class_weight: the weighted cross-entropies over the number of rows.
+  with class_weight: the weighted cross-entropies over the number of rows. A
+  step that is not finite changes nothing (`TrainState.finite`).
   """
   augment_key, dropout_key = jax.random.split(
     jax.random.fold_in(key, state.step)
@@ -130,13 +136,35 @@ def train_step(
   metrics = metrics_lib.from_batch(
     losses, logits, batch["label"], batch["mask"]
   )
+  metrics = jax.lax.psum(metrics, parallel.AXIS)
   new_state = TrainState(
     step=state.step + 1,
     params=merge(train_params, frozen_params),
     batch_stats=batch_stats,
     opt_state=opt_state,
+    finite=state.finite
+    & all_finite((metrics.loss_sum, optax.global_norm(grads)))
+    & all_finite((train_params, batch_stats)),
   )
-  return new_state, jax.lax.psum(metrics, parallel.AXIS)
+  return keep_finite(state, new_state, metrics)
+
+
+def all_finite(tree: PyTree) -> Bool[Array, ""]:
+  """Whether no value of any leaf is NaN or infinite."""
+  finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
+  return jnp.stack(finite).all()
+
+
+def keep_finite(
+  state: TrainState, new_state: TrainState, metrics: metrics_lib.Metrics
+) -> tuple[TrainState, metrics_lib.Metrics]:
+  """Undoes a step whose new state is not finite, but for saying so."""
+  finite = new_state.finite
+  kept = jax.tree.map(
+    lambda new, old: jnp.where(finite, new, old), new_state, state
+  )
+  metrics = jax.tree.map(lambda x: jnp.where(finite, x, 0), metrics)
+  return dataclasses.replace(kept, finite=finite), metrics
 
 
 def predict_step(

@@ -13,37 +13,32 @@ from absl import logging
 from pattlite_jax import (
   build,
   checkpoint,
+  checkpoint_items,
+  epoch_end,
   metrics,
   parallel,
   preflight,
   recipe,
   result,
+  resume,
+  stop,
+  workdir,
 )
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import load
 from pattlite_jax.progress import STAGES, Progress
+from pattlite_jax.run import MakeBatches, Run, Variables
 from pattlite_jax.steps import TrainState, create_state
-
-Variables = dict[str, Any]
-MakeBatches = Callable[..., Iterator[dict[str, np.ndarray]]]
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-  """What stays the same from the first step to the last."""
-
-  config: ml_collections.ConfigDict
-  train: examples_lib.Examples
-  make_batches: MakeBatches
-  validate: Callable[[Variables], dict[str, float]]
-  save: Callable[[TrainState, Variables, Progress], None]
-  writer: Any  # Has clu's write_scalars(step, scalars).
-  hooks: Sequence[Callable[[int], Any]]
 
 
 def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Trains, or goes on in `config.workdir`; returns what result.json holds."""
   build.check_config(config)
+  with workdir.held(config.workdir):
+    return _load_and_fit(config)
+
+
+def _load_and_fit(config: ml_collections.ConfigDict) -> dict[str, Any]:
   # TensorFlow takes seconds to import and may be missing where `fit` runs.
   from clu import metric_writers, parameter_overview, periodic_actions
 
@@ -91,42 +86,44 @@ def fit(
   parallel.check_batch_size(config.batch_size)
   for split in ("train", "validation"):
     load.require_examples(splits[split], split, config.data.name)
-  with checkpoint.open_manager(config.workdir) as manager:
-    described = checkpoint.describe(config, splits["train"].class_names)
-
-    def save(state, best, progress):
-      checkpoint.save(
-        manager,
-        int(state.step),
-        state=state,
-        best=best,
-        progress=progress.to_json(),
-        config=described,
-      )
-
-    validate = build.build_validate(config, splits["validation"])
+  described = resume.describe(config, splits)
+  with checkpoint.open_manager(config.workdir, exclusive=True) as manager:
+    stops = stop.StopRequests(manager.reached_preemption)
     run = Run(
-      config, splits["train"], make_batches, validate, save, writer, hooks
+      config,
+      splits["train"],
+      make_batches,
+      build.build_validate(config, splits["validation"]),
+      manager,
+      described,
+      stops,
+      writer,
+      hooks,
     )
-    best, progress = _run_stages(run, manager, variables)
-    manager.wait_until_finished()
-  return result.finish(config, splits, best, progress.history)
+    with stops:
+      best, progress = _run_stages(run, variables)
+    checkpoint.wait(manager)
+  return result.finish(
+    config, splits, best, progress.history, progress.config_changes
+  )
 
 
-def _run_stages(
-  run: Run, manager: checkpoint.Manager, variables: Variables
-) -> tuple[Variables, Progress]:
-  saved = checkpoint.latest_progress(manager)
-  progress = Progress.from_json(saved) if saved else Progress()
+def _run_stages(run: Run, variables: Variables) -> tuple[Variables, Progress]:
+  progress = Progress()
+  newest = checkpoint.restore_newest(run.manager, resume.ITEMS)
+  if newest:
+    progress = resume.progress(*newest, run.described)
+    checkpoint.set_newer_aside(run.manager, newest[0])
   best, step = variables, 0
   for stage in range(progress.stage, len(STAGES)):
     name = STAGES[stage]
     tx, trainable, train_step = build.build_train(run.config, name, run.train)
     state = create_state(best, tx, trainable, step)
-    if saved:
-      state, best = checkpoint.restore_latest(manager, state=state, best=best)
-      logging.info("Going on at step %d.", state.step)
-      saved = None
+    if newest:
+      logging.info("Going on at step %d.", newest[0])
+      state = checkpoint_items.fill(state, newest[1]["state"])
+      best = checkpoint_items.fill(best, newest[1]["best"])
+      newest = None
     else:
       progress = progress.enter(stage, run.config[name].learning_rate)
     state = parallel.replicate(state)
@@ -164,7 +161,7 @@ def _run_stage(
     state, progress = _train_epoch(
       run, train_step, batches, state, best, progress
     )
-    best, progress = _end_epoch(run, fields, state, best, progress)
+    best, progress = epoch_end.end_epoch(run, fields, state, best, progress)
     run.save(state, best, progress)
   return state, best, progress
 
@@ -193,78 +190,30 @@ def _train_epoch(
   for step in range(int(state.step) + 1, last_step + 1):
     state, step_metrics = train_step(state, next(batches), key)
     pending.append(step_metrics)
-    checkpoint_due = step % config.checkpoint_every_steps == 0
+    checkpoint_due = (
+      step % config.checkpoint_every_steps == 0 or run.stops.seen(step)
+    )
     if step % config.log_every_steps == 0 or checkpoint_due:
-      progress, pending = _add_pending(progress, pending), []
-      _write(run.writer, step, "train", metrics.summary(progress.sums))
+      progress, pending = _read(run, state, best, progress, pending), []
+      run.write(step, "train", metrics.summary(progress.sums))
     for hook in run.hooks:
       hook(step)
     if checkpoint_due and step < last_step:
       run.save(state, best, progress)
-  return state, _add_pending(progress, pending)
+  return state, _read(run, state, best, progress, pending)
 
 
-def _add_pending(
-  progress: Progress, pending: list[metrics.Metrics]
-) -> Progress:
-  sums = progress.sums
-  for step_metrics in jax.device_get(pending):
-    sums = metrics.add(sums, step_metrics)
-  return dataclasses.replace(progress, sums=sums)
-
-
-def _end_epoch(
+def _read(
   run: Run,
-  fields: ml_collections.ConfigDict,
   state: TrainState,
   best: Variables,
   progress: Progress,
-) -> tuple[Variables, Progress]:
-  """Validates, and lets the callbacks choose rate, stop and best epoch."""
-  step = int(state.step)
-  train = metrics.summary(progress.sums)
-  validation = run.validate(state.variables)
-  record: dict[str, Any] = {
-    "stage": STAGES[progress.stage],
-    "epoch": progress.epoch,
-    "step": step,
-    "learning_rate": progress.learning_rate,
-    "train_loss": train["loss"],
-    "train_accuracy": train["accuracy"],
-    "val_loss": validation["loss"],
-    "val_accuracy": validation["accuracy"],
-  }
-  _write(run.writer, step, "validation", validation)
-  run.writer.write_scalars(step, {"learning_rate": progress.learning_rate})
-  logging.info("Epoch finished: %s", record)
-  plateau, learning_rate = progress.plateau, progress.learning_rate
-  if fields.plateau_patience:
-    plateau, learning_rate = recipe.reduce_on_plateau(
-      plateau,
-      learning_rate,
-      record["val_accuracy"],
-      patience=fields.plateau_patience,
-      factor=fields.plateau_factor,
-      min_delta=fields.min_delta,
-      min_learning_rate=fields.min_learning_rate,
-    )
-  stopping = recipe.early_stopping(
-    progress.stopping,
-    progress.epoch,
-    record[fields.monitor],
-    patience=fields.patience,
-    min_delta=fields.min_delta,
-  )
-  if stopping.best_epoch == progress.epoch:
-    best = jax.device_get(state.variables)
-  return best, progress.finish_epoch(
-    record, plateau=plateau, learning_rate=learning_rate, stopping=stopping
-  )
-
-
-def _write(
-  writer: Any, step: int, prefix: str, scalars: dict[str, float]
-) -> None:
-  writer.write_scalars(
-    step, {f"{prefix}/{name}": value for name, value in scalars.items()}
-  )
+  pending: list[metrics.Metrics],
+) -> Progress:
+  """Adds up the steps' sums; ends the run if one of them was not finite."""
+  sums = progress.sums
+  for step_metrics in jax.device_get(pending):
+    sums = metrics.add(sums, step_metrics)
+  progress = dataclasses.replace(progress, sums=sums)
+  run.check_finite(state, best, progress)
+  return progress

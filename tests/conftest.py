@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
 
+import jax
 import numpy as np
 import pytest
 
@@ -42,3 +43,31 @@ def small_config(tmp_path):
   config.stage2.epochs = 2
   config.log_every_steps = 2
   return config
+
+
+@pytest.fixture
+def splits(make_examples):
+  """What `small_config` trains on: an epoch has 5 steps."""
+  return {
+    "train": make_examples(18, seed=0),
+    "validation": make_examples(9, seed=1),
+    "test": make_examples(10, seed=2),
+  }
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+  """Lets runs of the same steps share their compilation."""
+  folder = tmp_path_factory.getbasetemp() / "compiled"
+  jax.config.update("jax_compilation_cache_dir", str(folder))
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+  yield
+  jax.config.update("jax_compilation_cache_dir", None)
+
+
+@pytest.fixture
+def quick_config(small_config, compiled, monkeypatch):
+  """`small_config` for tests of the loop alone: one stage, no pictures."""
+  monkeypatch.setattr("pattlite_jax.pictures.draw_run", lambda *args: None)
+  small_config.stage2.epochs = 0
+  return small_config

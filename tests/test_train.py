@@ -6,58 +6,9 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from small_run import StoppedError, fit, saved_best
 
-from pattlite_jax import build, checkpoint, train
-from pattlite_jax.data import pipeline
-
-
-class Writer:
-  """Keeps what clu's writer would log."""
-
-  def __init__(self):
-    self.scalars = []
-
-  def write_scalars(self, step, scalars):
-    self.scalars.append((step, scalars))
-
-
-class StoppedError(Exception):
-  """Ends a run in the middle of a step."""
-
-
-def fit(config, splits, *, stop_at=None):
-  def hook(step):
-    if step == stop_at:
-      raise StoppedError
-
-  writer = Writer()
-  variables = build.init_variables(config, 3)
-  batches = pipeline.train_batches
-  result = train.fit(config, splits, variables, batches, writer, [hook])
-  return result, writer
-
-
-def saved_best(config):
-  return checkpoint.restore_best(config.workdir)
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-  """Lets runs of the same steps share their compilation."""
-  folder = str(tmp_path_factory.mktemp("compiled"))
-  jax.config.update("jax_compilation_cache_dir", folder)
-  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-  yield
-  jax.config.update("jax_compilation_cache_dir", None)
-
-
-@pytest.fixture
-def splits(make_examples):
-  return {
-    "train": make_examples(18, seed=0),
-    "validation": make_examples(9, seed=1),
-    "test": make_examples(10, seed=2),
-  }
+from pattlite_jax import build
 
 
 @pytest.fixture

@@ -19,8 +19,9 @@ def audit(path: epath.PathLike) -> dict[str, Any]:
   """
   config = checkpoint.restore_config(path)["config"]
   stages = []
+  history = checkpoint.restore_history(path)
   for stage in STAGES:
-    records = [r for r in _history(path) if r["stage"] == stage]
+    records = [record for record in history if record["stage"] == stage]
     if records:
       stages.append(_describe(stage, config[stage], records))
   return {
@@ -31,23 +32,6 @@ def audit(path: epath.PathLike) -> dict[str, Any]:
     # once, after the weights are chosen.
     "test_used": False if stages else None,
   }
-
-
-def _history(path: epath.PathLike) -> list[dict[str, Any]]:
-  """Returns the records of the epochs up to a checkpoint's step."""
-  path = epath.Path(path).absolute()
-  if (path / checkpoint.FOLDER).is_dir():
-    workdir, last_step = path, float("inf")
-  else:
-    workdir, last_step = path.parent.parent, int(path.name)
-  with checkpoint.open_manager(workdir) as manager:
-    step = manager.latest_step()
-    # Weights ported from another program come without a progress.
-    if not (workdir / checkpoint.FOLDER / str(step) / "progress").is_dir():
-      return []
-    progress = checkpoint.latest_progress(manager)
-  history = progress["history"] if progress else []
-  return [record for record in history if record["step"] <= last_step]
 
 
 def _describe(

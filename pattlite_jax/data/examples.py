@@ -64,6 +64,15 @@ def epoch_order(
   return np.random.default_rng([seed, epoch]).permutation(num_examples)
 
 
+def batch_rows(
+  num_examples: int, *, batch_size: int, seed: int, step: int
+) -> Int[np.ndarray, "b"]:
+  """Returns which examples a training step takes; `step` counts from 0."""
+  epoch, batch = divmod(step, steps_per_epoch(num_examples, batch_size))
+  order = epoch_order(num_examples, seed=seed, epoch=epoch)
+  return order[batch * batch_size : (batch + 1) * batch_size]
+
+
 def steps_per_epoch(num_examples: int, batch_size: int) -> int:
   """Returns the number of batches of an epoch; the last may be padded."""
   return -(-num_examples // batch_size)

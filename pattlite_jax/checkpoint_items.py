@@ -1,0 +1,113 @@
+"""The items of one checkpoint step: written with digests, checked when read.
+
+Orbax reads a changed byte of an array without an error, hence the digests.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jaxtyping import PyTree
+
+from pattlite_jax import digests
+
+ARRAY_ITEMS = ("state", "best")  # The others hold JSON.
+
+
+class DamagedError(ValueError):
+  """What lies in a checkpoint is not what was saved."""
+
+
+def to_save(items: dict[str, Any]) -> ocp.args.Composite:
+  """Returns what Orbax saves: copies of the items, and their digests."""
+  items = {
+    name: _to_numpy(item) if name in ARRAY_ITEMS else item
+    for name, item in items.items()
+  }
+  items["digests"] = {name: _digest(name, item) for name, item in items.items()}
+  return ocp.args.Composite(
+    **{
+      name: ocp.args.StandardSave(item)
+      if name in ARRAY_ITEMS
+      else ocp.args.JsonSave(item)
+      for name, item in items.items()
+    }
+  )
+
+
+def read(
+  manager: ocp.CheckpointManager, step: int, names: Sequence[str]
+) -> dict[str, Any]:
+  """Returns items of a step: JSON, or NumPy arrays in nested dicts (`fill`).
+
+  Raises:
+    DamagedError: if they are not what was saved.
+  """
+  folder = manager.directory / str(step)
+  wanted = (*names, "digests")
+  missing = [name for name in wanted if not (folder / name).is_dir()]
+  if missing:
+    raise DamagedError(f"{folder} has no {' and no '.join(missing)}")
+  arguments: dict[str, Any] = {
+    name: ocp.args.StandardRestore()
+    if name in ARRAY_ITEMS
+    else ocp.args.JsonRestore()
+    for name in wanted
+  }
+  try:
+    items = manager.restore(step, args=ocp.args.Composite(**arguments))
+    found = {name: _digest(name, items[name]) for name in names}
+    saved = {name: items["digests"][name] for name in names}
+  except Exception as error:  # Damage shows as errors of many kinds.
+    raise DamagedError(f"{folder} is unreadable: {first_line(error)}") from (
+      error
+    )
+  for name in names:
+    if found[name] != saved[name]:
+      raise DamagedError(f"{folder / name} is not what was saved there")
+  return {name: items[name] for name in names}
+
+
+def fill(like: PyTree, saved: PyTree) -> PyTree:
+  """Returns the arrays of an item that was read, in the structure of `like`.
+
+  Raises:
+    ValueError: if the names or shapes of the arrays differ.
+  """
+  arrays = _by_name(saved)
+  have = {name: np.shape(leaf) for name, leaf in arrays.items()}
+  need = {name: np.shape(leaf) for name, leaf in _by_name(like).items()}
+  odd = [n for n in sorted(have | need) if have.get(n) != need.get(n)]
+  if odd:
+    raise ValueError(
+      f"The checkpoint's arrays are not those of the config's network: the "
+      f"shape of {odd[0]} is {have.get(odd[0])} there and {need.get(odd[0])} "
+      f"here, and {len(odd)} arrays differ. Pass the config it was saved with, "
+      "or another --config.workdir."
+    )
+  return jax.tree_util.tree_map_with_path(
+    lambda path, _: arrays[digests.name_of(path)], like
+  )
+
+
+def first_line(error: BaseException) -> str:
+  """Returns what kind of error it is, and the ends of what it says."""
+  text = f"{type(error).__name__}: {error}".partition("\n")[0]
+  return text if len(text) < 300 else f"{text[:100]} ... {text[-160:]}"
+
+
+def _by_name(tree: PyTree) -> dict[str, Any]:
+  leaves = jax.tree_util.tree_leaves_with_path(tree)
+  return {digests.name_of(path): leaf for path, leaf in leaves}
+
+
+def _digest(name: str, item: Any) -> str:
+  of = digests.of_arrays if name in ARRAY_ITEMS else digests.of_json
+  return of(item)
+
+
+def _to_numpy(tree: PyTree) -> PyTree:
+  # Whole arrays on the host do not care how many devices or hosts there are.
+  return jax.tree.map(np.array, jax.device_get(tree))

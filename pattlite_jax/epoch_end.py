@@ -1,0 +1,64 @@
+"""The end of an epoch: validation and the callbacks."""
+
+from typing import Any
+
+import jax
+import ml_collections
+from absl import logging
+
+from pattlite_jax import metrics, recipe
+from pattlite_jax.progress import STAGES, Progress
+from pattlite_jax.run import Run, Variables
+from pattlite_jax.steps import TrainState
+
+
+def end_epoch(
+  run: Run,
+  fields: ml_collections.ConfigDict,
+  state: TrainState,
+  best: Variables,
+  progress: Progress,
+) -> tuple[Variables, Progress]:
+  """Validates, and lets the callbacks choose rate, stop and best epoch.
+
+  `fields` are the stage's.
+  """
+  step = int(state.step)
+  train = metrics.summary(progress.sums)
+  validation = run.validate(state.variables)
+  record: dict[str, Any] = {
+    "stage": STAGES[progress.stage],
+    "epoch": progress.epoch,
+    "step": step,
+    "learning_rate": progress.learning_rate,
+    "train_loss": train["loss"],
+    "train_accuracy": train["accuracy"],
+    "val_loss": validation["loss"],
+    "val_accuracy": validation["accuracy"],
+  }
+  run.write(step, "validation", validation)
+  run.writer.write_scalars(step, {"learning_rate": progress.learning_rate})
+  logging.info("Epoch finished: %s", record)
+  plateau, learning_rate = progress.plateau, progress.learning_rate
+  if fields.plateau_patience:
+    plateau, learning_rate = recipe.reduce_on_plateau(
+      plateau,
+      learning_rate,
+      record["val_accuracy"],
+      patience=fields.plateau_patience,
+      factor=fields.plateau_factor,
+      min_delta=fields.min_delta,
+      min_learning_rate=fields.min_learning_rate,
+    )
+  stopping = recipe.early_stopping(
+    progress.stopping,
+    progress.epoch,
+    record[fields.monitor],
+    patience=fields.patience,
+    min_delta=fields.min_delta,
+  )
+  if stopping.best_epoch == progress.epoch:
+    best = jax.device_get(state.variables)
+  return best, progress.finish_epoch(
+    record, plateau=plateau, learning_rate=learning_rate, stopping=stopping
+  )

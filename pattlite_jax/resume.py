@@ -1,0 +1,129 @@
+"""May a run go on from a checkpoint, and from where?
+
+The config, the classes and the data must be what they were, or the rest of the
+run would belong to another one. `config.resume` decides what happens if not:
+  same   an error that shows each difference
+  force  a warning that shows them; the run goes on with the new values, and
+         result.json lists them under config_changes
+"""
+
+import dataclasses
+import json
+from typing import Any
+
+import flax.traverse_util
+import ml_collections
+from absl import logging
+
+from configs import default
+from pattlite_jax import checkpoint, digests
+from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.progress import STAGES, Progress
+
+WORDS = ("same", "force")
+# Fields that decide nothing about the numbers of a run.
+HARMLESS = (
+  "workdir",  # A folder may be moved, or copied to another machine.
+  "resume",
+  "data.dir",  # Where files lie: what is in them is compared by digests.
+  "data.prepared_dir",
+  "data.download",
+  "checkpoint_every_steps",  # When the state is saved, not what it is.
+  "log_every_steps",
+)
+ITEMS = ("state", "best", "progress", "config")  # What `saved` must hold.
+
+
+def describe(
+  config: ml_collections.ConfigDict, splits: dict[str, examples_lib.Examples]
+) -> dict[str, Any]:
+  """Returns what a checkpoint says of its run: to load it, and to compare."""
+  train = splits["train"]
+  described = checkpoint.describe(config, train.class_names) | {
+    "data": {
+      f"{name} images": _digest(splits[name])
+      for name in ("train", "validation")
+    },
+    "steps_per_epoch": examples_lib.steps_per_epoch(
+      len(train), config.batch_size
+    ),
+  }
+  return json.loads(json.dumps(described))  # As it comes back when read.
+
+
+def progress(
+  step: int, saved: dict[str, Any], described: dict[str, Any]
+) -> Progress:
+  """Returns the progress that was saved at a step, if the run may go on there.
+
+  Raises:
+    ValueError: if it may not; shows each difference as old -> new.
+  """
+  reached = Progress.from_json(saved["progress"])
+  changed = changes(saved["config"], described)
+  if not changed:
+    return reached
+  lines = "".join(
+    f"\n  {c['field']}: {c['old']} -> {c['new']}" for c in changed
+  )
+  config = described["config"]
+  if config["resume"] != "force":
+    raise ValueError(
+      f"{config['workdir']} holds step {step} of a run with another config:"
+      f"{lines}\nPass the old values to go on, --config.resume=force to go on "
+      "with the new ones, or another --config.workdir to start anew."
+    )
+  old, new = (d.get("steps_per_epoch") for d in (saved["config"], described))
+  if old != new:
+    raise ValueError(
+      f"{config['workdir']} holds a run with {old} steps an epoch; with this "
+      f"config they are {new}, which --config.resume=force cannot change:"
+      f"{lines}\nPass the old values, or another --config.workdir."
+    )
+  logging.warning("Going on at step %d with changes:%s", step, lines)
+  marked = [{"step": step} | change for change in changed]
+  return dataclasses.replace(
+    reached,
+    learning_rate=_new_rate(reached, saved["config"]["config"], config),
+    config_changes=(*reached.config_changes, *marked),
+  )
+
+
+def changes(
+  saved: dict[str, Any], described: dict[str, Any]
+) -> list[dict[str, Any]]:
+  """Returns the differences that matter, as {field, old, new}.
+
+  Fields that are newer than the checkpoint had their defaults in its run.
+  """
+  defaults = _flat({"config": default.get_config().to_dict()})
+  old, new = defaults | _flat(saved), _flat(described)
+  return [
+    {"field": field, "old": old.get(field), "new": new.get(field)}
+    for field in sorted(old | new)
+    if field not in HARMLESS and old.get(field) != new.get(field)
+  ]
+
+
+def _flat(described: dict[str, Any]) -> dict[str, Any]:
+  """Returns {field: value}, fields of the config named as its flags are."""
+  fields = flax.traverse_util.flatten_dict(described["config"], sep=".")
+  if "class_names" in described:
+    fields["class_names"] = described["class_names"]
+  return fields | described.get("data", {})
+
+
+def _new_rate(
+  reached: Progress, old: dict[str, Any], new: dict[str, Any]
+) -> float:
+  """Returns the learning rate, lowered as often as the old one had been."""
+  before, after = (
+    c[STAGES[reached.stage]]["learning_rate"] for c in (old, new)
+  )
+  return after * (reached.learning_rate / before) if before else after
+
+
+def _digest(split: examples_lib.Examples) -> str:
+  return digests.of_arrays(
+    {"images": split.images, "labels": split.labels, "ids": split.ids}
+  )

@@ -1,0 +1,139 @@
+"""A step that is not finite changes nothing and ends the run."""
+
+import dataclasses
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small_run import fit
+
+from pattlite_jax import build, checkpoint, metrics, parallel, steps
+from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.data import pipeline
+
+NEVER_FINITE = 1e39  # A learning rate that is infinite in float32.
+
+
+def leaves(state):
+  return [np.array(x) for x in jax.tree.leaves(state)]
+
+
+@pytest.fixture
+def taking_steps(small_config, make_examples, compiled):
+  """Returns (state, f(state, weights) -> (state, metrics)); weights[c] are
+  those of the loss of class c.
+  """
+  train = make_examples(4)
+  step = build.train_step(small_config, "stage1", train)
+  variables = build.init_variables(small_config, 3)
+  state = steps.create_state(
+    variables, step.keywords["tx"], step.keywords["trainable"]
+  )
+  batch = examples_lib.gather(train, np.arange(4))
+  mapped = jax.pmap(
+    lambda state, batch, weights: step.func(
+      state,
+      batch,
+      jax.random.key(0),
+      **step.keywords | {"class_weights": weights},
+    ),
+    axis_name=parallel.AXIS,
+    in_axes=(None, 0, None),
+    out_axes=None,
+  )
+  (batch,) = parallel.device_batches([batch])
+  return state, lambda state, weights: mapped(state, batch, jnp.array(weights))
+
+
+@pytest.mark.parametrize(
+  "bad", [np.nan, np.inf, 1e38], ids=["nan", "inf", "overflow"]
+)
+def test_the_last_finite_state_stays(taking_steps, bad):
+  state, take = taking_steps
+  good, sums = take(state, [1.0, 1.0, 1.0])
+  assert good.finite and good.step == 1 and sums.count == 4
+  kept, sums = take(good, [bad, bad, bad])
+  assert not kept.finite
+  assert metrics.add(metrics.zero(), sums) == metrics.zero()
+  expected = dataclasses.replace(good, finite=kept.finite)
+  for mine, other in zip(leaves(kept), leaves(expected), strict=True):
+    np.testing.assert_array_equal(mine, other)
+  # And for good: a later batch without fault changes nothing either.
+  after, sums = take(kept, [1.0, 1.0, 1.0])
+  assert not after.finite and sums.count == 0
+  for mine, other in zip(leaves(after), leaves(kept), strict=True):
+    np.testing.assert_array_equal(mine, other)
+
+
+def batch_ids(config, train, step):
+  """The images that `pipeline` gives the step, counted from 1."""
+  batches = pipeline.train_batches(
+    train, batch_size=config.batch_size, seed=config.seed, first_step=step - 1
+  )
+  batch = next(batches)
+  by_image = {
+    image.tobytes(): name
+    for image, name in zip(train.images, train.ids, strict=True)
+  }
+  images = batch["image"][batch["mask"]]
+  return [by_image[image.tobytes()] for image in images]
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_run_names_step_and_images_and_may_be_mended(quick_config, splits):
+  quick_config.stage1.learning_rate = NEVER_FINITE
+  quick_config.checkpoint_every_steps = 3
+  ids = batch_ids(quick_config, splits["train"], 1)
+  for _ in range(2):  # Starting again ends at the same step.
+    with pytest.raises(FloatingPointError) as caught:
+      fit(quick_config, splits)
+    message = str(caught.value)
+    assert re.search(r"\bstep 1 are not finite", message)
+    assert ", ".join(ids) in message
+    for word in ("--config.stage1.learning_rate", "--config.resume=force"):
+      assert word in message
+    with checkpoint.open_manager(quick_config.workdir) as manager:
+      assert manager.all_steps() == [0]
+  quick_config.stage1.learning_rate = 1e-3
+  quick_config.resume = "force"
+  mended, _ = fit(quick_config, splits)
+  quick_config.workdir += "_unbroken"
+  unbroken, _ = fit(quick_config, splits)
+  assert mended.pop("config_changes")[0]["new"] == 1e-3
+  assert unbroken.pop("config_changes") == []
+  assert mended == unbroken
+
+
+def test_a_later_step_is_named_with_its_images(
+  quick_config, splits, monkeypatch
+):
+  """The seventh, a step of the second epoch, whose sums hold good steps too."""
+  quick_config.log_every_steps = 100
+  real = build.build_train
+
+  def build_train(*args):
+    tx, trainable, step = real(*args)
+
+    def spoilt(state, batch, key):
+      if int(state.step) == 6:
+        bad = jax.tree.map(np.array, state)  # A copy, as steps donate.
+        bad.params["attention_classifier"]["classifier"]["bias"][0] = np.nan
+        after, sums = step(parallel.replicate(bad), batch, key)
+        return dataclasses.replace(state, finite=after.finite), sums
+      return step(state, batch, key)
+
+    return tx, trainable, spoilt
+
+  monkeypatch.setattr(build, "build_train", build_train)
+  with pytest.raises(FloatingPointError, match="step 7 are not") as caught:
+    fit(quick_config, splits)
+  ids = batch_ids(quick_config, splits["train"], 7)
+  assert ", ".join(ids) in str(caught.value)
+  monkeypatch.undo()
+  with checkpoint.open_manager(quick_config.workdir) as manager:
+    assert manager.latest_step() == 6
+  resumed, _ = fit(quick_config, splits)
+  quick_config.workdir += "_unbroken"
+  assert resumed == fit(quick_config, splits)[0]

@@ -1,0 +1,135 @@
+"""A run goes on with the config and the data it began with."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from small_run import StoppedError, fit
+
+from configs import default
+from pattlite_jax import resume
+from pattlite_jax.progress import Progress
+
+
+@pytest.fixture
+def described(small_config, splits):
+  return resume.describe(small_config, splits)
+
+
+def again(small_config, splits, **fields):
+  """What a second start with other fields says of itself."""
+  config = small_config.copy_and_resolve_references()
+  config.update_from_flattened_dict(fields)
+  return resume.describe(config, splits)
+
+
+def saved(described, **changes):
+  progress = Progress(learning_rate=1e-3, **changes)
+  return {"config": described, "progress": progress.to_json()}
+
+
+def test_the_same_config_goes_on(small_config, splits, described):
+  reached = resume.progress(8, saved(described), again(small_config, splits))
+  assert reached == Progress(learning_rate=1e-3)
+
+
+def test_harmless_fields_may_change_and_are_fields(
+  small_config, splits, described
+):
+  flat = {field: "other" for field in resume.HARMLESS}
+  flat |= {"checkpoint_every_steps": 7, "log_every_steps": 7}
+  flat |= {"data.download": True, "resume": "force"}
+  new = again(small_config, splits, **flat)
+  assert new["config"] != described["config"]
+  assert resume.changes(described, new) == []
+
+
+def test_each_change_is_shown_as_old_and_new(small_config, splits, described):
+  new = again(small_config, splits, **{"stage1.learning_rate": 0.5, "seed": 3})
+  with pytest.raises(ValueError) as caught:
+    resume.progress(8, saved(described), new)
+  lines = str(caught.value).splitlines()
+  assert small_config.workdir in lines[0] and "step 8" in lines[0]
+  assert lines[1:3] == [
+    "  seed: 0 -> 3",
+    "  stage1.learning_rate: 0.001 -> 0.5",
+  ]
+  assert len(lines) == 4
+  for word in ("--config.resume=force", "--config.workdir"):
+    assert word in lines[3]
+
+
+@pytest.mark.parametrize("part", ["images", "labels", "ids"])
+def test_changed_data_is_a_change(small_config, splits, described, part):
+  train = splits["train"]
+  changed = getattr(train, part).copy()
+  changed[0] = changed[1]
+  assert not np.array_equal(changed, getattr(train, part))
+  splits["train"] = dataclasses.replace(train, **{part: changed})
+  changes = resume.changes(described, resume.describe(small_config, splits))
+  assert [change["field"] for change in changes] == ["train images"]
+
+
+def test_a_field_that_is_newer_than_the_checkpoint_had_its_default(
+  small_config, splits, described
+):
+  field = default.get_config().model.patch_stride
+  del described["config"]["model"]["patch_stride"]
+  new = again(small_config, splits)
+  assert resume.changes(described, new) == []
+  new["config"]["model"]["patch_stride"] = field + 1
+  assert [c["old"] for c in resume.changes(described, new)] == [field]
+
+
+def test_force_records_the_changes(small_config, splits, described):
+  fields = {"stage1.patience": 9, "resume": "force"}
+  new = again(small_config, splits, **fields)
+  reached = resume.progress(8, saved(described), new)
+  change = {"step": 8, "field": "stage1.patience", "old": 5, "new": 9}
+  assert reached.config_changes == (change,)
+  assert reached.learning_rate == 1e-3
+  entered = Progress.from_json(reached.to_json()).enter(1, 1e-5)
+  assert entered.config_changes == (change,)
+
+
+@pytest.mark.parametrize(("reached", "expected"), [(1e-3, 5e-3), (1e-4, 5e-4)])
+def test_a_forced_learning_rate_keeps_what_plateaus_have_made_of_it(
+  small_config, splits, described, reached, expected
+):
+  fields = {"stage1.learning_rate": 5e-3, "resume": "force"}
+  new = again(small_config, splits, **fields)
+  items = saved(described)
+  items["progress"]["learning_rate"] = reached
+  rate = resume.progress(8, items, new).learning_rate
+  assert rate == pytest.approx(expected, rel=1e-12)
+
+
+def test_force_cannot_change_what_an_epoch_is(small_config, splits, described):
+  new = again(small_config, splits, **{"batch_size": 9, "resume": "force"})
+  with pytest.raises(ValueError, match=r"5 steps an epoch.*2,.*resume=force"):
+    resume.progress(8, saved(described), new)
+
+
+def test_a_run_refuses_a_changed_config_unless_forced(quick_config, splits):
+  quick_config.checkpoint_every_steps = 2
+  with pytest.raises(StoppedError):
+    fit(quick_config, splits, stop_at=8)
+  quick_config.stage1.patience = 9
+  with pytest.raises(ValueError, match=r"stage1\.patience: 5 -> 9"):
+    fit(quick_config, splits)
+  quick_config.resume = "force"
+  result, writer = fit(quick_config, splits)
+  assert min(step for step, _ in writer.scalars) > 6
+  assert [c["field"] for c in result["config_changes"]] == ["stage1.patience"]
+  quick_config.resume = "same"  # The checkpoints now hold the new config.
+  assert fit(quick_config, splits)[0] == result
+
+
+def test_force_cannot_change_the_network(quick_config, splits):
+  quick_config.checkpoint_every_steps = 2
+  with pytest.raises(StoppedError):
+    fit(quick_config, splits, stop_at=4)
+  quick_config.resume = "force"
+  quick_config.model.cut = "conv_pw_2_relu"
+  with pytest.raises(ValueError, match="arrays are not those of the config"):
+    fit(quick_config, splits)
