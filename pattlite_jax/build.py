@@ -105,12 +105,12 @@ def build_train(
   stage: str,
   train: examples_lib.Examples,
 ) -> tuple[optax.GradientTransformation, PyTree, Callable[..., Any]]:
-  """Returns a stage's (optimizer, trainable mask, mapped train step)."""
+  """Returns a stage's (optimizer, trainable mask, mapped train steps)."""
   step = train_step(config, stage, train)
   return (
     step.keywords["tx"],
     step.keywords["trainable"],
-    parallel.pmap_train_step(step),
+    parallel.pmap_train_step(functools.partial(steps.train_steps, step=step)),
   )
 
 

@@ -30,6 +30,7 @@ HARMLESS = (
   "data.download",
   "checkpoint_every_steps",  # When the state is saved, not what it is.
   "log_every_steps",
+  "steps_per_dispatch",
 )
 ITEMS = ("state", "best", "progress", "config")  # What `saved` must hold.
 

@@ -60,7 +60,7 @@ def measure(
         if kind != "forward" and size < 2:
           continue
         logging.info("%s, batch size %d", kind, size)
-        entry = _entry(opened, kind, size, timing)
+        entry = _entry(opened, kind, size, timing, steps_per_dispatch)
         if floors:
           floor = bandwidth.floor_ms(kind, size, dtype, floors)
           entry["bandwidth_floor_ms"] = floor
@@ -75,7 +75,11 @@ def measure(
 
 
 def _entry(
-  opened: dict[str, workers.Worker], kind: str, size: int, timing: dict
+  opened: dict[str, workers.Worker],
+  kind: str,
+  size: int,
+  timing: dict,
+  steps_per_dispatch: int,
 ) -> dict[str, Any]:
   sides = {
     name: worker
@@ -86,6 +90,9 @@ def _entry(
   if kind == "forward":
     _require_same(answers)
   times = workers.measure(sides, **timing)
+  if kind != "forward":  # A call of ours takes several steps.
+    for name, value in times[workers.OURS].items():
+      times[workers.OURS][name] = value / steps_per_dispatch
   entry: dict[str, Any] = {"batch_size": size, **times}
   ours = times[workers.OURS]["ms"]
   trainable = [

@@ -1,5 +1,7 @@
 """Our side of the benchmark: the steps that evaluation and training run."""
 
+import itertools
+
 import jax
 import numpy as np
 
@@ -34,11 +36,14 @@ class Side:
     tx, trainable, step = build.build_train(config, stage, faces)
     state = steps.create_state(self._work.variables, tx, trainable)
     state = parallel.replicate(state)
-    batch, key = _on_device(faces), jax.random.key(0)
+    sizes = [config.steps_per_dispatch]
+    batch = examples_lib.gather(faces, np.arange(len(faces)))
+    stack = next(parallel.device_stacks(itertools.repeat(batch), sizes))
+    key = parallel.replicate(jax.random.key(0))
 
     def once():
       nonlocal state
-      state, metrics = step(state, batch, key)
+      state, metrics = step(state, stack, key)
       return metrics
 
     return once

@@ -63,6 +63,7 @@ class Work:
 def make_work(dtype: str, steps_per_dispatch: int = 1) -> Work:
   """Returns the work, computed in `dtype` with f32 parameters."""
   config = default.get_config()
+  config.steps_per_dispatch = steps_per_dispatch
   config.model.attention = "batch"
   config.model.dtype = dtype
   config.stage2.trunk = "all_but_bn"
