@@ -238,8 +238,9 @@ def test_a_run_goes_on_after_a_host_died(folder, two_hosts):
   started = time.monotonic()
   status, _, err = run_hosts(command, folder, name, DIES_AT="1:9")
   assert status != 0
-  # The start, and 20 for the heartbeats; by itself it would wait for ever.
-  assert time.monotonic() - started < 200
+  # The start, and 20 for the heartbeats, on a busy machine; a host that is
+  # not told of the death waits for ever.
+  assert time.monotonic() - started < 400
   assert max(drawn_by(folder, name, host=1)) == 8, err
   assert "tasks are unhealthy (stopped sending heartbeats)" in err
   assert not (folder / name / "result.json").exists()
