@@ -58,7 +58,7 @@ def main(argv: list[str]) -> None:
   try:
     with hosts.joined():
       _audit_and_exit()
-  except RuntimeError as error:  # As below: it must not exit with 1.
+  except ValueError as error:  # As below: it must not exit with 1.
     _stop(str(error))
 
 

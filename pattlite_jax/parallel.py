@@ -30,12 +30,12 @@ def initialize(
   On TPU pods, SLURM, Open MPI and Kubernetes JAX finds the values itself.
 
   Raises:
-    RuntimeError: if JAX finds none, or cannot reach the other hosts.
+    ValueError: if JAX finds none.
   """
   try:
     jax.distributed.initialize(coordinator_address, num_processes, process_id)
   except ValueError as error:
-    raise RuntimeError(
+    raise ValueError(
       f"JAX found no TPU pod, SLURM, Kubernetes or Open MPI here ({error}) "
       "Pass --coordinator_address=<host 0>:<port> --num_processes=<N> "
       "--process_id=<0 to N-1>, or leave out --distributed."

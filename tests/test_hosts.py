@@ -202,10 +202,9 @@ def test_two_hosts_score_every_example_once(folder, one_host):
 @slow
 def test_one_host_writes(folder, two_hosts):
   out, err = two_hosts
-  written = sorted(p.name for p in (folder / "two_hosts").iterdir())
-  assert written[0] == "checkpoints"
-  assert written[1].startswith("events.out.tfevents")
-  assert written[2:] == ["pictures", "result.json"]
+  for pattern in ("events.out.tfevents.*", "result.json", "preflight*"):
+    found = list((folder / "two_hosts").rglob(pattern))
+    assert len(found) == (pattern != "preflight*"), found
   assert out.count("accuracy one image at a time") == 1
   assert err.count("Preflight: 2 hosts agree, with 2 local devices each") == 2
 
@@ -239,8 +238,9 @@ def test_a_run_goes_on_after_a_host_died(folder, two_hosts):
   started = time.monotonic()
   status, _, err = run_hosts(command, folder, name, DIES_AT="1:9")
   assert status != 0
-  # The start, and 20 for the heartbeats; by itself it would wait for ever.
-  assert time.monotonic() - started < 200
+  # The start, and 20 for the heartbeats, on a busy machine; a host that is
+  # not told of the death waits for ever.
+  assert time.monotonic() - started < 400
   assert max(drawn_by(folder, name, host=1)) == 8, err
   assert "tasks are unhealthy (stopped sending heartbeats)" in err
   assert not (folder / name / "result.json").exists()
@@ -271,7 +271,8 @@ def test_hosts_that_differ_stop_before_the_first_step(folder):
   for host in (0, 1):
     assert f"[{host}]   config.seed is 7 on host 1 (" in err
   assert "but 0 on host 0 (" in err
-  assert not list((folder / name).iterdir())
+  for pattern in ("events.out.tfevents.*", "checkpoints/*", "preflight*"):
+    assert not list((folder / name).glob(pattern))
 
 
 def test_incomplete_flags_are_one_clear_error():

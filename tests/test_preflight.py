@@ -158,7 +158,7 @@ def test_hosts_that_agree_leave_nothing_behind(
 
 def test_all_differences_come_at_once(small_config, splits, as_host):
   as_host(0, sees=False, **{"config.seed": 5, "jax": "0.1"})
-  with pytest.raises(RuntimeError) as error:
+  with pytest.raises(ValueError) as error:
     preflight.check(small_config, splits)
   lines = str(error.value).splitlines()
   assert len(lines) == 4
@@ -167,5 +167,5 @@ def test_all_differences_come_at_once(small_config, splits, as_host):
 
 def test_a_local_workdir_is_found_out(small_config, splits, as_host):
   as_host(1)  # Where what host 0 wrote does not show.
-  with pytest.raises(RuntimeError, match=r"config.workdir .* of host 1"):
+  with pytest.raises(ValueError, match=r"config.workdir .* of host 1"):
     preflight.check(small_config, splits)
