@@ -52,30 +52,23 @@ def main(argv: list[str]) -> None:
   if not _CHECKPOINT.value and not _DATASET.value:
     _stop("Pass --checkpoint=<workdir>, --dataset=<name>, or both.")
   # Imported here so that --help needs none of it.
-  from pattlite_jax import startup
+  from pattlite_jax import errors, parallel, startup
 
   startup.configure()
-  try:
-    with hosts.joined():
-      _audit_and_exit()
-  except ValueError as error:  # As below: it must not exit with 1.
-    _stop(str(error))
-
-
-def _audit_and_exit() -> NoReturn:
-  from pattlite_jax import errors, parallel
   from pattlite_jax.audits import findings, page
 
   # A crash must not exit with 1, a verdict here.
-  with errors.in_one_line(status=2, data_flags=True):
-    report = _audit()
-    if _JSON.value and parallel.is_writer():
-      _write(_JSON.value, json.dumps(report, indent=1) + "\n")
-    if _MARKDOWN.value and parallel.is_writer():
-      _write(_MARKDOWN.value, page.markdown(report))
-  if parallel.is_writer():
-    print(findings.summary(report))
-  sys.exit(0 if report["batch_dependence"].get("passed", True) else 1)
+  one_line = {"status": 2, "data_flags": True}
+  with errors.in_one_line(**one_line), hosts.joined():
+    with errors.in_one_line(**one_line):
+      report = _audit()
+      if parallel.is_writer():
+        if _JSON.value:
+          _write(_JSON.value, json.dumps(report, indent=1) + "\n")
+        if _MARKDOWN.value:
+          _write(_MARKDOWN.value, page.markdown(report))
+        print(findings.summary(report))
+    sys.exit(0 if report["batch_dependence"].get("passed", True) else 1)
 
 
 def _audit() -> dict[str, Any]:

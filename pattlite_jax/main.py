@@ -34,7 +34,8 @@ def main(argv: list[str]) -> None:
   from pattlite_jax import errors, parallel, stop, train
 
   config = _CONFIG.value
-  with hosts.joined(), errors.in_one_line():
+  # Inside, an error ends as it should; outside are those of joining.
+  with errors.in_one_line(), hosts.joined(), errors.in_one_line():
     logging.info("Devices: %s\nConfig:\n%s", jax.devices(), config)
     try:
       result = train.train_and_evaluate(config)
