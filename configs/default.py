@@ -78,7 +78,14 @@ def get_config() -> ml_collections.ConfigDict:
 def _stage() -> ml_collections.ConfigDict:
   stage = ml_collections.ConfigDict()
   stage.epochs = 0  # At most; 0 skips the stage.
-  stage.learning_rate = 0.0  # Of Adam.
+  # "adam" as Keras computes it, or "adamw", whose weight_decay is decoupled.
+  stage.optimizer = "adam"
+  stage.learning_rate = 0.0  # Of the optimizer.
+  stage.weight_decay = 0.0  # Of kernels: rate times this a step.
+  # "by_epoch": constant but for decay_epochs and plateau_patience, or
+  # "cosine": falls at each step, to 0 at the end of the stage's epochs.
+  stage.schedule = "by_epoch"
+  stage.warmup_epochs = 0.0  # In which the rate rises from 0, before "cosine".
   stage.decay_epochs = 0.0  # lr / (1 + epoch / this); 0 for a constant rate.
   stage.class_weights = False  # Loss of class c times n / (K n_c).
   # "frozen", what the notebook does in both stages, or "all_but_bn": the
@@ -90,7 +97,7 @@ def _stage() -> ml_collections.ConfigDict:
   # What early stopping watches, and what chooses the epoch whose weights are
   # kept: "val_accuracy" or "train_accuracy" (running, in training mode).
   stage.monitor = "val_accuracy"
-  stage.patience = 5  # Epochs without a gain before the stage stops.
+  stage.patience = 5  # Epochs without a gain before it stops; 0 for never.
   stage.min_delta = 0.003  # The least gain in accuracy that counts.
   stage.plateau_patience = 0  # Epochs without a gain in val_accuracy before
   # the learning rate falls; 0 for never.

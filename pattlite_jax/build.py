@@ -12,19 +12,20 @@ import numpy as np
 import optax
 from jaxtyping import PyTree
 
-from pattlite_jax import metrics, parallel, recipe, resume, steps
+from pattlite_jax import metrics, optimizer, parallel, recipe, resume, steps
 from pattlite_jax import predict as predict_lib
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models.attention_classifier import ATTENTIONS
 from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
 from pattlite_jax.models.pattlite import PAttLite
+from pattlite_jax.progress import STAGES
 from pattlite_jax.weights import trunk
 
 Variables = dict[str, Any]
 
 
 def check_config(config: ml_collections.ConfigDict) -> None:
-  """Raises ValueError for a word that no part of a run knows.
+  """Raises ValueError for fields that no run can have.
 
   Otherwise a misspelt stage2.trunk would show after the whole first stage.
   """
@@ -36,6 +37,10 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     "stage2.trunk": recipe.TRUNKS,
     "stage1.monitor": recipe.MONITORS,
     "stage2.monitor": recipe.MONITORS,
+    "stage1.optimizer": optimizer.NAMES,
+    "stage2.optimizer": optimizer.NAMES,
+    "stage1.schedule": recipe.SCHEDULES,
+    "stage2.schedule": recipe.SCHEDULES,
     "resume": resume.WORDS,
   }
   for field, words in known.items():
@@ -43,6 +48,25 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     if value not in words:
       raise ValueError(
         f"config.{field} is {value!r}, but must be one of {', '.join(words)}."
+      )
+  for stage in STAGES:
+    _check_stage(stage, config[stage])
+
+
+def _check_stage(stage: str, fields: ml_collections.ConfigDict) -> None:
+  """Raises ValueError for fields of a stage that exclude each other."""
+  needs = {
+    "weight_decay": ("optimizer", "adamw"),
+    "warmup_epochs": ("schedule", "cosine"),
+    "decay_epochs": ("schedule", "by_epoch"),
+    "plateau_patience": ("schedule", "by_epoch"),
+  }
+  for field, (other, word) in needs.items():
+    if fields[field] and fields[other] != word:
+      raise ValueError(
+        f"config.{stage}.{field} is {fields[field]}, but takes effect only "
+        f"with config.{stage}.{other}={word}, which is {fields[other]!r}; set "
+        f"the one to 0 or the other to {word}."
       )
 
 
@@ -135,12 +159,38 @@ def train_step(
       pooled_dropout=fields.pooled_dropout,
       attended_dropout=fields.attended_dropout,
     ),
-    tx=recipe.optimizer(fields.learning_rate, config.global_clipnorm),
+    tx=optimizer.make(
+      fields.optimizer,
+      fields.learning_rate,
+      global_clipnorm=config.global_clipnorm,
+      weight_decay=fields.weight_decay,
+      schedule=schedule(config, stage, train),
+    ),
     trainable=recipe.trainable(shapes["params"], fields.trunk),
     class_weights=jnp.asarray(weights),
     image_size=config.model.image_size,
     random_flip=config.augment.random_flip,
     random_contrast=config.augment.random_contrast,
+  )
+
+
+def schedule(
+  config: ml_collections.ConfigDict,
+  stage: str,
+  train: examples_lib.Examples,
+) -> Callable[[Any], Any] | None:
+  """Returns the factor of a stage's rate as a function of its steps taken.
+
+  None where the rate changes between epochs alone.
+  """
+  fields = config[stage]
+  if fields.schedule == "by_epoch":
+    return None
+  epoch = examples_lib.steps_per_epoch(len(train), config.batch_size)
+  return functools.partial(
+    recipe.cosine,
+    steps=fields.epochs * epoch,
+    warmup_steps=round(fields.warmup_epochs * epoch),
   )
 
 

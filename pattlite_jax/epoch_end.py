@@ -6,7 +6,8 @@ import jax
 import ml_collections
 from absl import logging
 
-from pattlite_jax import metrics, recipe
+from pattlite_jax import build, metrics, recipe
+from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.progress import STAGES, Progress
 from pattlite_jax.run import Run, Variables
 from pattlite_jax.steps import TrainState
@@ -26,18 +27,19 @@ def end_epoch(
   step = int(state.step)
   train = metrics.summary(progress.sums)
   validation = run.validate(state.variables)
+  rate = _last_rate(run, progress)
   record: dict[str, Any] = {
     "stage": STAGES[progress.stage],
     "epoch": progress.epoch,
     "step": step,
-    "learning_rate": progress.learning_rate,
+    "learning_rate": rate,
     "train_loss": train["loss"],
     "train_accuracy": train["accuracy"],
     "val_loss": validation["loss"],
     "val_accuracy": validation["accuracy"],
   }
   run.write(step, "validation", validation)
-  run.writer.write_scalars(step, {"learning_rate": progress.learning_rate})
+  run.writer.write_scalars(step, {"learning_rate": rate})
   logging.info("Epoch finished: %s", record)
   plateau, learning_rate = progress.plateau, progress.learning_rate
   if fields.plateau_patience:
@@ -62,3 +64,13 @@ def end_epoch(
   return best, progress.finish_epoch(
     record, plateau=plateau, learning_rate=learning_rate, stopping=stopping
   )
+
+
+def _last_rate(run: Run, progress: Progress) -> float:
+  """Returns the learning rate of the epoch's last step."""
+  factor = build.schedule(run.config, STAGES[progress.stage], run.train)
+  if factor is None:
+    return progress.learning_rate
+  steps = examples_lib.steps_per_epoch(len(run.train), run.config.batch_size)
+  taken = (progress.stage_epochs + 1) * steps - 1
+  return progress.learning_rate * float(factor(taken))

@@ -1,88 +1,21 @@
-"""The training recipe of PAtt-Lite's notebook: stages, optimizer, callbacks.
+"""The training recipe of PAtt-Lite's notebook: stages, rates, callbacks.
 
 The callbacks are Keras' ReduceLROnPlateau and EarlyStopping (mode "max"), as
 pure functions on small records that a checkpoint stores as JSON.
 """
 
 import dataclasses
-from typing import Any, NamedTuple
 
 import flax.traverse_util
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int, PyTree
 
 from pattlite_jax.models.pattlite import TRUNK
 
 TRUNKS = ("frozen", "all_but_bn")
 MONITORS = ("val_accuracy", "train_accuracy")
-
-
-class KerasAdamState(NamedTuple):
-  """Moments of `scale_by_keras_adam`."""
-
-  count: Any  # i32[]
-  mean: Any
-  variance: Any
-
-
-def scale_by_keras_adam(
-  b1: float = 0.9, b2: float = 0.999, eps: float = 1e-7
-) -> optax.GradientTransformation:
-  """Adam as Keras computes it.
-
-  Keras adds `eps` to the square root of the *uncorrected* second moment
-  ("epsilon hat" in Kingma and Ba, section 2); optax.scale_by_adam to that of
-  the corrected one, which differs by a factor of up to 32 in the first steps.
-  """
-
-  def init(params):
-    def zeros():  # Called twice: a donated buffer cannot serve both moments.
-      return jax.tree.map(jnp.zeros_like, params)
-
-    return KerasAdamState(jnp.zeros((), jnp.int32), zeros(), zeros())
-
-  def update(updates, state, params=None):
-    del params
-    count = state.count + 1
-    mean = jax.tree.map(
-      lambda m, g: m + (g - m) * (1 - b1), state.mean, updates
-    )
-    variance = jax.tree.map(
-      lambda v, g: v + (jnp.square(g) - v) * (1 - b2), state.variance, updates
-    )
-    gain = jnp.sqrt(1 - b2**count) / (1 - b1**count)
-    scaled = jax.tree.map(
-      lambda m, v: gain * m / (jnp.sqrt(v) + eps), mean, variance
-    )
-    return scaled, KerasAdamState(count, mean, variance)
-
-  return optax.GradientTransformation(init, update)
-
-
-def optimizer(
-  learning_rate: float, global_clipnorm: float
-) -> optax.GradientTransformation:
-  """Keras' Adam(global_clipnorm=...); the rate can be set between steps."""
-
-  @optax.inject_hyperparams
-  def adam(learning_rate):
-    return optax.chain(
-      optax.clip_by_global_norm(global_clipnorm),
-      scale_by_keras_adam(),
-      optax.scale_by_learning_rate(learning_rate),
-    )
-
-  return adam(learning_rate=learning_rate)
-
-
-def with_learning_rate(
-  opt_state: Any, learning_rate: Float[Array, ""] | np.float32
-) -> Any:
-  """Returns the state of `optimizer` with another learning rate."""
-  return opt_state._replace(hyperparams={"learning_rate": learning_rate})
+SCHEDULES = ("by_epoch", "cosine")
 
 
 def trainable(params: PyTree, trunk: str) -> PyTree[bool]:
@@ -120,6 +53,20 @@ def inverse_time_decay(
 ) -> float:
   """Keras' InverseTimeDecay with rate 1, indexed by epoch as the notebook."""
   return learning_rate / (1 + epoch / decay_epochs)
+
+
+def cosine(
+  step: Int[Array, ""] | int, *, steps: int, warmup_steps: int
+) -> Float[Array, ""]:
+  """Returns the factor of the learning rate of a stage's step, from 0 on.
+
+  It rises in a line to 1 at the last of `warmup_steps`, then falls along half
+  a cosine and would reach 0 at `steps`.
+  """
+  rising = (step + 1) / max(warmup_steps, 1)
+  done = (step - warmup_steps) / max(steps - warmup_steps, 1)
+  falling = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(done, 0, 1)))
+  return jnp.where(step < warmup_steps, rising, falling)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,11 +116,11 @@ def early_stopping(
   patience: int,
   min_delta: float,
 ) -> EarlyStopping:
-  """Returns the state after `epoch` scored `value`."""
+  """Returns the state after `epoch` scored `value`; patience 0 never stops."""
   if state.best is None or value - min_delta > state.best:
     return EarlyStopping(best=value, best_epoch=epoch)
   wait = state.wait + 1
-  stopped = wait >= patience and epoch > 0
+  stopped = 0 < patience <= wait and epoch > 0
   return dataclasses.replace(state, wait=wait, stopped=stopped)
 
 

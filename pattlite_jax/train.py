@@ -17,6 +17,7 @@ from pattlite_jax import (
   checkpoint_items,
   epoch_end,
   metrics,
+  optimizer,
   parallel,
   preflight,
   recipe,
@@ -186,7 +187,7 @@ def _train_epoch(
   key = parallel.replicate(jax.random.key(config.seed))
   state = dataclasses.replace(
     state,
-    opt_state=recipe.with_learning_rate(
+    opt_state=optimizer.with_learning_rate(
       state.opt_state, parallel.replicate(np.float32(progress.learning_rate))
     ),
   )

@@ -44,6 +44,8 @@ def test_values_are_ones_that_the_code_knows(config):
     ("model.cut", "conv_dw_90"),
     ("stage2.trunk", "all"),
     ("stage1.monitor", "val_acc"),
+    ("stage1.optimizer", "sgd"),
+    ("stage2.schedule", "linear"),
     ("eval.order", "sorted"),
   ],
 )
@@ -51,6 +53,22 @@ def test_an_unknown_word_is_refused_before_a_run(field, value):
   config = default.get_config()
   config.update_from_flattened_dict({field: value})
   with pytest.raises(ValueError, match=rf"config.{field} is '{value}'.*one of"):
+    build.check_config(config)
+
+
+@pytest.mark.parametrize(
+  ("fields", "message"),
+  [
+    ({"stage1.weight_decay": 0.1}, "optimizer=adamw, which is 'adam'"),
+    ({"stage1.warmup_epochs": 1.0}, "schedule=cosine, which is 'by_epoch'"),
+    ({"stage2.schedule": "cosine"}, "decay_epochs is 80.0"),
+    ({"stage1.schedule": "cosine"}, "plateau_patience is 3"),
+  ],
+)
+def test_fields_that_would_do_nothing_are_refused(fields, message):
+  config = default.get_config()
+  config.update_from_flattened_dict(fields)
+  with pytest.raises(ValueError, match=message):
     build.check_config(config)
 
 
@@ -69,6 +87,8 @@ def test_the_recipe_is_the_published_one():
   rates = (two.spatial_dropout, two.pooled_dropout, two.attended_dropout)
   assert rates == (0.2, 0.2, 0.2)
   assert two.trunk == "frozen"
+  for stage in (one, two):
+    assert (stage.optimizer, stage.schedule) == ("adam", "by_epoch")
 
 
 def test_every_field_of_the_default_says_what_it_is():

@@ -1,10 +1,8 @@
 """The recipe against Keras' own optimizer and callbacks."""
 
 import jax
-import jax.numpy as jnp
 import keras
 import numpy as np
-import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -120,28 +118,25 @@ def test_stage_two_counts_on_from_the_fifth_last_epoch(epochs_run, expected):
   assert recipe.initial_epoch(epochs_run) == expected
 
 
-def test_adam_is_keras_adam_with_its_clip():
-  rng = np.random.default_rng(0)
-  shapes = {"a": (3, 4), "b": (5,)}
-  params = {k: rng.normal(size=s).astype("f4") for k, s in shapes.items()}
-  reference = keras.optimizers.Adam(1e-3, global_clipnorm=3.0)
-  variables = [keras.Variable(x) for x in params.values()]
-  reference.build(variables)
-  tx = recipe.optimizer(1e-3, 3.0)
-  state = tx.init(params)
-  for step in range(10):
-    # Tiny gradients too, where epsilon's place shows; large ones are clipped.
-    size = 10.0 ** rng.integers(-8, 2)
-    grads = {
-      k: (size * rng.normal(size=s)).astype("f4") for k, s in shapes.items()
-    }
-    reference.learning_rate = 1e-3 / (step + 1)
-    reference.apply(list(grads.values()), variables)
-    state = recipe.with_learning_rate(state, np.float32(1e-3 / (step + 1)))
-    updates, state = tx.update(grads, state, params)
-    params = optax.apply_updates(params, updates)
-  for ours, keras_variable in zip(params.values(), variables, strict=True):
-    np.testing.assert_allclose(ours, np.asarray(keras_variable), atol=1e-6)
+def test_patience_zero_never_stops_and_keeps_the_best():
+  stopping = recipe.EarlyStopping()
+  for epoch, value in enumerate([0.5, 0.7, *[0.6] * 30]):
+    stopping = recipe.early_stopping(
+      stopping, epoch, value, patience=0, min_delta=0.0
+    )
+  assert not stopping.stopped
+  assert (stopping.best, stopping.best_epoch) == (0.7, 1)
+
+
+def test_cosine_rises_in_a_line_and_falls_to_zero():
+  rates = [recipe.cosine(s, steps=24, warmup_steps=4) for s in range(24)]
+  np.testing.assert_allclose(rates[:5], [0.25, 0.5, 0.75, 1, 1], rtol=1e-6)
+  assert rates[14] == pytest.approx(0.5)  # Half of the way down.
+  assert (np.diff(rates[4:]) < 0).all() and 0 < rates[-1] < 0.01
+
+
+def test_cosine_without_a_warmup_starts_at_one():
+  assert recipe.cosine(0, steps=10, warmup_steps=0) == 1
 
 
 def test_class_weights_are_balanced():
@@ -164,9 +159,3 @@ def test_trainable_follows_the_trunk_field():
   assert jax.tree.leaves(tuned["trunk"]["conv1_bn"]) == [False] * 2
   with pytest.raises(ValueError, match=r"'all'.*frozen, all_but_bn"):
     recipe.trainable(params, "all")
-
-
-def test_moments_do_not_share_buffers():
-  state = recipe.scale_by_keras_adam().init({"a": jnp.ones(3)})
-  mean, variance = state.mean["a"], state.variance["a"]
-  assert mean.unsafe_buffer_pointer() != variance.unsafe_buffer_pointer()

@@ -53,6 +53,37 @@ def test_a_stopped_run_ends_as_an_unbroken_one(
   jax.tree.map(np.testing.assert_array_equal, saved_best(config), weights)
 
 
+def set_modern(config):
+  """Sets every part of a stage's recipe that the published one lacks."""
+  config.stage1.plateau_patience = 0
+  config.stage1.trunk = "all_but_bn"
+  config.stage1.optimizer = "adamw"
+  config.stage1.weight_decay = 0.1
+  config.stage1.schedule = "cosine"
+  config.stage1.warmup_epochs = 0.5
+  config.stage1.patience = 0
+  config.stage1.epochs = 3
+  config.stage2.epochs = 0
+
+
+def test_a_stopped_modern_run_ends_as_an_unbroken_one(
+  config, splits, compiled, tmp_path
+):
+  set_modern(config)
+  unbroken, _ = fit(config, splits)
+  weights = saved_best(config)
+  rates = [record["learning_rate"] for record in unbroken["history"]]
+  assert rates == sorted(rates, reverse=True)
+  assert rates[0] < 1e-3 and 0 < rates[-1] < 2e-5
+  shutil.rmtree(config.workdir)
+  config.steps_per_dispatch = 3
+  with pytest.raises(StoppedError):
+    fit(config, splits, stop_at=8)
+  resumed, _ = fit(config, splits)
+  assert resumed == unbroken
+  jax.tree.map(np.testing.assert_array_equal, saved_best(config), weights)
+
+
 def test_steps_of_one_dispatch_are_the_same_steps(
   config, splits, compiled, tmp_path
 ):
