@@ -87,6 +87,9 @@ def _stage() -> ml_collections.ConfigDict:
   stage.schedule = "by_epoch"
   stage.warmup_epochs = 0.0  # In which the rate rises from 0, before "cosine".
   stage.decay_epochs = 0.0  # lr / (1 + epoch / this); 0 for a constant rate.
+  # Of a moving average of the weights, which is then what is validated and
+  # kept: its decay a step, such as 0.999; 0 for none.
+  stage.ema_decay = 0.0
   stage.class_weights = False  # Loss of class c times n / (K n_c).
   # "frozen", what the notebook does in both stages, or "all_but_bn": the
   # trunk's convolutions train, as its second stage intends.

@@ -10,6 +10,7 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
+from pattlite_jax import average as average_lib
 from pattlite_jax import metrics as metrics_lib
 from pattlite_jax import parallel
 from pattlite_jax.data import augment as augment_lib
@@ -28,11 +29,18 @@ class TrainState:
   # bool[]. False once a step had a loss or gradients that are not finite: such
   # a step and all after it change nothing else and have metrics of zero.
   finite: Any
+  average: Any = None  # An `Average` of the trainable parameters, if any.
 
   @property
   def variables(self) -> dict[str, Any]:
-    """What `model.apply` takes, and what a checkpoint's user wants."""
-    return {"params": self.params, "batch_stats": self.batch_stats}
+    """What `model.apply` takes, and what a checkpoint's user wants.
+
+    Averaged parameters where there is an average; batch statistics as they are.
+    """
+    params = self.params
+    if self.average is not None:
+      params = merge(self.average.params, params)
+    return {"params": params, "batch_stats": self.batch_stats}
 
 
 def create_state(
@@ -40,8 +48,12 @@ def create_state(
   tx: optax.GradientTransformation,
   trainable: PyTree[bool],
   step: int | Array = 0,
+  *,
+  averaged: bool = False,
 ) -> TrainState:
   """Returns a state with a fresh optimizer for the trainable parameters.
+
+  With `averaged` it keeps an average of them, for steps with an `ema_decay`.
 
   It holds copies of the variables, as the mapped step donates its state.
   """
@@ -53,6 +65,7 @@ def create_state(
     batch_stats=variables["batch_stats"],
     opt_state=tx.init(train_params),
     finite=jnp.array(True),
+    average=average_lib.start(train_params) if averaged else None,
   )
 
 
@@ -85,6 +98,7 @@ def train_step(
   image_size: int,
   random_flip: bool,
   random_contrast: float,
+  ema_decay: float = 0.0,
 ) -> tuple[TrainState, metrics_lib.Metrics]:
   """Takes one optimizer step on the global batch.
 
@@ -133,6 +147,9 @@ def train_step(
   grads = jax.lax.psum(grads, parallel.AXIS)
   updates, opt_state = tx.update(grads, state.opt_state, train_params)
   train_params = optax.apply_updates(train_params, updates)
+  average = state.average
+  if ema_decay:
+    average = average_lib.update(average, train_params, decay=ema_decay)
   metrics = metrics_lib.from_batch(
     losses, logits, batch["label"], batch["mask"]
   )
@@ -145,6 +162,7 @@ def train_step(
     finite=state.finite
     & all_finite((metrics.loss_sum, optax.global_norm(grads)))
     & all_finite((train_params, batch_stats)),
+    average=average,
   )
   return keep_finite(state, new_state, metrics)
 

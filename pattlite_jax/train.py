@@ -120,7 +120,8 @@ def _run_stages(run: Run, variables: Variables) -> tuple[Variables, Progress]:
   for stage in range(progress.stage, len(STAGES)):
     name = STAGES[stage]
     tx, trainable, train_step = build.build_train(run.config, name, run.train)
-    state = create_state(best, tx, trainable, step)
+    averaged = run.config[name].ema_decay > 0
+    state = create_state(best, tx, trainable, step, averaged=averaged)
     if newest:
       logging.info("Going on at step %d.", newest[0])
       state = checkpoint_items.fill(state, newest[1]["state"])

@@ -61,6 +61,7 @@ def set_modern(config):
   config.stage1.weight_decay = 0.1
   config.stage1.schedule = "cosine"
   config.stage1.warmup_epochs = 0.5
+  config.stage1.ema_decay = 0.9
   config.stage1.patience = 0
   config.stage1.epochs = 3
   config.stage2.epochs = 0

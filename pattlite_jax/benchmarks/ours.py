@@ -34,7 +34,10 @@ class Side:
     """See `work.Side.train_step`."""
     config = self._work.config
     tx, trainable, step = build.build_train(config, stage, faces)
-    state = steps.create_state(self._work.variables, tx, trainable)
+    averaged = config[stage].ema_decay > 0
+    state = steps.create_state(
+      self._work.variables, tx, trainable, averaged=averaged
+    )
     state = parallel.replicate(state)
     sizes = [config.steps_per_dispatch]
     batch = examples_lib.gather(faces, np.arange(len(faces)))
