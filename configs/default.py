@@ -27,6 +27,9 @@ def get_config() -> ml_collections.ConfigDict:
   config.data.dir = ""  # Where your downloaded files lie (docs/data.md).
   config.data.prepared_dir = "~/.cache/pattlite_jax/datasets"  # TFDS' copies.
   config.data.image_size = 224  # Pixels; only for sets of mixed sizes (CK+).
+  # Trains on the shares of the votes for each image, of sets that have votes
+  # (FER+), in place of its label; accuracies are still of the label.
+  config.data.soft_targets = False
   config.data.download = False  # Fetch from Kaggle with your credentials.
 
   config.model = ml_collections.ConfigDict()
@@ -91,6 +94,7 @@ def _stage() -> ml_collections.ConfigDict:
   # kept: its decay a step, such as 0.999; 0 for none.
   stage.ema_decay = 0.0
   stage.class_weights = False  # Loss of class c times n / (K n_c).
+  stage.label_smoothing = 0.0  # Share of a target given to all classes alike.
   # "frozen", what the notebook does in both stages, or "all_but_bn": the
   # trunk's convolutions train, as its second stage intends.
   stage.trunk = "frozen"

@@ -171,6 +171,7 @@ def train_step(
     image_size=config.model.image_size,
     random_flip=config.augment.random_flip,
     random_contrast=config.augment.random_contrast,
+    label_smoothing=fields.label_smoothing,
     ema_decay=fields.ema_decay,
   )
 

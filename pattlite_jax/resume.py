@@ -125,6 +125,7 @@ def _new_rate(
 
 
 def _digest(split: examples_lib.Examples) -> str:
-  return digests.of_arrays(
-    {"images": split.images, "labels": split.labels, "ids": split.ids}
-  )
+  arrays = {"images": split.images, "labels": split.labels, "ids": split.ids}
+  if split.targets is not None:
+    arrays["targets"] = split.targets
+  return digests.of_arrays(arrays)

@@ -11,11 +11,13 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from pattlite_jax import average as average_lib
+from pattlite_jax import losses as losses_lib
 from pattlite_jax import metrics as metrics_lib
 from pattlite_jax import parallel
 from pattlite_jax.data import augment as augment_lib
 
-Batch = dict[str, Array]  # image u8[B, h, w, C]; label i32[B]; mask bool[B]
+# image u8[B, h, w, C]; label i32[B]; mask bool[B]; maybe targets f32[B, K].
+Batch = dict[str, Array]
 
 
 @flax.struct.dataclass
@@ -98,6 +100,7 @@ def train_step(
   image_size: int,
   random_flip: bool,
   random_contrast: float,
+  label_smoothing: float = 0.0,
   ema_decay: float = 0.0,
 ) -> tuple[TrainState, metrics_lib.Metrics]:
   """Takes one optimizer step on the global batch.
@@ -105,8 +108,9 @@ def train_step(
   `key` is the run's key, the same at every step; draws come from
   fold_in(key, state.step) and the row's place in the global batch, so they
   depend neither on a restart nor on the number of devices. The loss is Keras'
-  with class_weight: the weighted cross-entropies over the number of rows. A
-  step that is not finite changes nothing (`TrainState.finite`).
+  with class_weight: the weighted cross-entropies over the number of rows, of
+  the batch's `targets` where it has them (`losses.cross_entropy`). A step that
+  is not finite changes nothing (`TrainState.finite`).
   """
   augment_key, dropout_key = jax.random.split(
     jax.random.fold_in(key, state.step)
@@ -134,8 +138,12 @@ def train_step(
       rngs={"dropout": dropout_key},
       mutable=["batch_stats"],
     )
-    losses = class_weights[batch["label"]] * (
-      optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+    losses = losses_lib.cross_entropy(
+      logits,
+      batch["label"],
+      batch.get("targets"),
+      class_weights=class_weights,
+      label_smoothing=label_smoothing,
     )
     # This device's share of the global mean; psum adds the gradients up.
     loss = jnp.sum(losses * batch["mask"]) / count

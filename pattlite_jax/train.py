@@ -52,6 +52,7 @@ def _load_and_fit(config: ml_collections.ConfigDict) -> dict[str, Any]:
     prepared_dir=config.data.prepared_dir,
     image_size=config.data.image_size,
     download=config.data.download,
+    soft_targets=config.data.soft_targets,
   )
   preflight.check(config, splits)
   variables = build.init_variables(config, len(splits["train"].class_names))

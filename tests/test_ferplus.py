@@ -131,6 +131,39 @@ def test_read_votes(tmp_path):
   assert votes[0].tolist() == [4, 0, 0, 1, 3, 2, 0, 0, 0, 0]
 
 
+def test_targets_are_shares_of_the_votes_for_a_class(tmp_path):
+  votes = list(VOTE_ROWS)
+  votes[0] = "Training,fer0000000.png,6,0,0,1,1,0,0,0,1,1"
+  write_files(tmp_path, votes=votes)
+  face = faces(tmp_path, "majority")["train"][0]
+  np.testing.assert_allclose(face.targets, [0.75, 0, 0, *[0.125] * 2, 0, 0, 0])
+
+
+def test_prepared_data_keep_the_targets(tmp_path):
+  write_files(tmp_path)
+  options = {
+    "data_dir": str(tmp_path),
+    "prepared_dir": str(tmp_path / "prepared"),
+    "image_size": 48,
+  }
+  soft = load.load_splits("ferplus/argmax", soft_targets=True, **options)
+  expected = [[0.4, 0, 0, 0.1, 0.3, 0.2, 0, 0], [0.5, 0.5, *[0] * 6]]
+  np.testing.assert_allclose(soft["train"].targets, expected, rtol=1e-6)
+  hard = load.load_splits("ferplus/argmax", **options)
+  assert all(split.targets is None for split in hard.values())
+
+
+def test_a_set_without_votes_has_no_soft_targets(tmp_path):
+  with pytest.raises(ValueError, match="fer2013 has one label an image"):
+    load.load_splits(
+      "fer2013",
+      data_dir=str(tmp_path),
+      prepared_dir=str(tmp_path),
+      image_size=48,
+      soft_targets=True,
+    )
+
+
 def test_another_number_of_rows_is_refused(tmp_path):
   write_files(tmp_path, votes=VOTE_ROWS[:-1])
   with pytest.raises(ValueError, match=r"5 rows.* 4: row 5 is in one"):

@@ -10,10 +10,14 @@ from pattlite_jax.data import pipeline
 @pytest.fixture
 def batches_of(make_examples):
   # Each image holds its own number, so that batches tell what they hold.
-  def make(num_batches, *, seed=0, first_step=0, **hosts):
+  def make(num_batches, *, seed=0, first_step=0, targets=None, **hosts):
     images = np.arange(11, dtype=np.uint8).reshape(11, 1, 1, 1)
     examples = examples_lib.Examples(
-      images, np.arange(11) % 3, np.arange(11).astype(str), ("a", "b", "c")
+      images,
+      np.arange(11) % 3,
+      np.arange(11).astype(str),
+      ("a", "b", "c"),
+      targets,
     )
     batches = pipeline.train_batches(
       examples, batch_size=4, seed=seed, first_step=first_step, **hosts
@@ -42,6 +46,15 @@ def test_labels_stay_with_their_images(batches_of):
     np.testing.assert_array_equal(batch["label"], batch["image"].ravel() % 3)
     assert batch["label"].dtype == np.int32
     assert batch["image"].dtype == np.uint8
+
+
+def test_targets_stay_with_their_images(batches_of):
+  shares = np.arange(33, dtype=np.float32).reshape(11, 3)
+  for batch in batches_of(3, targets=shares):
+    np.testing.assert_array_equal(
+      batch["targets"], shares[batch["image"].ravel()]
+    )
+  assert "targets" not in batches_of(1)[0]
 
 
 @pytest.mark.parametrize("first_step", [1, 2, 3, 4, 8])

@@ -1,5 +1,6 @@
 """The whole loop on a small network: stages, resume, results."""
 
+import dataclasses
 import json
 import shutil
 
@@ -62,6 +63,7 @@ def set_modern(config):
   config.stage1.schedule = "cosine"
   config.stage1.warmup_epochs = 0.5
   config.stage1.ema_decay = 0.9
+  config.stage1.label_smoothing = 0.1
   config.stage1.patience = 0
   config.stage1.epochs = 3
   config.stage2.epochs = 0
@@ -83,6 +85,21 @@ def test_a_stopped_modern_run_ends_as_an_unbroken_one(
   resumed, _ = fit(config, splits)
   assert resumed == unbroken
   jax.tree.map(np.testing.assert_array_equal, saved_best(config), weights)
+
+
+def test_soft_targets_are_what_is_learned(quick_config, splits):
+  """Targets that say another class than the label win."""
+  wrong = (splits["train"].labels + 1) % 3
+  splits["train"] = dataclasses.replace(
+    splits["train"], targets=np.eye(3, dtype=np.float32)[wrong]
+  )
+  quick_config.stage1.epochs = 25
+  quick_config.stage1.patience = 0
+  quick_config.stage1.plateau_patience = 0
+  result, _ = fit(quick_config, splits)
+  last = result["history"][-1]
+  assert last["train_loss"] < result["history"][0]["train_loss"]
+  assert last["train_accuracy"] < 0.15  # Chance is a third.
 
 
 def test_steps_of_one_dispatch_are_the_same_steps(

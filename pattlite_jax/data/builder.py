@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 # Class counts of a split. The split "all" stands for all splits together.
 Counts = Mapping[str, tuple[int, ...]]
@@ -22,6 +22,8 @@ class Face(NamedTuple):
   image: UInt8[np.ndarray, "H W C"]  # C is 1 (grey) or 3 (RGB).
   label: int  # An index into the builder's CLASS_NAMES.
   id: str
+  # Shares of the classes, of sets that HAVE_TARGETS.
+  targets: Float32[np.ndarray, "K"] | None = None
 
 
 class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -36,6 +38,7 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   # Height, width, channels; None where the images differ in size.
   IMAGE_SHAPE: ClassVar[tuple[int | None, int | None, int]]
   HOMEPAGE: ClassVar[str]
+  HAS_TARGETS: ClassVar[bool] = False  # Whether its faces have `targets`.
   PUBLISHED_COUNTS: ClassVar[Counts] = {}  # Empty: there is none to compare.
 
   @classmethod
@@ -66,17 +69,20 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       )
 
   def _info(self) -> tfds.core.DatasetInfo:
+    features: dict[str, tfds.features.FeatureConnector] = {
+      "image": tfds.features.Image(
+        shape=self.IMAGE_SHAPE, dtype=np.uint8, encoding_format="png"
+      ),
+      "label": tfds.features.ClassLabel(names=list(self.CLASS_NAMES)),
+      "id": tfds.features.Text(),
+    }
+    if self.HAS_TARGETS:
+      features["targets"] = tfds.features.Tensor(
+        shape=(len(self.CLASS_NAMES),), dtype=np.float32
+      )
     return tfds.core.DatasetInfo(
       builder=self,
-      features=tfds.features.FeaturesDict(
-        {
-          "image": tfds.features.Image(
-            shape=self.IMAGE_SHAPE, dtype=np.uint8, encoding_format="png"
-          ),
-          "label": tfds.features.ClassLabel(names=list(self.CLASS_NAMES)),
-          "id": tfds.features.Text(),
-        }
-      ),
+      features=tfds.features.FeaturesDict(features),
       homepage=self.HOMEPAGE,
       disable_shuffling=True,
     )
@@ -119,7 +125,14 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   ) -> Iterator[tuple[int, dict[str, object]]]:
     for index, face in enumerate(faces):
       self._seen[split][face.label] += 1
-      yield index, {"image": face.image, "label": face.label, "id": face.id}
+      row: dict[str, object] = {
+        "image": face.image,
+        "label": face.label,
+        "id": face.id,
+      }
+      if self.HAS_TARGETS:
+        row["targets"] = face.targets
+      yield index, row
 
 
 def count_differences(

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float32, Int, UInt8
 
 ORDERS = ("official", "class_sorted", "shuffled")
 
@@ -21,6 +21,8 @@ class Examples:
   labels: Int[np.ndarray, "N"]  # i32, an index into `class_names`.
   ids: np.ndarray  # str[N], stable names such as "Training-00017".
   class_names: tuple[str, ...]
+  # Shares of the classes, which add up to 1, to train on in place of `labels`.
+  targets: Float32[np.ndarray, "N K"] | None = None
 
   def __len__(self) -> int:
     return len(self.labels)
@@ -32,6 +34,7 @@ class Examples:
       images=self.images[indices],
       labels=self.labels[indices],
       ids=self.ids[indices],
+      targets=None if self.targets is None else self.targets[indices],
     )
 
 
@@ -124,11 +127,17 @@ def host_share(
 def gather(
   examples: Examples, rows: Int[np.ndarray, "b"]
 ) -> dict[str, np.ndarray]:
-  """Returns a batch; rows outside the examples are padding, masked."""
+  """Returns a batch; rows outside the examples are padding, masked.
+
+  It has `targets` where the examples have them.
+  """
   mask = (rows >= 0) & (rows < len(examples))
   rows = np.where(mask, rows, 0)
-  return {
+  batch = {
     "image": examples.images[rows],
     "label": examples.labels[rows],
     "mask": mask,
   }
+  if examples.targets is not None:
+    batch["targets"] = examples.targets[rows]
+  return batch

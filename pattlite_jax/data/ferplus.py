@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxtyping import Int32
+from jaxtyping import Float32, Int32
 
 from pattlite_jax.data import builder, fer2013
 from pattlite_jax.data.csv_rows import csv_rows
@@ -50,7 +50,9 @@ class FerPlus(builder.FaceBuilder, skip_registration=True):
       name="argmax", description="The most voted of the ten columns."
     ),
   ]
+  VERSION = tfds.core.Version("1.1.0")  # Since which it keeps the votes.
   CLASS_NAMES = CLASS_NAMES
+  HAS_TARGETS = True
   IMAGE_SHAPE = (fer2013.SIZE, fer2013.SIZE, 1)
   HOMEPAGE = "https://github.com/microsoft/FERPlus"
   PUBLISHED_COUNTS_OF_RULE: ClassVar[dict[str, builder.Counts]] = {
@@ -89,8 +91,9 @@ class FerPlus(builder.FaceBuilder, skip_registration=True):
     _check_same_rows(csv_path, rows.usages, votes_path, usages)
     labels = label_from_votes(votes, self.builder_config.name)
     ids = _unique_ids(names, rows.ids)
+    targets = targets_from_votes(votes)
     return {
-      split: _faces_of_usage(rows, labels, ids, usage)
+      split: _faces_of_usage(rows, labels, targets, ids, usage)
       for usage, split in fer2013.SPLIT_OF_USAGE.items()
     }
 
@@ -138,6 +141,19 @@ def label_from_votes(
   if rule == "majority":
     keep &= 2 * votes.max(axis=1) > votes.sum(axis=1)
   return np.where(keep, top, DROPPED).astype(np.int32)
+
+
+def targets_from_votes(
+  votes: Int32[np.ndarray, "N 10"],
+) -> Float32[np.ndarray, "N 8"]:
+  """Returns the share of each class in the votes that name a class.
+
+  Votes for unknown and not a face are left out, and nothing else; rows of
+  them alone, which no rule keeps, are zero.
+  """
+  classes = votes[:, : len(CLASS_NAMES)]
+  total = np.maximum(classes.sum(axis=1, keepdims=True), 1)
+  return (classes / total).astype(np.float32)
 
 
 def _check_same_rows(
@@ -189,11 +205,12 @@ def _unique_ids(names: list[str], row_ids: list[str]) -> list[str]:
 def _faces_of_usage(
   rows: fer2013.Rows,
   labels: Int32[np.ndarray, "N"],
+  targets: Float32[np.ndarray, "N 8"],
   ids: list[str],
   wanted: str,
 ) -> Iterator[builder.Face]:
-  for usage, image, label, face_id in zip(
-    rows.usages, rows.images, labels, ids, strict=True
+  for usage, image, label, shares, face_id in zip(
+    rows.usages, rows.images, labels, targets, ids, strict=True
   ):
     if usage == wanted and label != DROPPED:
-      yield builder.Face(image, int(label), face_id)
+      yield builder.Face(image, int(label), face_id, shares)

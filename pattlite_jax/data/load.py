@@ -4,6 +4,7 @@ TensorFlow and the builders are imported only when a data set is loaded.
 """
 
 import contextlib
+import dataclasses
 import difflib
 import hashlib
 import io
@@ -28,18 +29,27 @@ def load_splits(
   prepared_dir: str,
   image_size: int,
   download: bool = False,
+  soft_targets: bool = False,
 ) -> dict[str, Examples]:
   """Returns train, validation and test of a data set; some may be empty.
 
   The set is prepared once below `prepared_dir`, and again when its files in
   `data_dir` change. Images keep their native size; if they differ in size
-  within the set (CK+), all become `image_size` x `image_size`.
+  within the set (CK+), all become `image_size` x `image_size`. With
+  `soft_targets` they have the targets of the set.
 
   Raises:
-    ValueError: if the name is unknown or a file of the set is broken.
+    ValueError: if the name is unknown, a file of the set is broken, or it has
+      no soft targets.
     FileNotFoundError: if the files are missing; says where to get them.
   """
   builder_class, config = _find_builder(name)
+  if soft_targets and not builder_class.HAS_TARGETS:
+    raise ValueError(
+      f"{name} has one label an image and no votes to train on; pass "
+      "--config.data.soft_targets=False or a set with votes, such as "
+      "ferplus/majority."
+    )
   folder = pathlib.Path(data_dir).expanduser().resolve()
   if download:
     from pattlite_jax.data import download as download_lib
@@ -58,6 +68,11 @@ def load_splits(
       splits = _read_and_resize(builder, image_size)
     else:
       splits = {split: _read_batched(builder, split) for split in SPLITS}
+  if not soft_targets:
+    splits = {
+      split: dataclasses.replace(examples, targets=None)
+      for split, examples in splits.items()
+    }
   if was_prepared:  # Otherwise the builder has just said so.
     builder.log_count_differences(
       {k: tuple(class_counts(v).tolist()) for k, v in splits.items()}
@@ -179,12 +194,17 @@ def _read_batched(builder, split: str) -> Examples:
   """Reads a split whose images all have the size that the builder states."""
   height, width, channels = builder.info.features["image"].shape
   images = [np.zeros((0, height, width, channels), np.uint8)]
-  labels, ids = [], []
+  labels, ids, targets = [], [], []
   for batch in _numpy_iterator(builder, split, batch_size=_READ_BATCH):
     images.append(batch["image"])
     labels.extend(batch["label"])
     ids.extend(batch["id"])
-  return _examples(builder, np.concatenate(images), labels, ids)
+    if builder.HAS_TARGETS:
+      targets.append(batch["targets"])
+  examples = _examples(builder, np.concatenate(images), labels, ids)
+  if not targets:
+    return examples
+  return dataclasses.replace(examples, targets=np.concatenate(targets))
 
 
 def _read_and_resize(builder, image_size: int) -> dict[str, Examples]:

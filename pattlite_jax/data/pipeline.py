@@ -25,7 +25,8 @@ def train_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
   """Yields this host's share of each batch, without end, from `first_step`.
 
-  Batches are dicts of image u8[b, H, W, C], label i32[b] and mask bool[b] with
+  Batches are dicts of image u8[b, H, W, C], label i32[b], mask bool[b] and,
+  where the examples have them, targets f32[b, K], with
   b = batch_size / num_hosts. As in Keras' fit, each epoch visits every example
   once and its last batch may be short: the rest of it is masked.
   """
@@ -43,17 +44,18 @@ def train_batches(
     rows = tf.numpy_function(rows_of_epoch, [epoch], tf.int64)
     return tf.data.Dataset.from_tensor_slices(rows)
 
-  images = tf.constant(examples.images)
-  labels = tf.constant(examples.labels.astype(np.int32))
+  arrays = {
+    "image": tf.constant(examples.images),
+    "label": tf.constant(examples.labels.astype(np.int32)),
+  }
+  if examples.targets is not None:
+    arrays["targets"] = tf.constant(examples.targets)
 
   def gather(rows):
     mask = rows >= 0
     rows = tf.maximum(rows, 0)
-    return {
-      "image": tf.gather(images, rows),
-      "label": tf.gather(labels, rows),
-      "mask": mask,
-    }
+    batch = {name: tf.gather(array, rows) for name, array in arrays.items()}
+    return batch | {"mask": mask}
 
   dataset = tf.data.Dataset.counter(start=first_step // steps)
   dataset = dataset.flat_map(rows_dataset).skip(first_step % steps)

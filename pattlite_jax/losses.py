@@ -1,0 +1,28 @@
+"""The loss of each image."""
+
+import jax
+import optax
+from jaxtyping import Array, Float, Int
+
+
+def cross_entropy(
+  logits: Float[Array, "B K"],
+  labels: Int[Array, "B"],
+  targets: Float[Array, "B K"] | None,
+  *,
+  class_weights: Float[Array, "K"],
+  label_smoothing: float,
+) -> Float[Array, "B"]:
+  """Returns the cross-entropies against `targets`, else against the labels.
+
+  The share of class k in a target counts `class_weights[k]` times. Smoothing
+  moves a part of each target to all classes alike.
+  """
+  if targets is None and not label_smoothing:
+    return class_weights[labels] * (
+      optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    )
+  if targets is None:
+    targets = jax.nn.one_hot(labels, logits.shape[-1])
+  targets = optax.smooth_labels(targets, label_smoothing)
+  return -(class_weights * targets * jax.nn.log_softmax(logits)).sum(-1)
