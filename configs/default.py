@@ -46,6 +46,20 @@ def get_config() -> ml_collections.ConfigDict:
   config.augment = ml_collections.ConfigDict()
   config.augment.random_flip = True  # Left to right, one image in two.
   config.augment.random_contrast = 0.3  # Factor within 1 +- this.
+  # What follows is not in the published recipe, and off where it is 0.
+  config.augment.random_rotation = 0.0  # Degrees, within +- this.
+  config.augment.random_zoom = 0.0  # Magnification within 1 +- this.
+  config.augment.random_shift = 0.0  # Share of the side, within +- this.
+  config.augment.random_brightness = 0.0  # Share of 255, within +- this.
+  config.augment.random_erasing = 0.0  # Share of images with a gap.
+  config.augment.erasing_min_area = 0.02  # Of the gap, a share of the image.
+  config.augment.erasing_max_area = 0.25  # At most.
+
+  # The parameter a of Beta(a, a), from which comes the share of each image in
+  # its mixture with another; 0 is off, and with both a coin decides.
+  config.mixing = ml_collections.ConfigDict()
+  config.mixing.mixup_alpha = 0.0  # Weighted sums of two images.
+  config.mixing.cutmix_alpha = 0.0  # A rectangle out of another image.
 
   config.global_clipnorm = 3.0  # Largest norm of all gradients together.
 

@@ -14,7 +14,9 @@ from jaxtyping import PyTree
 
 from pattlite_jax import metrics, optimizer, parallel, recipe, resume, steps
 from pattlite_jax import predict as predict_lib
+from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.data import mixing
 from pattlite_jax.models.attention_classifier import ATTENTIONS
 from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
 from pattlite_jax.models.pattlite import PAttLite
@@ -168,9 +170,16 @@ def train_step(
     ),
     trainable=recipe.trainable(shapes["params"], fields.trunk),
     class_weights=jnp.asarray(weights),
-    image_size=config.model.image_size,
-    random_flip=config.augment.random_flip,
-    random_contrast=config.augment.random_contrast,
+    augment=functools.partial(
+      augment_lib.augment,
+      image_size=config.model.image_size,
+      **config.augment.to_dict(),
+    ),
+    mix=(
+      functools.partial(mixing.mix, **config.mixing.to_dict())
+      if any(config.mixing.values())
+      else None
+    ),
     label_smoothing=fields.label_smoothing,
     ema_decay=fields.ema_decay,
   )

@@ -1,6 +1,7 @@
 """The training state and the steps on it; pure, one device's share each."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import flax.struct
@@ -18,6 +19,7 @@ from pattlite_jax.data import augment as augment_lib
 
 # image u8[B, h, w, C]; label i32[B]; mask bool[B]; maybe targets f32[B, K].
 Batch = dict[str, Array]
+_NO_ROW = 2**31 - 1  # No batch has so many rows: a key of its own.
 
 
 @flax.struct.dataclass
@@ -97,9 +99,8 @@ def train_step(
   tx: optax.GradientTransformation,
   trainable: PyTree[bool],
   class_weights: Float[Array, "K"],
-  image_size: int,
-  random_flip: bool,
-  random_contrast: float,
+  augment: Callable[[Array, Array], Array],
+  mix: Callable[..., tuple[Array, Array]] | None = None,
   label_smoothing: float = 0.0,
   ema_decay: float = 0.0,
 ) -> tuple[TrainState, metrics_lib.Metrics]:
@@ -115,13 +116,12 @@ def train_step(
   augment_key, dropout_key = jax.random.split(
     jax.random.fold_in(key, state.step)
   )
-  rows = parallel.global_rows(batch["label"].shape[0])
-  images = augment_lib.augment(
-    jax.vmap(lambda row: jax.random.fold_in(augment_key, row))(rows),
-    batch["image"],
-    image_size=image_size,
-    random_flip=random_flip,
-    random_contrast=random_contrast,
+  images, targets = training_inputs(
+    augment_key,
+    batch,
+    num_classes=len(class_weights),
+    augment=augment,
+    mix=mix,
   )
   count = jax.lax.psum(batch["mask"].sum(), parallel.AXIS)
   train_params, frozen_params = split(state.params, trainable)
@@ -141,7 +141,7 @@ def train_step(
     losses = losses_lib.cross_entropy(
       logits,
       batch["label"],
-      batch.get("targets"),
+      targets,
       class_weights=class_weights,
       label_smoothing=label_smoothing,
     )
@@ -173,6 +173,30 @@ def train_step(
     average=average,
   )
   return keep_finite(state, new_state, metrics)
+
+
+def training_inputs(
+  key: Key[Array, ""],
+  batch: Batch,
+  *,
+  num_classes: int,
+  augment: Callable[[Array, Array], Array],
+  mix: Callable[..., tuple[Array, Array]] | None,
+) -> tuple[Float[Array, "B S S C"], Float[Array, "B K"] | None]:
+  """Returns augmented images, and targets where the labels do not say all.
+
+  `augment` maps (a key for each image, images) to images; `mix` is
+  `mixing.mix` but for its alphas, or None.
+  """
+  rows = parallel.global_rows(batch["label"].shape[0])
+  keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(rows)
+  images, targets = augment(keys, batch["image"]), batch.get("targets")
+  if mix is None:
+    return images, targets
+  if targets is None:
+    targets = jax.nn.one_hot(batch["label"], num_classes)
+  mix_key = jax.random.fold_in(key, _NO_ROW)
+  return mix(mix_key, rows, images, targets, batch["mask"])
 
 
 def train_steps(

@@ -64,6 +64,38 @@ def test_an_image_draws_from_its_own_key_alone(images):
   assert not np.allclose(augmented(images, seed=1), together)
 
 
+ALL = {
+  "random_rotation": 15.0,
+  "random_zoom": 0.1,
+  "random_shift": 0.1,
+  "random_brightness": 0.2,
+  "random_erasing": 0.5,
+}
+
+
+def test_each_draw_is_of_its_own(images):
+  """Switching one on changes the images, and no draw of the others."""
+  together = augmented(images, **ALL)
+  for name in ALL:
+    assert not np.allclose(augmented(images, **ALL | {name: 0.0}), together)
+  alone = augment.augment(
+    jax.random.split(jax.random.key(0), len(images))[2:3],
+    jnp.asarray(images[2:3]),
+    image_size=48,
+    random_flip=True,
+    random_contrast=0.3,
+    **ALL,
+  )
+  np.testing.assert_allclose(together[2:3], alone, atol=1e-5)
+
+
+def test_brightness_fills_its_range():
+  image = np.full((400, 24, 24, 1), 120, np.uint8)
+  got = augmented(image, random_contrast=0.0, random_brightness=0.2)
+  added = (np.asarray(got)[:, 0, 0, 0] + 1) * 127.5 - 120
+  assert -51 - 1e-3 <= added.min() < -49 and 49 < added.max() <= 51 + 1e-3
+
+
 def test_flips_about_half_of_the_images():
   ramp = np.tile(np.arange(48, dtype=np.uint8), (400, 48, 1))[..., None]
   flipped = augmented(ramp, random_contrast=0.0)

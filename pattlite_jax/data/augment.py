@@ -9,6 +9,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, UInt8
 
+from pattlite_jax.data import augment_geometry
+
+# What the keys of draws beyond flip and contrast are folded with. Those two
+# draw from a split key, whose halves are the key folded with 0 and 1.
+_AFFINE, _BRIGHTNESS, _ERASING = 2, 3, 4
+
 
 def resize(
   images: UInt8[Array, "B h w C"] | Float[Array, "B h w C"], image_size: int
@@ -55,20 +61,61 @@ def augment(
   image_size: int,
   random_flip: bool,
   random_contrast: float,
+  random_rotation: float = 0.0,
+  random_zoom: float = 0.0,
+  random_shift: float = 0.0,
+  random_brightness: float = 0.0,
+  random_erasing: float = 0.0,
+  erasing_min_area: float = 0.02,
+  erasing_max_area: float = 0.25,
 ) -> Float[Array, "B S S C"]:
   """Returns the network's input for training; each image has its own key.
 
-  The contrast factor is uniform in [1 - random_contrast, 1 + random_contrast].
+  The contrast factor is uniform in [1 - random_contrast, 1 + random_contrast],
+  what is added for brightness within +- random_brightness times 255. For the
+  others see `augment_geometry`; `random_erasing` is a probability.
   """
-  images = resize(images, image_size)
+  if random_rotation or random_zoom or random_shift:
+    affines = jax.vmap(
+      lambda key: augment_geometry.random_affine(
+        key, rotation=random_rotation, zoom=random_zoom, shift=random_shift
+      )
+    )(_folded(keys, _AFFINE))
+    images = augment_geometry.warp(images, affines, image_size)
+  else:
+    images = resize(images, image_size)
   flip_keys, contrast_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
   if random_flip:
     images = flip(images, jax.vmap(jax.random.bernoulli)(flip_keys))
+  if random_brightness:
+    added = 255 * _uniform(_folded(keys, _BRIGHTNESS), 0, random_brightness)
+    images = jnp.clip(images + added[:, None, None, None], 0, 255)
   if random_contrast:
-    factors = jax.vmap(
-      lambda key: jax.random.uniform(
-        key, minval=1 - random_contrast, maxval=1 + random_contrast
-      )
-    )(contrast_keys)
+    factors = _uniform(contrast_keys, 1, random_contrast)
     images = adjust_contrast(images, factors)
+  if random_erasing:
+    images = jax.vmap(
+      lambda key, image: augment_geometry.erase(
+        key,
+        image,
+        probability=random_erasing,
+        min_area=erasing_min_area,
+        max_area=erasing_max_area,
+      )
+    )(_folded(keys, _ERASING), images)
   return scale(images)
+
+
+def _folded(keys: Key[Array, "B"], number: int) -> Key[Array, "B"]:
+  return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
+
+
+def _uniform(
+  keys: Key[Array, "B"], centre: float, width: float
+) -> Float[Array, "B"]:
+  """Draws from centre +- width, a number a key."""
+  return jax.vmap(
+    lambda key: jax.random.uniform(
+      key, minval=centre - width, maxval=centre + width
+    )
+  )(keys)

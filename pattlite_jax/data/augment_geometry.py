@@ -1,0 +1,106 @@
+"""Random warps and rectangles of images, on the device.
+
+Places and lengths are shares of an image's side; (0, 0) is its top left.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key, UInt8
+
+
+def random_affine(
+  key: Key[Array, ""], *, rotation: float, zoom: float, shift: float
+) -> Float[Array, "2 3"]:
+  """Returns where a warped image's places lie in the source, about its centre.
+
+  The angle is uniform within `rotation` degrees, the magnification within
+  1 +- `zoom`, each shift within +- `shift` of the side.
+  """
+  angle_key, zoom_key, shift_key = jax.random.split(key, 3)
+  degrees = jax.random.uniform(angle_key, minval=-rotation, maxval=rotation)
+  size = jax.random.uniform(zoom_key, minval=1 - zoom, maxval=1 + zoom)
+  moved = jax.random.uniform(shift_key, (2,), minval=-shift, maxval=shift)
+  angle = jnp.deg2rad(degrees)
+  cosine, sine = jnp.cos(angle), jnp.sin(angle)
+  turn = jnp.array([[cosine, -sine], [sine, cosine]]) / size
+  return jnp.concatenate([turn, moved[:, None]], axis=1)
+
+
+def warp(
+  images: UInt8[Array, "B h w C"],
+  affines: Float[Array, "B 2 3"],
+  image_size: int,
+) -> Float[Array, "B S S C"]:
+  """Samples images of S x S from the sources, warped and resized at once.
+
+  Bilinear with half-pixel centres, so that the identity is `augment.resize`;
+  places outside the source take its nearest edge. The rows of an affine are
+  (y, x), its last column the shift.
+  """
+  _, height, width, _ = images.shape
+  places = (jnp.arange(image_size) + 0.5) / image_size - 0.5
+  grid = jnp.stack(
+    [*jnp.meshgrid(places, places, indexing="ij"), jnp.ones([image_size] * 2)]
+  )
+  # Sums of three products: a matrix product may round to bfloat16.
+  sources = (affines[:, :, :, None, None] * grid).sum(2) + 0.5  # [B, 2, S, S]
+  y, y_share = _cells(sources[:, 0], height)
+  x, x_share = _cells(sources[:, 1], width)
+  return jax.vmap(_bilinear)(
+    images.astype(jnp.float32), y * (width - 1) + x, y_share, x_share
+  )
+
+
+def _cells(
+  places: Float[Array, "B S S"], length: int
+) -> tuple[Array, Float[Array, "B S S"]]:
+  """Returns the pixel before each place, i32, and how far it is to the next."""
+  at = jnp.clip(places * length - 0.5, 0, length - 1)
+  before = jnp.minimum(jnp.floor(at), length - 2)
+  return before.astype(jnp.int32), at - before
+
+
+def _bilinear(image, cells, y_share, x_share):
+  """Samples one image. Each cell's 4 corners lie together: one gather."""
+  top = jnp.stack([image[:-1, :-1], image[:-1, 1:]], axis=2)
+  bottom = jnp.stack([image[1:, :-1], image[1:, 1:]], axis=2)
+  corners = jnp.stack([top, bottom], axis=2)  # [h - 1, w - 1, 2, 2, C]
+  found = corners.reshape(-1, *corners.shape[2:])[cells]  # [S, S, 2, 2, C]
+  x_share, y_share = x_share[..., None, None], y_share[..., None]
+  rows = found[..., 0, :] * (1 - x_share) + found[..., 1, :] * x_share
+  return rows[..., 0, :] * (1 - y_share) + rows[..., 1, :] * y_share
+
+
+def rectangle(
+  image_size: int,
+  start: Float[Array, "2"],
+  lengths: Float[Array, "2"],
+) -> Bool[Array, "S S"]:
+  """Marks the pixels whose centres lie in a rectangle; both are (y, x)."""
+  places = (jnp.arange(image_size) + 0.5) / image_size
+  inside = (places >= start[:, None]) & (places < (start + lengths)[:, None])
+  return inside[0][:, None] & inside[1]
+
+
+def erase(
+  key: Key[Array, ""],
+  image: Float[Array, "S S C"],
+  *,
+  probability: float,
+  min_area: float,
+  max_area: float,
+) -> Float[Array, "S S C"]:
+  """Gives a random rectangle the image's mean, with a probability.
+
+  Its share of the image is uniform from `min_area` to `max_area`, the log of
+  its height to width within that of 3, as far as the image reaches.
+  """
+  chance_key, area_key, shape_key, place_key = jax.random.split(key, 4)
+  area = jax.random.uniform(area_key, minval=min_area, maxval=max_area)
+  bound = jnp.log(3.0)
+  ratio = jnp.exp(jax.random.uniform(shape_key, minval=-bound, maxval=bound))
+  lengths = jnp.sqrt(jnp.stack([area * ratio, area / ratio])).clip(max=1)
+  start = jax.random.uniform(place_key, (2,)) * (1 - lengths)
+  erased = rectangle(image.shape[0], start, lengths)
+  erased &= jax.random.bernoulli(chance_key, probability)
+  return jnp.where(erased[..., None], image.mean(axis=(0, 1)), image)
