@@ -110,8 +110,10 @@ def _stage() -> ml_collections.ConfigDict:
   stage.class_weights = False  # Loss of class c times n / (K n_c).
   stage.label_smoothing = 0.0  # Share of a target given to all classes alike.
   # "frozen", what the notebook does in both stages, or "all_but_bn": the
-  # trunk's convolutions train, as its second stage intends.
+  # trunk's convolutions train, as its second stage intends, or "all": so do
+  # its batch norm's scales and biases. Its statistics stay ImageNet's.
   stage.trunk = "frozen"
+  stage.trunk_learning_rate_factor = 1.0  # Of the trunk's rate to the head's.
   stage.spatial_dropout = 0.0  # Of whole channels of the patches.
   stage.pooled_dropout = 0.0  # After pooling ("token": of the patches).
   stage.attended_dropout = 0.0  # After the attention.

@@ -167,6 +167,7 @@ def train_step(
       global_clipnorm=config.global_clipnorm,
       weight_decay=fields.weight_decay,
       schedule=schedule(config, stage, train),
+      trunk_factor=fields.trunk_learning_rate_factor,
     ),
     trainable=recipe.trainable(shapes["params"], fields.trunk),
     class_weights=jnp.asarray(weights),

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, PyTree
 
 from pattlite_jax.models.pattlite import TRUNK
 
-TRUNKS = ("frozen", "all_but_bn")
+TRUNKS = ("frozen", "all_but_bn", "all")
 MONITORS = ("val_accuracy", "train_accuracy")
 SCHEDULES = ("by_epoch", "cosine")
 
@@ -23,7 +23,8 @@ def trainable(params: PyTree, trunk: str) -> PyTree[bool]:
 
   `frozen` is what the notebook's second stage really does: it unfreezes only
   a ReLU. `all_but_bn` is what its text says: the trunk's convolutions train,
-  its batch norm stays.
+  its batch norm stays. `all` trains batch norm's scales and biases as well;
+  its statistics are no parameters and stay in any case.
   """
   if trunk not in TRUNKS:
     raise ValueError(
@@ -34,7 +35,8 @@ def trainable(params: PyTree, trunk: str) -> PyTree[bool]:
   def trains(path, _):
     if path[0] != TRUNK:
       return True
-    return trunk == "all_but_bn" and not path[1].endswith("_bn")
+    of_batch_norm = path[1].endswith("_bn")
+    return trunk == "all" or (trunk == "all_but_bn" and not of_batch_norm)
 
   return flax.traverse_util.path_aware_map(trains, params)
 

@@ -42,7 +42,7 @@ def test_values_are_ones_that_the_code_knows(config):
   [
     ("model.attention", "patch"),
     ("model.cut", "conv_dw_90"),
-    ("stage2.trunk", "all"),
+    ("stage2.trunk", "half"),
     ("stage1.monitor", "val_acc"),
     ("stage1.optimizer", "sgd"),
     ("stage2.schedule", "linear"),

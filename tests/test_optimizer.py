@@ -87,3 +87,21 @@ def test_the_schedule_scales_each_step_and_its_decay(name):
   moved = [step(tx, params, grads, n)["a"]["kernel"][0] for n in (1, 2, 3)]
   # A constant gradient moves Adam by the rate, whatever its size.
   np.testing.assert_allclose(moved, [1.95, 1.925, 1.925], rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", optimizer.NAMES)
+def test_the_trunk_may_train_slower(name):
+  params = {
+    "trunk": {"conv1": {"kernel": jnp.zeros(3)}, "frozen": {"kernel": None}},
+    "head": {"kernel": jnp.zeros(3)},
+  }
+  grads = {
+    "trunk": {"conv1": {"kernel": jnp.ones(3)}, "frozen": {"kernel": None}},
+    "head": {"kernel": jnp.ones(3)},
+  }
+  tx = optimizer.make(name, 0.1, global_clipnorm=3.0, trunk_factor=0.25)
+  moved = step(tx, params, grads)
+  np.testing.assert_allclose(moved["head"]["kernel"], -0.1, rtol=1e-3)
+  np.testing.assert_allclose(
+    moved["trunk"]["conv1"]["kernel"], -0.025, rtol=1e-3
+  )

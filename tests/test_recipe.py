@@ -157,5 +157,6 @@ def test_trainable_follows_the_trunk_field():
   tuned = recipe.trainable(params, "all_but_bn")
   assert tuned["trunk"]["conv1"]["kernel"] is True
   assert jax.tree.leaves(tuned["trunk"]["conv1_bn"]) == [False] * 2
-  with pytest.raises(ValueError, match=r"'all'.*frozen, all_but_bn"):
-    recipe.trainable(params, "all")
+  assert all(jax.tree.leaves(recipe.trainable(params, "all")))
+  with pytest.raises(ValueError, match=r"'half'.*frozen, all_but_bn, all"):
+    recipe.trainable(params, "half")

@@ -57,7 +57,8 @@ def test_a_stopped_run_ends_as_an_unbroken_one(
 def set_modern(config):
   """Sets every part of a stage's recipe that the published one lacks."""
   config.stage1.plateau_patience = 0
-  config.stage1.trunk = "all_but_bn"
+  config.stage1.trunk = "all"
+  config.stage1.trunk_learning_rate_factor = 0.5
   config.stage1.optimizer = "adamw"
   config.stage1.weight_decay = 0.1
   config.stage1.schedule = "cosine"
@@ -82,6 +83,15 @@ def test_a_stopped_modern_run_ends_as_an_unbroken_one(
   rates = [record["learning_rate"] for record in unbroken["history"]]
   assert rates == sorted(rates, reverse=True)
   assert rates[0] < 1e-3 and 0 < rates[-1] < 2e-5
+  start = build.init_variables(config, 3)
+  for name, leaf in weights["params"]["trunk"]["conv1_bn"].items():
+    moved = np.abs(leaf - start["params"]["trunk"]["conv1_bn"][name])
+    assert moved.max() > 1e-4, name
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    weights["batch_stats"]["trunk"],
+    start["batch_stats"]["trunk"],
+  )
   shutil.rmtree(config.workdir)
   config.steps_per_dispatch = 3
   with pytest.raises(StoppedError):
