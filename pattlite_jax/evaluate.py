@@ -5,6 +5,7 @@ python -m pattlite_jax.evaluate --checkpoint runs/fer2013 [--split test]
 
 Weights of attention "batch" have a second set of figures, which depends on
 --order and --batch_size; those of the other modes depend on neither.
+--flip_views adds those of two views of each image, itself and its mirror image.
 """
 
 import json
@@ -38,6 +39,11 @@ _BATCH_SIZE = flags.DEFINE_integer(
   "batch_size", 32, "Images a batch, over all devices.", lower_bound=1
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of --order=shuffled.", lower_bound=0)
+_FLIP_VIEWS = flags.DEFINE_bool(
+  "flip_views",
+  False,
+  "Also score the mean logits of each image and its mirror image.",
+)
 _CHALLENGE_LISTS = flags.DEFINE_string(
   "challenge_lists", None, "A folder of RAN's lists, to score those subsets."
 )
@@ -79,7 +85,9 @@ def _evaluate() -> None:
       challenge_lists=_CHALLENGE_LISTS.value,
     )
   batches = evaluation.Batches(_ORDER.value, _BATCH_SIZE.value, _SEED.value)
-  result, predictions = evaluation.evaluate(inputs, batches)
+  result, predictions = evaluation.evaluate(
+    inputs, batches, flip_views=_FLIP_VIEWS.value
+  )
   if not parallel.is_writer():
     return
   result = {"checkpoint": _CHECKPOINT.value, **result}

@@ -1,7 +1,8 @@
 """What `evaluate` computes: a split's figures under each protocol there is.
 
 "Per sample" is each image alone. Weights of attention "batch" also have figures
-"across batch", which alone depend on the order and the batch size.
+"across batch", which alone depend on the order and the batch size. "Flip views"
+average each image alone and its mirror image.
 """
 
 import dataclasses
@@ -17,8 +18,9 @@ from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.trained import Trained
 
 # ids str[N], labels i32[N], logits f32[N, K] of each image alone; attention
-# "batch" also logits_across_batch f32[N, K].
+# "batch" also logits_across_batch f32[N, K], flip views logits_flip_views.
 Predictions = dict[str, np.ndarray]
+LogitsOf = Callable[[examples_lib.Examples, int], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,11 +88,11 @@ def load_inputs(
 
 
 def evaluate(
-  inputs: Inputs, batches: Batches
+  inputs: Inputs, batches: Batches, *, flip_views: bool = False
 ) -> tuple[dict[str, Any], Predictions]:
   """Returns the figures of all that is scored, and the split's predictions."""
   class_names = inputs.network.class_names
-  predict = make_predict(inputs.network, batches)
+  predict = make_predict(inputs.network, batches, flip_views=flip_views)
   predictions = predict(match_classes(inputs.examples, class_names))
   dataset, _, rule = inputs.dataset.partition("/")
   result = {
@@ -138,7 +140,7 @@ def match_classes(
 
 
 def make_predict(
-  network: Trained, batches: Batches
+  network: Trained, batches: Batches, *, flip_views: bool = False
 ) -> Callable[[examples_lib.Examples], Predictions]:
   """Returns examples -> predictions, both in the asked order."""
   predictors = {"logits": network.predictor()}
@@ -147,6 +149,9 @@ def make_predict(
       "logits": network.predictor("none"),
       "logits_across_batch": network.predictor(),
     }
+
+  if flip_views:
+    predictors["logits_flip_views"] = _of_flip_views(predictors["logits"])
 
   def predict(examples):
     examples = examples_lib.reorder(examples, batches.order, batches.order_seed)
@@ -158,10 +163,21 @@ def make_predict(
   return predict
 
 
+def _of_flip_views(logits_of: LogitsOf) -> LogitsOf:
+  """Returns the same for the mean logits of an image and its mirror image."""
+
+  def mean_logits_of(examples, batch_size):
+    mirrored = dataclasses.replace(examples, images=examples.images[:, :, ::-1])
+    views = [logits_of(view, batch_size) for view in (examples, mirrored)]
+    return np.mean(views, axis=0)
+
+  return mean_logits_of
+
+
 def figures(
   predictions: Predictions, labels: Int[np.ndarray, "N"], batches: Batches
 ) -> dict[str, Any]:
-  """Returns `metrics.score` per sample and, where it differs, across batch."""
+  """Returns `metrics.score` under each protocol that was predicted."""
   alone = predictions["logits"]
   scores = {"per_sample": metrics.score(alone, labels)}
   if "logits_across_batch" in predictions:
@@ -175,6 +191,9 @@ def figures(
       "changed_predictions": changed,
       **across,
     }
+  if "logits_flip_views" in predictions:
+    views = predictions["logits_flip_views"]
+    scores["flip_views"] = metrics.score(views, labels)
   return scores
 
 

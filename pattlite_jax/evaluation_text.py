@@ -25,6 +25,8 @@ def report(result: dict[str, Any]) -> str:
   lines += ["", *_class_table(alone["per_class"], result["class_names"])]
   if "across_batch" in result:
     lines += ["", *_across_batch(alone, result["across_batch"])]
+  if "flip_views" in result:
+    lines += ["", *_flip_views(alone, result["flip_views"])]
   for subset, scores in result.get("challenges", {}).items():
     lines += ["", *_challenge(subset, scores)]
   return "\n".join(lines)
@@ -63,19 +65,36 @@ def _across_batch(alone: dict[str, Any], across: dict[str, Any]) -> list[str]:
   seed = (
     f" (seed {across['order_seed']})" if across["order"] == "shuffled" else ""
   )
-  rows = {"accuracy": ("correct", _percent), **_FIGURES}
   return [
     f"Across batches: {across['order']} order{seed}, batches of "
     f"{across['batch_size']}.",
     "Attention mixes the images of a batch, so what follows depends on which",
     "images share one; it is no figure of the network alone.",
-    f"{'':<20}{'across batches':>16}{'per sample':>16}",
-    *(
-      f"{name:<20}{show(across[key]):>16}{show(alone[key]):>16}"
-      for key, (name, show) in rows.items()
-    ),
+    *_beside("across batches", across, alone),
     f"{across['changed_predictions']:,} of {across['num_examples']:,} "
     "predictions differ from those of the image alone.",
+  ]
+
+
+def _flip_views(alone: dict[str, Any], views: dict[str, Any]) -> list[str]:
+  """Shows each figure of two views beside that of one."""
+  return [
+    "Flip views: the mean logits of each image and its mirror image, which is",
+    "twice the work; no figure of a single view compares with it.",
+    *_beside("flip views", views, alone),
+  ]
+
+
+def _beside(
+  name: str, scores: dict[str, Any], alone: dict[str, Any]
+) -> list[str]:
+  rows = {"accuracy": ("correct", _percent), **_FIGURES}
+  return [
+    f"{'':<20}{name:>16}{'per sample':>16}",
+    *(
+      f"{row:<20}{show(scores[key]):>16}{show(alone[key]):>16}"
+      for key, (row, show) in rows.items()
+    ),
   ]
 
 

@@ -47,7 +47,7 @@ def test_a_shift_moves_and_repeats_the_edge(images):
 def test_affines_fill_their_ranges():
   keys = jax.random.split(jax.random.key(0), 2000)
   affines = jax.vmap(
-    lambda key: geometry.random_affine(key, rotation=30, zoom=0.2, shift=0.1)
+    lambda key: geometry.random_affine(key, rotation=30.0, zoom=0.2, shift=0.1)
   )(keys)
   turns, shifts = affines[:, :, :2], affines[:, :, 2]
   zooms = 1 / jnp.sqrt(jnp.linalg.det(turns))

@@ -1,5 +1,6 @@
 """Evaluation as functions, and the command as a user types it."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -119,6 +120,33 @@ def test_batches_of_one_are_per_sample(make_network, make_examples):
   assert result["across_batch"]["changed_predictions"] == 0
 
 
+def test_flip_views_average_an_image_and_its_mirror_image(
+  make_network, make_examples
+):
+  inputs = inputs_of(make_network("token"), make_examples(5))
+  batches = evaluation.Batches("official", 4, 0)
+  plain, before = evaluation.evaluate(inputs, batches)
+  result, predictions = evaluation.evaluate(inputs, batches, flip_views=True)
+  np.testing.assert_array_equal(predictions["logits"], before["logits"])
+  assert result["per_sample"] == plain["per_sample"]
+  assert "flip_views" not in plain
+  mirrored = dataclasses.replace(
+    inputs.examples, images=inputs.examples.images[:, :, ::-1].copy()
+  )
+  _, of_mirrored = evaluation.evaluate(
+    dataclasses.replace(inputs, examples=mirrored), batches
+  )
+  views = (before["logits"] + of_mirrored["logits"]) / 2
+  assert np.abs(views - before["logits"]).max() > 1e-4
+  np.testing.assert_allclose(predictions["logits_flip_views"], views, atol=1e-5)
+  assert result["flip_views"]["loss"] != plain["per_sample"]["loss"]
+  report = evaluation_text.report({"checkpoint": "c"} | result)
+  (correct,) = [x for x in report.splitlines() if x.startswith("correct")]
+  single = f"{100 * plain['per_sample']['accuracy']:.2f}"
+  assert correct.split()[3] == single
+  assert max(map(len, report.splitlines())) <= 80
+
+
 def make_result(make_examples, **changes):
   """Returns a result with four right of four alone and three across batches."""
   examples = make_examples(4)
@@ -206,7 +234,7 @@ def test_labels_of_lists_are_mapped_too(
   backwards = Trained(network.variables, network.config, CLASS_NAMES[::-1])
   answers = dict(zip(examples.ids, 2 - list_labels, strict=True))
 
-  def make_predict(network, batches):
+  def make_predict(network, batches, *, flip_views):
     def predict(examples):
       examples = reorder(examples, batches.order, batches.order_seed)
       chosen = [answers[i] for i in examples.ids]

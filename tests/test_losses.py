@@ -37,7 +37,11 @@ def test_soft_targets_are_keras(logits):
     targets, np.asarray(logits), from_logits=True
   )
   got = losses.cross_entropy(
-    logits, LABELS, jnp.asarray(targets), class_weights=ONES, label_smoothing=0
+    logits,
+    LABELS,
+    jnp.asarray(targets),
+    class_weights=ONES,
+    label_smoothing=0.0,
   )
   np.testing.assert_allclose(got, np.asarray(expected), rtol=1e-5)
 

@@ -14,7 +14,7 @@ def random_affine(
   """Returns where a warped image's places lie in the source, about its centre.
 
   The angle is uniform within `rotation` degrees, the magnification within
-  1 +- `zoom`, each shift within +- `shift` of the side.
+  1 +- `zoom`, each shift within +- `shift` of the side. Images are square.
   """
   angle_key, zoom_key, shift_key = jax.random.split(key, 3)
   degrees = jax.random.uniform(angle_key, minval=-rotation, maxval=rotation)
