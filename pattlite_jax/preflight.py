@@ -82,6 +82,8 @@ def fingerprint(examples: examples_lib.Examples) -> str:
   digest.update(json.dumps(examples.class_names).encode())
   digest.update(examples.labels.astype("<i4").tobytes())
   digest.update(examples.images.tobytes())
+  if examples.targets is not None:
+    digest.update(examples.targets.astype("<f4").tobytes())
   shape = "x".join(map(str, examples.images.shape))
   return f"{shape}, sha256 {digest.hexdigest()[:16]}"
 

@@ -108,10 +108,11 @@ def train_step(
 
   `key` is the run's key, the same at every step; draws come from
   fold_in(key, state.step) and the row's place in the global batch, so they
-  depend neither on a restart nor on the number of devices. The loss is Keras'
-  with class_weight: the weighted cross-entropies over the number of rows, of
-  the batch's `targets` where it has them (`losses.cross_entropy`). A step that
-  is not finite changes nothing (`TrainState.finite`).
+  depend neither on a restart nor on the number of devices (with `mix`, the
+  partners depend on the latter). The loss is Keras' with class_weight: the
+  weighted cross-entropies over the number of rows, of the batch's `targets`
+  where it has them (`losses.cross_entropy`). A step that is not finite changes
+  nothing (`TrainState.finite`).
   """
   augment_key, dropout_key = jax.random.split(
     jax.random.fold_in(key, state.step)
