@@ -76,7 +76,7 @@ def own_record(
 
 
 def fingerprint(examples: examples_lib.Examples) -> str:
-  """Returns words that change with any id, label, class name or pixel."""
+  """Returns words that change with any id, label, class, pixel or target."""
   digest = hashlib.sha256()
   digest.update(json.dumps([*examples.ids.tolist()]).encode())
   digest.update(json.dumps(examples.class_names).encode())
