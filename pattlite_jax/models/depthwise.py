@@ -24,6 +24,7 @@ Padding = tuple[Pair, Pair]  # (top, bottom), (left, right)
 # Products that one loop of the kernel gradient adds up. More are no faster
 # and take longer to compile; fewer are slower.
 _PRODUCTS_PER_LOOP = 128
+_PIXELS_BESIDE = 4  # At most, in the loop of the shifted products.
 
 
 def keras_glorot_uniform(
@@ -56,12 +57,28 @@ def _taps(kernel):
 
 
 def _correlate(padded, kernel, strides: Pair, size: Pair, start: Pair = (0, 0)):
-  """Sums the shifted products; one loop after XLA's fusion."""
-  total = jnp.zeros((padded.shape[0], *size, padded.shape[3]), jnp.float32)
+  """Sums the shifted products; one loop after XLA's fusion.
+
+  Without strides, neighbouring pixels go through it side by side, as channels
+  of a narrower image: the first layers' own are too few to fill the loop.
+  """
+  batch, height, width, channels = padded.shape
+  beside = math.gcd(size[1], _PIXELS_BESIDE) if strides[1] == 1 else 1
+  shape = (batch, size[0], size[1] // beside, beside * channels)
+  total = jnp.zeros(shape, jnp.float32)
   for i, j in _taps(kernel):
-    pixels = _window(padded, (start[0] + i, start[1] + j), strides, size)
-    total += pixels * kernel[i, j].astype(jnp.float32)
-  return total
+    row, column = start[0] + i, start[1] + j
+    if beside == 1:
+      pixels = _window(padded, (row, column), strides, size)
+    else:
+      lines = padded.reshape(batch, height, 1, width * channels)
+      last = (column + size[1]) * channels
+      lines = lines[..., column * channels : last]
+      pixels = _window(lines, (row, 0), (strides[0], 1), (size[0], 1)).reshape(
+        shape
+      )
+    total += pixels * jnp.tile(kernel[i, j].astype(jnp.float32), beside)
+  return total.reshape(batch, *size, channels)
 
 
 def _pad(images, rows: Pair, columns: Pair):
