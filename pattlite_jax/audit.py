@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags
 
+from pattlite_jax import hosts
 from pattlite_jax.data.load import SPLITS
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -51,20 +52,23 @@ def main(argv: list[str]) -> None:
   if not _CHECKPOINT.value and not _DATASET.value:
     _stop("Pass --checkpoint=<workdir>, --dataset=<name>, or both.")
   # Imported here so that --help needs none of it.
-  from pattlite_jax import errors, startup
+  from pattlite_jax import errors, parallel, startup
 
   startup.configure()
   from pattlite_jax.audits import findings, page
 
   # A crash must not exit with 1, a verdict here.
-  with errors.in_one_line(status=2, data_flags=True):
-    report = _audit()
-    if _JSON.value:
-      _write(_JSON.value, json.dumps(report, indent=1) + "\n")
-    if _MARKDOWN.value:
-      _write(_MARKDOWN.value, page.markdown(report))
-  print(findings.summary(report))
-  sys.exit(0 if report["batch_dependence"].get("passed", True) else 1)
+  one_line = {"status": 2, "data_flags": True}
+  with errors.in_one_line(**one_line), hosts.joined():
+    with errors.in_one_line(**one_line):
+      report = _audit()
+      if parallel.is_writer():
+        if _JSON.value:
+          _write(_JSON.value, json.dumps(report, indent=1) + "\n")
+        if _MARKDOWN.value:
+          _write(_MARKDOWN.value, page.markdown(report))
+        print(findings.summary(report))
+    sys.exit(0 if report["batch_dependence"].get("passed", True) else 1)
 
 
 def _audit() -> dict[str, Any]:

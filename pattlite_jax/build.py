@@ -51,11 +51,12 @@ def make_model(
   num_classes: int,
   *,
   attention: str | None = None,
-  **rates: Any,
+  **fields: Any,
 ) -> PAttLite:
   """Returns the network that runs under the mapped steps.
 
-  `attention` scores the weights in another mode; `rates` are dropout rates.
+  `attention` scores the weights in another mode; `fields` are other fields of
+  the network, such as dropout rates.
   """
   return PAttLite(
     num_classes,
@@ -65,7 +66,7 @@ def make_model(
     patch_stride=config.model.patch_stride,
     axis_name=parallel.AXIS,
     dtype=jnp.dtype(config.model.dtype),
-    **rates,
+    **fields,
   )
 
 
@@ -104,12 +105,12 @@ def build_train(
   stage: str,
   train: examples_lib.Examples,
 ) -> tuple[optax.GradientTransformation, PyTree, Callable[..., Any]]:
-  """Returns a stage's (optimizer, trainable mask, mapped train step)."""
+  """Returns a stage's (optimizer, trainable mask, mapped train steps)."""
   step = train_step(config, stage, train)
   return (
     step.keywords["tx"],
     step.keywords["trainable"],
-    parallel.pmap_train_step(step),
+    parallel.pmap_train_step(functools.partial(steps.train_steps, step=step)),
   )
 
 
@@ -148,10 +149,11 @@ def build_predict(
   num_classes: int,
   attention: str | None = None,
 ) -> Callable[..., Any]:
-  """Returns the mapped step variables, batch -> logits."""
+  """Returns the mapped step (folded variables, batch) -> logits."""
+  model = make_model(config, num_classes, attention=attention, folded=True)
   step = functools.partial(
     steps.predict_step,
-    model=make_model(config, num_classes, attention=attention),
+    model=model,
     image_size=config.model.image_size,
   )
   return parallel.pmap_predict_step(step)

@@ -36,7 +36,7 @@ def open_manager(
   a killed process' save can go.
   """
   return ocp.CheckpointManager(
-    epath.Path(workdir).absolute() / FOLDER,
+    _absolute(workdir) / FOLDER,
     options=ocp.CheckpointManagerOptions(
       preservation_policy=ocp.checkpoint_managers.LatestN(2),
       cleanup_tmp_directories=exclusive,
@@ -179,7 +179,7 @@ def restore_history(path: epath.PathLike) -> list[dict[str, Any]]:
 
 
 def _restore_item(path: epath.PathLike, name: str) -> Any:
-  path = epath.Path(path).absolute()
+  path = _absolute(path)
   if (path / FOLDER).is_dir():
     folder, step = path / FOLDER, None
   elif (path / "best").is_dir() and path.name.isdigit():
@@ -196,3 +196,9 @@ def _restore_item(path: epath.PathLike, name: str) -> Any:
     if newest is None:
       raise FileNotFoundError(f"{folder} holds no finished step yet.")
   return newest[1][name]
+
+
+def _absolute(path: epath.PathLike) -> epath.Path:
+  # Orbax takes no relative path, and epath would make gs://b the local ./gs:/b.
+  path = epath.Path(path)
+  return path if "://" in str(path) else path.absolute()

@@ -14,6 +14,7 @@ import numpy as np
 from absl import app, flags
 from etils import epath
 
+from pattlite_jax import hosts
 from pattlite_jax.data.examples import ORDERS
 from pattlite_jax.data.load import SPLITS
 
@@ -55,7 +56,18 @@ def main(argv: list[str]) -> None:
   from pattlite_jax import startup
 
   startup.configure()
-  from pattlite_jax import errors, evaluation, evaluation_text, pictures
+  with hosts.joined():
+    _evaluate()
+
+
+def _evaluate() -> None:
+  from pattlite_jax import (
+    errors,
+    evaluation,
+    evaluation_text,
+    parallel,
+    pictures,
+  )
   from pattlite_jax import result as result_lib
 
   with errors.in_one_line(data_flags=True):
@@ -68,6 +80,8 @@ def main(argv: list[str]) -> None:
     )
   batches = evaluation.Batches(_ORDER.value, _BATCH_SIZE.value, _SEED.value)
   result, predictions = evaluation.evaluate(inputs, batches)
+  if not parallel.is_writer():
+    return
   result = {"checkpoint": _CHECKPOINT.value, **result}
   print(evaluation_text.report(result))
   if _JSON.value:

@@ -14,11 +14,10 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from pattlite_jax import hosts
+
 _CONFIG = config_flags.DEFINE_config_file(
   "config", help_string="A file of configs/.", lock_config=True
-)
-_DISTRIBUTED = flags.DEFINE_bool(
-  "distributed", False, "Join a run of several hosts (TPU pod, SLURM, ...)."
 )
 
 
@@ -34,11 +33,10 @@ def main(argv: list[str]) -> None:
 
   from pattlite_jax import errors, parallel, stop, train
 
-  if _DISTRIBUTED.value:
-    parallel.initialize()
   config = _CONFIG.value
-  logging.info("Devices: %s\nConfig:\n%s", jax.devices(), config)
-  with errors.in_one_line():
+  # Inside, an error ends as it should; outside are those of joining.
+  with errors.in_one_line(), hosts.joined(), errors.in_one_line():
+    logging.info("Devices: %s\nConfig:\n%s", jax.devices(), config)
     try:
       result = train.train_and_evaluate(config)
     except stop.StoppedError as stopped:
@@ -47,8 +45,8 @@ def main(argv: list[str]) -> None:
     except KeyboardInterrupt:  # Before the first step, or after the last.
       print("Interrupted. Start the same command again.", file=sys.stderr)
       sys.exit(128 + signal.SIGINT)
-  if parallel.is_writer():
-    print(_report(config.workdir, result))
+    if parallel.is_writer():
+      print(_report(config.workdir, result))
 
 
 def _report(workdir: str, result: dict) -> str:

@@ -44,11 +44,16 @@ def summary(sums: dict[str, float]) -> dict[str, float]:
   }
 
 
-def add(sums: dict[str, float], step: Metrics) -> dict[str, float]:
-  """Adds a step's sums on the host, in double precision and in order."""
-  return {
-    name: total + float(getattr(step, name)) for name, total in sums.items()
-  }
+def add(sums: dict[str, float], steps: Metrics) -> dict[str, float]:
+  """Adds sums stacked over steps, on the host in double precision, in order.
+
+  However the steps were stacked, the total is the same to the last bit.
+  """
+  totals = dict(sums)
+  for name in totals:
+    for value in np.ravel(getattr(steps, name)):
+      totals[name] += float(value)
+  return totals
 
 
 def zero() -> dict[str, float]:

@@ -5,15 +5,19 @@ out whole (in_axes and out_axes None), so it never has a device axis.
 """
 
 import collections
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
+from jax._src import distributed
 from jax.experimental import multihost_utils
 from jaxtyping import Array, Float, Int, PyTree
 
 AXIS = "data"  # The name of the mapped axis: devices that share a batch.
+# Preparing a large data set takes minutes; JAX ends a run with a dead host.
+_EXCHANGE_MS = 3_600_000
 
 
 def initialize(
@@ -24,8 +28,18 @@ def initialize(
   """Joins this process to a multi-host run; call before any computation.
 
   On TPU pods, SLURM, Open MPI and Kubernetes JAX finds the values itself.
+
+  Raises:
+    ValueError: if JAX finds none.
   """
-  jax.distributed.initialize(coordinator_address, num_processes, process_id)
+  try:
+    jax.distributed.initialize(coordinator_address, num_processes, process_id)
+  except ValueError as error:
+    raise ValueError(
+      f"JAX found no TPU pod, SLURM, Kubernetes or Open MPI here ({error}) "
+      "Pass --coordinator_address=<host 0>:<port> --num_processes=<N> "
+      "--process_id=<0 to N-1>, or leave out --distributed."
+    ) from None
 
 
 def num_devices() -> int:
@@ -48,6 +62,25 @@ def is_writer() -> bool:
   return jax.process_index() == 0
 
 
+def exchange(name: str, text: str) -> list[str]:
+  """Returns the texts that all hosts give under a name, in order of hosts.
+
+  Waits for each of them. Unlike a collective, this also works between hosts
+  that differ in devices or versions.
+  """
+  index, num_hosts = host()
+  if num_hosts == 1:
+    return [text]
+  # JAX has no public name for its key-value store.
+  client = distributed.global_state.client
+  assert client is not None
+  client.key_value_set(f"pattlite_jax/{name}/{index}", text)
+  return [
+    client.blocking_key_value_get(f"pattlite_jax/{name}/{i}", _EXCHANGE_MS)
+    for i in range(num_hosts)
+  ]
+
+
 def check_batch_size(batch_size: int) -> None:
   """Raises ValueError unless the devices share a batch equally."""
   if batch_size % num_devices():
@@ -58,7 +91,7 @@ def check_batch_size(batch_size: int) -> None:
 
 
 def pmap_train_step(step: Callable[..., Any]) -> Callable[..., Any]:
-  """Maps step(state, batch, key) -> (state, metrics) over the devices."""
+  """Maps steps(state, batches, key) -> (state, metrics) over the devices."""
   # Donated arrays cannot be host-local views of a multi-host run.
   donated = (0,) if jax.process_count() == 1 else ()
   return jax.pmap(
@@ -109,14 +142,47 @@ def device_batches(
   sharding = _sharding(jax.sharding.PartitionSpec(AXIS))
 
   def put(x):
-    x = np.asarray(x)
-    x = x.reshape(jax.local_device_count(), -1, *x.shape[1:])
-    return jax.device_put(x, sharding)
+    return jax.device_put(_shares(np.asarray(x), axis=0), sharding)
 
+  return _ahead(({k: put(x) for k, x in b.items()} for b in batches), prefetch)
+
+
+def device_stacks(
+  batches: Iterator[dict[str, np.ndarray]],
+  sizes: Iterable[int],
+  *,
+  prefetch: int = 2,
+) -> Iterator[dict[str, Array]]:
+  """Stacks the next k batches, for each k of `sizes`; then as above.
+
+  Arrays go from k x [b, ...] to [local devices, k, b / local devices, ...].
+  """
+  sharding = _sharding(jax.sharding.PartitionSpec(AXIS))
+
+  def put(arrays):
+    shares = _shares(np.stack(arrays), axis=1)
+    return jax.device_put(np.moveaxis(shares, 1, 0), sharding)
+
+  def stacks():
+    for size in sizes:
+      stack = list(itertools.islice(batches, size))
+      yield {name: put([batch[name] for batch in stack]) for name in stack[0]}
+
+  return _ahead(stacks(), prefetch)
+
+
+def _shares(x: np.ndarray, *, axis: int) -> np.ndarray:
+  """Splits an axis into [local devices, rows of each]."""
+  shape = (jax.local_device_count(), -1)
+  return x.reshape(*x.shape[:axis], *shape, *x.shape[axis + 1 :])
+
+
+def _ahead(items: Iterable[Any], count: int) -> Iterator[Any]:
+  """Yields the items, `count` of them computed ahead."""
   queue: collections.deque = collections.deque()
-  for batch in batches:
-    queue.append({name: put(x) for name, x in batch.items()})
-    if len(queue) > prefetch:
+  for item in items:
+    queue.append(item)
+    if len(queue) > count:
       yield queue.popleft()
   yield from queue
 

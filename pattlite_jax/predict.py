@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
 from pattlite_jax import parallel
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.models.folding import fold_batch_norm
 
 
 def predict(
@@ -22,7 +24,7 @@ def predict(
   `predict_step` comes from `parallel.pmap_predict_step`. Rows added to fill
   the last batch, or to share a batch over the devices, are masked.
   """
-  variables = parallel.replicate(variables)
+  variables = parallel.replicate(jax.jit(fold_batch_norm)(variables))
   host, num_hosts = parallel.host()
   batches = examples_lib.eval_batches(
     examples,

@@ -183,6 +183,16 @@ def leak_table(results: epath.Path) -> list[str]:
   return [*lines, "", f"Scored split: {names or _NOT_RUN}."]
 
 
+def speed_table(results: epath.Path, device: str) -> list[str]:
+  """Returns the benchmark of results/bench_<device>.json."""
+  file = results / f"bench_{device}.json"
+  if not file.exists():
+    return ["Not run yet."]
+  from pattlite_jax.benchmarks import page
+
+  return page.text(json.loads(file.read_text()))
+
+
 def insert(text: str, name: str, lines: Sequence[str]) -> str:
   """Returns the text with the lines between the marks of a table.
 
@@ -220,6 +230,8 @@ def main(argv: list[str]) -> None:
     ("challenges", challenge_table(results)),
     ("leak", leak_table(results)),
     ("runs", single_runs(results)),
+    ("speed_cpu", speed_table(results, "cpu")),
+    ("speed_gpu", speed_table(results, "gpu")),
   ):
     text = insert(text, name, lines)
   readme.write_text(text)

@@ -17,7 +17,15 @@ from pattlite_jax import build, metrics, parallel, pictures
 from pattlite_jax import predict as predict_lib
 from pattlite_jax.data import examples as examples_lib
 
-PACKAGES = ("pattlite-jax", "jax", "jaxlib", "flax", "optax", "numpy")
+PACKAGES = (
+  "pattlite-jax",
+  "jax",
+  "jaxlib",
+  "flax",
+  "optax",
+  "orbax-checkpoint",
+  "numpy",
+)
 
 
 def finish(

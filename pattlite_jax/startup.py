@@ -18,11 +18,23 @@ def configure(compilation_cache: str = "~/.cache/pattlite_jax/xla") -> None:
   logging.get_absl_handler().addFilter(
     lambda r: "orbax" not in r.pathname or r.levelname not in ("INFO", "ERROR")
   )
+  _use_wide_vectors()
   import jax
 
   jax.config.update(
     "jax_compilation_cache_dir", os.path.expanduser(compilation_cache)
   )
+
+
+def _use_wide_vectors() -> None:
+  """Lets XLA use the whole AVX-512 registers of CPUs that have them.
+
+  Its default of 256 bits suits CPUs that lower their clock for wide vectors.
+  """
+  name = "--xla_cpu_prefer_vector_width"
+  flags = os.environ.get("XLA_FLAGS", "")
+  if name not in flags:
+    os.environ["XLA_FLAGS"] = f"{flags} {name}=512".strip()
 
 
 def _keep_freed_memory() -> None:
@@ -36,5 +48,5 @@ def _keep_freed_memory() -> None:
   libc = ctypes.CDLL(None)
   if hasattr(libc, "mallopt"):  # Not in musl.
     libc.mallopt(_M_MMAP_MAX, 0)
-    libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    libc.mallopt(_M_TRIM_THRESHOLD, -1)  # Never.
     libc.mallopt(_M_ARENA_MAX, 1)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from pattlite_jax import (
   epoch_end,
   metrics,
   parallel,
+  preflight,
   recipe,
   result,
   resume,
@@ -50,6 +52,7 @@ def _load_and_fit(config: ml_collections.ConfigDict) -> dict[str, Any]:
     image_size=config.data.image_size,
     download=config.data.download,
   )
+  preflight.check(config, splits)
   variables = build.init_variables(config, len(splits["train"].class_names))
   parameter_overview.log_parameter_overview(variables, include_stats=False)
   writer = metric_writers.create_default_writer(
@@ -140,15 +143,21 @@ def _run_stage(
   """Runs the stage's epochs; the best epoch's variables start what follows."""
   fields = run.config[STAGES[progress.stage]]
   host, num_hosts = parallel.host()
-  batches = parallel.device_batches(
+  first_step = int(state.step)
+  batches = parallel.device_stacks(
     run.make_batches(
       run.train,
       batch_size=run.config.batch_size,
       seed=run.config.seed,
-      first_step=int(state.step),
+      first_step=first_step,
       host=host,
       num_hosts=num_hosts,
-    )
+    ),
+    examples_lib.dispatch_sizes(
+      first_step,
+      examples_lib.steps_per_epoch(len(run.train), run.config.batch_size),
+      run.config.steps_per_dispatch,
+    ),
   )
   while progress.stage_epochs < fields.epochs and not progress.stopping.stopped:
     if fields.decay_epochs:
@@ -174,7 +183,7 @@ def _train_epoch(
 ) -> tuple[TrainState, Progress]:
   """Runs the epoch's steps, or the rest of them after a restart."""
   config = run.config
-  key = jax.random.key(config.seed)
+  key = parallel.replicate(jax.random.key(config.seed))
   state = dataclasses.replace(
     state,
     opt_state=recipe.with_learning_rate(
@@ -185,20 +194,36 @@ def _train_epoch(
     len(run.train), config.batch_size
   )
   pending = []  # Sums still on the devices; reading each would stall them.
-  for step in range(int(state.step) + 1, last_step + 1):
-    state, step_metrics = train_step(state, next(batches), key)
+  stall = 0.0  # Seconds spent waiting for input.
+  step = logged = int(state.step)
+  while step < last_step:
+    previous = step
+    # Arrays that are not on the devices yet would stall each step unseen.
+    with jax.transfer_guard("disallow"):
+      start = time.perf_counter()
+      stack = next(batches)
+      stall += time.perf_counter() - start
+      state, step_metrics = train_step(state, stack, key)
+    step += stack["label"].shape[1]
     pending.append(step_metrics)
-    checkpoint_due = (
-      step % config.checkpoint_every_steps == 0 or run.stops.seen(step)
-    )
-    if step % config.log_every_steps == 0 or checkpoint_due:
+    checkpoint_due = _passed(config.checkpoint_every_steps, previous, step)
+    checkpoint_due |= run.stops.seen(step)
+    if _passed(config.log_every_steps, previous, step) or checkpoint_due:
       progress, pending = _read(run, state, best, progress, pending), []
-      run.write(step, "train", metrics.summary(progress.sums))
+      scalars = metrics.summary(progress.sums)
+      scalars["input_stall_ms"] = 1e3 * stall / (step - logged)
+      run.write(step, "train", scalars)
+      stall, logged = 0.0, step
     for hook in run.hooks:
       hook(step)
     if checkpoint_due and step < last_step:
       run.save(state, best, progress)
   return state, _read(run, state, best, progress, pending)
+
+
+def _passed(every: int, previous: int, step: int) -> bool:
+  """Whether a multiple of `every` lies after `previous`, up to `step`."""
+  return step // every > previous // every
 
 
 def _read(
@@ -210,8 +235,8 @@ def _read(
 ) -> Progress:
   """Adds up the steps' sums; ends the run if one of them was not finite."""
   sums = progress.sums
-  for step_metrics in jax.device_get(pending):
-    sums = metrics.add(sums, step_metrics)
+  for stack in jax.device_get(pending):
+    sums = metrics.add(sums, stack)
   progress = dataclasses.replace(progress, sums=sums)
   run.check_finite(state, best, progress)
   return progress

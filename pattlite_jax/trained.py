@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import reprlib
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,7 @@ from jaxtyping import Float, UInt8
 from configs import default
 from pattlite_jax import build, checkpoint, predict
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.weights import trunk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,14 +66,42 @@ class Trained:
 
 
 def load(path: epath.PathLike) -> Trained:
-  """Loads a workdir or one step's directory (`--checkpoint`)."""
+  """Loads a workdir or one step's directory (`--checkpoint`).
+
+  Raises:
+    FileNotFoundError: if there is none, or a file of it is missing.
+    ValueError: if it is broken, or its weights do not fit its config.
+  """
+  try:
+    return _load(path)
+  except FileNotFoundError:
+    raise
+  except Exception as error:  # Orbax raises any kind for broken files.
+    reason = textwrap.shorten(str(error), 400) or type(error).__name__
+    raise ValueError(
+      f"The checkpoint at {path} is broken (--checkpoint): {reason}"
+    ) from error
+
+
+def _load(path: epath.PathLike) -> Trained:
   described = checkpoint.restore_config(path)
+  match described:
+    case {"config": dict(fields), "class_names": [*class_names]}:
+      pass
+    case _:
+      raise ValueError(
+        f"its config item is {reprlib.repr(described)}, but must have config "
+        "and a list of class_names"
+      )
   # Fields that are newer than the checkpoint take their defaults.
   config = default.get_config().copy_and_resolve_references()
   config.unlock()
-  config.update(described["config"])
+  config.update(fields)
+  build.check_config(config)
+  variables = jax.device_get(checkpoint.restore_best(path))
+  shapes = build.variable_shapes(config, len(class_names))
   return Trained(
-    variables=jax.device_get(checkpoint.restore_best(path)),
+    variables=trunk.select_layers(variables, shapes),
     config=config.lock(),
-    class_names=tuple(described["class_names"]),
+    class_names=tuple(map(str, class_names)),
   )

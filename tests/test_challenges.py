@@ -92,6 +92,21 @@ def test_a_wrong_line_is_named(tmp_path, line, words):
   assert f"{path}, line 2 is {line!r}" in str(error.value)
 
 
+def test_an_empty_list_is_refused(tmp_path):
+  path = write(tmp_path, POSE_30, "\r\n\n")
+  with pytest.raises(ValueError, match=r"txt names no face\..*https:"):
+    challenge_lists.read_list(path, POSE_30, 8)
+
+
+def test_a_long_line_is_not_quoted_whole(tmp_path):
+  path = write(tmp_path, POSE_30, "0/fer" + 10**5 * "0")
+  with pytest.raises(
+    ValueError, match=r"line 1 is '0/fer0.*\.\.\..*'"
+  ) as error:
+    challenge_lists.read_list(path, POSE_30, 8)
+  assert len(str(error.value)) < len(str(path)) + 300
+
+
 def test_absent_faces_are_told_apart(tmp_path):
   lines = [f"{label}/fer{k:07d}.jpg" for k, label in enumerate([0, 1, 2, 3, 4])]
   path = write(tmp_path, POSE_30, "\n".join(lines))

@@ -182,7 +182,9 @@ def test_a_broken_label_is_named(tmp_path, text):
   assert str(path) in str(error.value)
 
 
-@pytest.mark.parametrize("text", ["1 2\n", "a b\n" * 68, "1\n" * 68])
+@pytest.mark.parametrize(
+  "text", ["1 2\n", "a b\n" * 68, "1\n" * 68, "1e300 -1e300\n" * 68]
+)
 def test_broken_landmarks_are_named(tmp_path, text):
   write_official(tmp_path, with_landmarks=True)
   name = "Landmarks/S010/004/S010_004_00000003_landmarks.txt"

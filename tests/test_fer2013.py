@@ -137,13 +137,42 @@ def test_a_broken_row_is_named(tmp_path, row, message):
     ("", r"lacks the columns"),
     ("emotion,pixels,Usage\n", "a header but no rows"),
     ("emotion,pixels,Usage\n0,1 2\n", "line 2: 2 fields.* has 3"),
+    (
+      'emotion,pixels,Usage\n\n0,"1 2,Training\n0,1 2,Training\n',
+      "line 3: unexpected end of data.*quotes",
+    ),
+    ('emotion,pixels,Usage\n0,"1"2,Training\n', "line 2: .*quotes"),
+    ("emotion,pixels,Usage\n0," + "1 " * 10**6, "line 2 has more than 100,000"),
+    ("\0\1PK\3" * 10**5, "line 1 has more than 100,000"),
+    ("\0\1PK\3\n", r"lacks the columns .* it has '\\x00"),
   ],
 )
 def test_a_file_of_another_form_is_refused(tmp_path, text, message):
   path = tmp_path / "fer2013.csv"
   path.write_text(text)
-  with pytest.raises(ValueError, match=message):
+  with pytest.raises(ValueError, match=message) as error:
     fer2013.read_rows(path)
+  assert str(path) in str(error.value)
+  assert len(str(error.value)) < len(str(path)) + 300
+
+
+def test_what_a_message_quotes_is_kept_short(tmp_path):
+  path = tmp_path / "fer2013.csv"
+  long = "x" * 50_000
+  for row in (f"{long},1 2,Training", f"0,1 2,{long}"):
+    path.write_text(f"emotion,pixels,Usage\n{row}\n")
+    with pytest.raises(ValueError, match=r"line 2: .*xxx") as error:
+      fer2013.read_rows(path)
+    assert len(str(error.value)) < len(str(path)) + 300
+
+
+def test_quoted_pixels_are_read(tmp_path):
+  path = tmp_path / "fer2013.csv"
+  row = f'"3","{" ".join(PIXELS)}","Training"'
+  path.write_bytes(f"emotion,pixels,Usage\r\n{row}\r\n".encode())
+  rows = fer2013.read_rows(path)
+  assert rows.labels.tolist() == [3]
+  assert (rows.images == 7).all()
 
 
 def test_missing_files_say_where_to_get_them(tmp_path):

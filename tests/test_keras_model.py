@@ -8,12 +8,12 @@ import zipfile
 import h5py
 import jax
 import keras
-import keras_reference as reference
 import numpy as np
 import pytest
 from flax import traverse_util
 
 from pattlite_jax import trained
+from pattlite_jax.peers import keras_pattlite as reference
 from pattlite_jax.weights import keras_model
 
 SMALL = {"input_shape": (40, 40, 3), "image_size": 32, "cut": "conv1_relu"}

@@ -46,13 +46,16 @@ for attention, descent in (("batch", True), ("token", False)):
   if descent:
     tx = optax.sgd(0.1)
     step = build.train_step(config, "stage2", examples)
-    train_step = parallel.pmap_train_step(functools.partial(step, tx=tx))
+    step = functools.partial(step, tx=tx)
+    train_step = parallel.pmap_train_step(
+      functools.partial(steps.train_steps, step=step)
+    )
   variables = build.init_variables(config, 3)
   state = parallel.replicate(steps.create_state(variables, tx, trainable))
   rows = [np.arange(8), np.array([8, 9, 0, -1, -1, -1, -1, -1]), np.arange(8)]
   batches = (examples_lib.gather(examples, r) for r in rows)
-  for batch in parallel.device_batches(batches):
-    state, metrics = train_step(state, batch, jax.random.key(0))
+  for stack in parallel.device_stacks(batches, [2, 1]):
+    state, metrics = train_step(state, stack, jax.random.key(0))
   moved = jax.tree.map(jnp.subtract, state.params, variables["params"])
   tree = {"moved": moved, "stats": state.batch_stats, "metrics": metrics}
   if not descent:

@@ -15,7 +15,6 @@ import functools
 import jax
 import jax.numpy as jnp
 import keras
-import keras_reference as reference
 import numpy as np
 import optax
 import pytest
@@ -30,6 +29,7 @@ from pattlite_jax.data.drawing.actions import EXPRESSIONS
 from pattlite_jax.data.synthetic_faces import drawn_face
 from pattlite_jax.models.attention_classifier import ATTENTIONS
 from pattlite_jax.models.mobilenet_v1 import PATT_LITE_CUT
+from pattlite_jax.peers import keras_pattlite as reference
 from pattlite_jax.weights import trunk
 
 NUM_CLASSES = len(EXPRESSIONS)
@@ -229,7 +229,12 @@ def compare_gradients(ours, theirs):
   assert not any(ours[path].any() for path in unused)
   for path, expected in theirs.items():
     assert np.abs(expected).max() > 0, path
-    compare("/".join(path), ours[path], expected, GRADIENT_TOLERANCE)
+    # Where a ReLU's input is within rounding of its kink, float32 and float64
+    # choose different sides, and one channel differs; hence a norm, not a
+    # maximum.
+    error = np.linalg.norm(ours[path] - expected)
+    scale = np.linalg.norm(expected)
+    assert error <= GRADIENT_TOLERANCE * scale, f"{path}: {error} of {scale}"
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)

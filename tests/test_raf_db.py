@@ -69,7 +69,13 @@ def test_published_counts_add_up():
 
 @pytest.mark.parametrize(
   "line",
-  ["train_00002.jpg 8", "train_00002.jpg 0", "other.jpg 3", "train_00002.jpg"],
+  [
+    "train_00002.jpg 8",
+    "train_00002.jpg 0",
+    "other.jpg 3",
+    "train_00002.jpg",
+    "train_../../a.jpg 3",
+  ],
 )
 def test_a_broken_line_is_named(tmp_path, line):
   path = tmp_path / "list.txt"
@@ -77,6 +83,20 @@ def test_a_broken_line_is_named(tmp_path, line):
   with pytest.raises(ValueError, match=r"list\.txt, line 2 is .*1 to 7") as e:
     raf_db.read_list(path)
   assert line in str(e.value)
+
+
+def test_an_image_that_is_listed_twice_is_named(tmp_path):
+  path = tmp_path / "list.txt"
+  path.write_text("train_00001.jpg 5\n\ntrain_00001.jpg 4\n")
+  with pytest.raises(ValueError, match=r"line 3 is 'train_00001.*earlier line"):
+    raf_db.read_list(path)
+
+
+def test_an_empty_list_is_refused(tmp_path):
+  path = tmp_path / "list.txt"
+  path.write_text("\n")
+  with pytest.raises(ValueError, match=r"list\.txt names no image"):
+    raf_db.read_list(path)
 
 
 def test_a_missing_list_says_where_to_get_it(tmp_path):

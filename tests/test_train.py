@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_run import StoppedError, fit, saved_best
 
-from pattlite_jax import build
+from pattlite_jax import build, steps
 
 
 @pytest.fixture
@@ -51,6 +51,49 @@ def test_a_stopped_run_ends_as_an_unbroken_one(
   resumed, _ = fit(config, splits)
   assert resumed == unbroken
   jax.tree.map(np.testing.assert_array_equal, saved_best(config), weights)
+
+
+def test_steps_of_one_dispatch_are_the_same_steps(
+  config, splits, compiled, tmp_path
+):
+  config.stage2.trunk = "all_but_bn"
+  config.log_every_steps = 1
+  one_by_one, writer = fit(config, splits)
+  weights = saved_best(config)
+  shutil.rmtree(config.workdir)
+  config.steps_per_dispatch = 3  # An epoch's 5 steps go as 3, 1 and 1.
+  stacked, stacked_writer = fit(config, splits)
+  assert stacked == one_by_one
+  jax.tree.map(np.testing.assert_array_equal, saved_best(config), weights)
+  ends = {step for step, scalars in stacked_writer.scalars if scalars}
+  assert ends < {step for step, _ in writer.scalars}
+
+
+def test_a_stage_compiles_its_step_once(config, splits, monkeypatch):
+  traces = []
+  train_step = steps.train_step
+
+  def counting(*args, **kwargs):
+    traces.append(1)
+    return train_step(*args, **kwargs)
+
+  monkeypatch.setattr(steps, "train_step", counting)
+  config.stage1.epochs = 3
+  fit(config, splits)
+  # scan traces its body twice: once for shapes.
+  stages = 2
+  assert len(traces) == stages, traces
+
+
+def test_the_input_stall_is_logged(config, splits, compiled):
+  config.log_every_steps = 1
+  _, writer = fit(config, splits)
+  stalls = [
+    s["train/input_stall_ms"]
+    for _, s in writer.scalars
+    if "train/input_stall_ms" in s
+  ]
+  assert stalls and all(0 <= stall < 1000 for stall in stalls)
 
 
 def test_a_finished_run_trains_no_more(config, splits, compiled):

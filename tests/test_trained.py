@@ -1,6 +1,9 @@
+import json
+
 import jax
 import numpy as np
 import pytest
+from etils import epath
 
 from pattlite_jax import build, checkpoint, trained
 from pattlite_jax.progress import Progress
@@ -75,3 +78,46 @@ def test_a_run_before_its_first_save_is_an_error(tmp_path):
   (tmp_path / "checkpoints").mkdir()
   with pytest.raises(FileNotFoundError, match="no finished step"):
     trained.load(tmp_path)
+
+
+@pytest.fixture
+def untrained(small_config):
+  """A workdir whose step 0 has weights of zeros for three classes."""
+  shapes = build.variable_shapes(small_config, 3)
+  zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+  checkpoint.save_best(small_config.workdir, zeros, small_config, NAMES)
+  return epath.Path(small_config.workdir)
+
+
+def broken(path, message):
+  with pytest.raises(ValueError, match=message) as error:
+    trained.load(path)
+  assert str(path) in str(error.value)
+  assert "\n" not in str(error.value)
+
+
+def test_a_config_item_of_another_kind_is_told(untrained):
+  path = untrained / "checkpoints/0/config/metadata"
+  described = json.loads(path.read_text())
+  assert trained.load(untrained).class_names == NAMES
+  for content, message in (
+    (b"", "Expecting value"),
+    (b"{garbage", "Expecting property name"),
+    (b"\x80\xff\0", "codec"),
+    (b'{"config": {}}', r"config item is \{'config'.*class_names"),
+    (b'{"config": {}, "class_names": "abc"}', "list of class_names"),
+    (b'{"config": 3, "class_names": []}', "must have config"),
+    (b'{"config": {"model": 3}, "class_names": []}', "broken"),
+    (b'{"config": {"model": {"cut": 3}}, "class_names": []}', "cut"),
+    (b'{"config": {"model": {"cut": "x"}}, "class_names": []}', r"'x'.*conv1"),
+  ):
+    path.write_bytes(content)
+    broken(untrained, message)
+  described["class_names"].append("fear")
+  path.write_text(json.dumps(described))
+  broken(untrained, r"classifier/bias \(3,\) instead of \(4,\)")
+
+
+def test_broken_weights_are_told(untrained):
+  (untrained / "checkpoints/0/best/manifest.ocdbt").write_text("x")
+  broken(untrained / "checkpoints/0", r"is broken \(--checkpoint\): ")

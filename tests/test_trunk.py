@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-import safetensors
+import safetensors.numpy
 
 from pattlite_jax.models.mobilenet_v1 import MobileNetV1
 from pattlite_jax.models.pattlite import PAttLite
@@ -103,3 +103,20 @@ def test_unreadable_variables_are_named(tmp_path):
   path.write_bytes(IMAGENET_TRUNK.read_bytes()[:100_000])
   with pytest.raises(ValueError, match=r"half\.safetensors is not a complete"):
     load_variables(path)
+
+
+@pytest.mark.parametrize(
+  ("arrays", "what"),
+  [
+    ({"a": np.array([1, np.nan], np.float32)}, r"a is float32\[2\].*finite"),
+    ({"a": np.array([np.inf], np.float32)}, "finite"),
+    ({"a": np.ones((2, 3), np.int64)}, r"a is int64\[2, 3\]"),
+    ({"a": np.ones(1, np.float32), "a/b": np.ones(1, np.float32)}, "complete"),
+  ],
+)
+def test_what_cannot_be_weights_is_named(tmp_path, arrays, what):
+  path = tmp_path / "odd.safetensors"
+  safetensors.numpy.save_file(arrays, path)
+  with pytest.raises(ValueError, match=what) as error:
+    load_variables(path)
+  assert str(path) in str(error.value)

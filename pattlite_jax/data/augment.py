@@ -36,16 +36,14 @@ def adjust_contrast(
   return jnp.clip(adjusted, 0, 255)
 
 
-def scale(images: Float[Array, "B H W C"]) -> Float[Array, "B H W 3"]:
-  """MobileNet's preprocessing: [0, 255] -> [-1, 1], grey -> three channels."""
-  batch, height, width, _ = images.shape
-  scaled = images / 127.5 - 1
-  return jnp.broadcast_to(scaled, (batch, height, width, 3))
+def scale(images: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+  """MobileNet's preprocessing: [0, 255] -> [-1, 1]."""
+  return images / 127.5 - 1
 
 
 def prepare(
   images: UInt8[Array, "B h w C"], *, image_size: int
-) -> Float[Array, "B S S 3"]:
+) -> Float[Array, "B S S C"]:
   """Returns the network's input for evaluation."""
   return scale(resize(images, image_size))
 
@@ -57,7 +55,7 @@ def augment(
   image_size: int,
   random_flip: bool,
   random_contrast: float,
-) -> Float[Array, "B S S 3"]:
+) -> Float[Array, "B S S C"]:
   """Returns the network's input for training; each image has its own key.
 
   The contrast factor is uniform in [1 - random_contrast, 1 + random_contrast].

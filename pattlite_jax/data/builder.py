@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-import PIL.Image
 import tensorflow_datasets as tfds
 from absl import logging
 from jaxtyping import UInt8
@@ -141,21 +140,6 @@ def count_differences(
       if have != want
     ]
   return lines
-
-
-def read_image(
-  path: pathlib.Path, channels: int
-) -> UInt8[np.ndarray, "H W {channels}"]:
-  """Returns the picture in a file as grey (1 channel) or RGB (3 channels)."""
-  try:
-    with PIL.Image.open(path) as picture:
-      pixels = np.asarray(picture.convert({1: "L", 3: "RGB"}[channels]))
-  except (OSError, SyntaxError) as error:  # Pillow raises both for bad files.
-    raise ValueError(
-      f"{path} cannot be decoded as an image ({error}). Replace the file, or "
-      "pass another copy of the data with --config.data.dir=<folder>."
-    ) from error
-  return pixels.reshape(*pixels.shape[:2], channels)
 
 
 def check_shape(

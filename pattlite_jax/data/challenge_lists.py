@@ -7,6 +7,7 @@ They are those of kaiwang960112/Challenge-condition-FER-dataset (Wang et al.,
 import dataclasses
 import pathlib
 import re
+import reprlib
 from typing import NamedTuple
 
 import numpy as np
@@ -100,14 +101,14 @@ def read_list(
 
   Raises:
     ValueError: for the first line that is not like the published ones, whose
-      label is no class, or that gives a face a second label.
+      label is no class, or that gives a face a second label; if there is none.
   """
   labels, duplicates, num_lines = {}, [], 0
   text = path.read_text(encoding="utf-8-sig", errors="replace")
   for number, line in enumerate(text.splitlines(), start=1):
     if not line.strip():
       continue
-    place = f"{path}, line {number} is {line.strip()!r}"
+    place = f"{path}, line {number} is {reprlib.repr(line.strip())}"
     match = re.fullmatch(published.pattern, line.strip())
     if not match:
       raise ValueError(
@@ -124,6 +125,8 @@ def read_list(
     num_lines += 1
     if len(labels) + len(duplicates) < num_lines:
       duplicates.append(face_id)
+  if not labels:
+    raise ValueError(f"{path} names no face. {HOW_TO_GET}")
   return ChallengeList(
     published,
     path,

@@ -7,6 +7,7 @@ numbers of labelled sequences (45, 18, 59, 25, 69, 28, 83).
 import collections
 import math
 import pathlib
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, NamedTuple
 
@@ -15,6 +16,7 @@ import tensorflow_datasets as tfds
 from jaxtyping import Float, UInt8
 
 from pattlite_jax.data import builder
+from pattlite_jax.data.image_file import read_image
 
 NUM_FOLDS = 10
 FRAMES_PER_SEQUENCE = 3
@@ -141,7 +143,7 @@ def _official_frames(data_dir: pathlib.Path) -> Iterator[Frame]:
         f"{images} has {len(paths)} frames, but a labelled sequence has at "
         f"least {FRAMES_PER_SEQUENCE}. {HOW_TO_GET}"
       )
-    label = _read_label(emotion)
+    label = read_label(emotion)
     for path in paths[-FRAMES_PER_SEQUENCE:]:
       landmarks = data_dir / "Landmarks" / sequence
       landmarks /= f"{path.stem}_landmarks.txt"
@@ -159,7 +161,7 @@ def _folder_frames(data_dir: pathlib.Path) -> Iterator[Frame]:
       yield Frame(path, label, None, None)
 
 
-def _read_label(path: pathlib.Path) -> int:
+def read_label(path: pathlib.Path) -> int:
   """Reads a label such as "3.0000000e+00"; the file counts from 1."""
   text = path.read_text(encoding="utf-8-sig", errors="replace").strip()
   try:
@@ -167,18 +169,20 @@ def _read_label(path: pathlib.Path) -> int:
   except ValueError:
     label = math.nan
   if label not in range(1, len(LABEL_OF_FOLDER) + 1):
-    raise ValueError(f"{path} holds {text!r}, but must hold 1 to 7.")
+    raise ValueError(
+      f"{path} holds {reprlib.repr(text)}, but must hold 1 to 7."
+    )
   return int(label) - 1
 
 
 def _face(frame: Frame) -> builder.Face:
-  image = builder.read_image(frame.image_path, channels=1)
+  image = read_image(frame.image_path, channels=1)
   if frame.landmarks_path:
-    image = crop_square(image, _read_landmarks(frame.landmarks_path))
+    image = crop_square(image, read_landmarks(frame.landmarks_path))
   return builder.Face(image, frame.label, frame.image_path.stem)
 
 
-def _read_landmarks(path: pathlib.Path) -> Float[np.ndarray, "68 2"]:
+def read_landmarks(path: pathlib.Path) -> Float[np.ndarray, "68 2"]:
   """Reads the landmarks (x, y) in pixels."""
   try:
     points = np.loadtxt(path, ndmin=2, encoding="utf-8-sig")
@@ -187,10 +191,11 @@ def _read_landmarks(path: pathlib.Path) -> Float[np.ndarray, "68 2"]:
       f"{path} cannot be read as landmarks ({error}). {HOW_TO_GET} Without "
       "the folder Landmarks the frames are used whole."
     ) from error
-  if points.shape != (NUM_LANDMARKS, 2) or not np.isfinite(points).all():
+  # Written so that nan is refused too.
+  if points.shape != (NUM_LANDMARKS, 2) or not (np.abs(points) < 1e5).all():
     raise ValueError(
       f"{path} holds numbers of shape {points.shape}, but must hold "
-      f"{NUM_LANDMARKS} rows of x and y."
+      f"{NUM_LANDMARKS} rows of x and y in pixels."
     )
   return points
 

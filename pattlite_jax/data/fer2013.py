@@ -4,8 +4,8 @@ Class counts: several public copies of the labels agree; the total is 35,887.
 """
 
 import collections
-import csv
 import pathlib
+import reprlib
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, NamedTuple
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 
 from pattlite_jax.data import builder, fer2013_folders
+from pattlite_jax.data.csv_rows import csv_rows
 
 SIZE = 48
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
@@ -97,35 +98,6 @@ def find_file(
   return None
 
 
-def csv_rows(
-  path: pathlib.Path, columns: tuple[str, ...]
-) -> Iterator[tuple[int, list[str]]]:
-  """Yields the line number and the fields of `columns` of each row.
-
-  Columns are found by name, in any order and with spaces around the names.
-  """
-  # utf-8-sig drops a byte-order mark; a bad byte becomes a bad value below.
-  with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-    reader = csv.reader(file)
-    header = [name.strip() for name in next(reader, [])]
-    missing = [name for name in columns if name not in header]
-    if missing:
-      raise ValueError(
-        f"{path} lacks the columns {missing}; it has {header[:12]}. Pass the "
-        "folder of the original file with --config.data.dir=<folder>."
-      )
-    positions = [header.index(name) for name in columns]
-    for row in reader:
-      if not row:  # A blank line, as at the end of the file.
-        continue
-      if len(row) != len(header):
-        raise ValueError(
-          f"{path}, line {reader.line_num}: {len(row)} fields, but the header "
-          f"has {len(header)}."
-        )
-      yield reader.line_num, [row[position].strip() for position in positions]
-
-
 def read_rows(path: pathlib.Path) -> Rows:
   """Reads fer2013.csv or icml_face_data.csv.
 
@@ -160,13 +132,16 @@ def check_usage(usage: str, where: str) -> None:
   """Raises ValueError unless `usage` is one of the contest's three."""
   if usage not in SPLIT_OF_USAGE:
     raise ValueError(
-      f"{where}: Usage is {usage!r}, but must be one of {list(SPLIT_OF_USAGE)}."
+      f"{where}: Usage is {reprlib.repr(usage)}, but must be one of "
+      f"{list(SPLIT_OF_USAGE)}."
     )
 
 
 def _parse_label(text: str, where: str) -> int:
   if text not in {"0", "1", "2", "3", "4", "5", "6"}:
-    raise ValueError(f"{where}: emotion is {text!r}, but must be 0 to 6.")
+    raise ValueError(
+      f"{where}: emotion is {reprlib.repr(text)}, but must be 0 to 6."
+    )
   return int(text)
 
 

@@ -7,6 +7,7 @@ from absl import logging
 
 from pattlite_jax.data import builder
 from pattlite_jax.data.held_out import held_out
+from pattlite_jax.data.image_file import read_image
 
 IMAGE_SHAPE = (48, 48, 1)
 LABEL_OF_FOLDER = {
@@ -62,6 +63,6 @@ def _faces(
   data_dir: pathlib.Path, labels: dict[str, int]
 ) -> Iterator[builder.Face]:
   for name, label in labels.items():
-    image = builder.read_image(data_dir / name, channels=1)
+    image = read_image(data_dir / name, channels=1)
     builder.check_shape(image, IMAGE_SHAPE, data_dir / name)
     yield builder.Face(image, label, name)

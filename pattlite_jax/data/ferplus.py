@@ -5,6 +5,7 @@ Class counts: counted in fer2013new.csv of that repository.
 
 import collections
 import pathlib
+import reprlib
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ import tensorflow_datasets as tfds
 from jaxtyping import Int32
 
 from pattlite_jax.data import builder, fer2013
+from pattlite_jax.data.csv_rows import csv_rows
 
 VOTES_NAME = "fer2013new.csv"
 CLASS_NAMES = (
@@ -28,6 +30,8 @@ CLASS_NAMES = (
 VOTE_COLUMNS = (*CLASS_NAMES, "unknown", "NF")  # NF: not a face.
 RULES = ("majority", "argmax")
 DROPPED = -1
+NUM_VOTES = 10  # For each image, over all columns.
+_POSSIBLE_VOTES = {str(count) for count in range(NUM_VOTES + 1)}
 HOW_TO_GET = (
   f"{fer2013.HOW_TO_GET} Put fer2013new.csv from "
   "https://github.com/microsoft/FERPlus next to it."
@@ -100,13 +104,14 @@ def read_votes(
   """
   usages, names, votes = [], [], []
   columns = ("Usage", "Image name", *VOTE_COLUMNS)
-  for line, (usage, name, *counts) in fer2013.csv_rows(path, columns):
+  for line, (usage, name, *counts) in csv_rows(path, columns):
     fer2013.check_usage(usage, f"{path}, line {line}")
-    if not all(count.isdecimal() for count in counts):
-      raise ValueError(
-        f"{path}, line {line}: the votes are {counts}, but must be ten whole "
-        "numbers, none below 0."
-      )
+    for column, count in zip(VOTE_COLUMNS, counts, strict=True):
+      if count not in _POSSIBLE_VOTES:
+        raise ValueError(
+          f"{path}, line {line}: {column} has {reprlib.repr(count)} votes, but "
+          f"must have 0 to {NUM_VOTES}."
+        )
     usages.append(usage)
     names.append(name.removesuffix(".png"))
     votes.append([int(count) for count in counts])

@@ -4,14 +4,18 @@ Class counts: counted in the official list_patition_label.txt.
 """
 
 import pathlib
+import re
+import reprlib
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, NamedTuple
 
 from pattlite_jax.data import builder
 from pattlite_jax.data.held_out import held_out, held_out_size
+from pattlite_jax.data.image_file import read_image
 
 SIZE = 100
 LIST_NAME = "EmoLabel/list_patition_label.txt"  # Spelled so by the authors.
+LINE = r"(?P<name>(?:train|test)_[0-9]{1,9}\.jpg) (?P<label>[1-7])"
 TRAIN_COUNTS = (1290, 281, 717, 4772, 1982, 705, 2524)
 TEST_COUNTS = (329, 74, 160, 1185, 478, 162, 680)
 HOW_TO_GET = (
@@ -78,21 +82,27 @@ def read_list(path: pathlib.Path) -> list[Entry]:
   """Reads the official list, lines such as "train_00001.jpg 5".
 
   Raises:
-    ValueError: for the first broken line.
+    ValueError: for the first line that is broken or repeats a name; if there
+      is none.
   """
-  entries = []
+  entries = {}
   text = path.read_text(encoding="utf-8-sig", errors="replace")
   for number, line in enumerate(text.splitlines(), start=1):
     if not line.strip():
       continue
-    name, _, label = line.strip().partition(" ")
-    if not name.startswith(("train_", "test_")) or label not in set("1234567"):
+    match = re.fullmatch(LINE, line.strip())
+    place = f"{path}, line {number} is {reprlib.repr(line.strip())}"
+    if not match:
       raise ValueError(
-        f"{path}, line {number} is {line!r}, but must be a name that starts "
-        "with train_ or test_, a space, and a label from 1 to 7."
+        f"{place}, but must be like 'train_00001.jpg 5' or 'test_0001.jpg 3', "
+        "with a label from 1 to 7."
       )
-    entries.append(Entry(name, int(label) - 1))
-  return entries
+    if match["name"] in entries:
+      raise ValueError(f"{place}, but an earlier line names this image too.")
+    entries[match["name"]] = int(match["label"]) - 1
+  if not entries:
+    raise ValueError(f"{path} names no image. {HOW_TO_GET}")
+  return [Entry(name, label) for name, label in entries.items()]
 
 
 def _root(data_dir: pathlib.Path) -> pathlib.Path:
@@ -110,7 +120,7 @@ def _image_path(root: pathlib.Path, entry: Entry) -> pathlib.Path:
 def _faces(root: pathlib.Path, entries: list[Entry]) -> Iterator[builder.Face]:
   for entry in entries:
     path = _image_path(root, entry)
-    image = builder.read_image(path, channels=3)
+    image = read_image(path, channels=3)
     builder.check_shape(image, (SIZE, SIZE, 3), path)
     face_id = pathlib.PurePath(entry.name).stem
     yield builder.Face(image, entry.label, face_id)

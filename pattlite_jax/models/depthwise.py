@@ -96,26 +96,21 @@ def _forward_cpu(images, kernel, strides: Pair, padding: Padding):
 
 
 def _images_gradient(
-  cotangent, images, kernel, strides: Pair, padding: Padding
+  padded, first: Pair, images, kernel, strides: Pair, padding: Padding
 ):
   """Convolves once per phase, the pixels of equal place modulo the strides.
 
   Only every stride-th tap meets a phase, so that no product with the zeros of
-  a dilated cotangent is computed.
+  a dilated cotangent is computed. `padded` holds the cotangent from pixel
+  `first` on, and zeros around it.
   """
   (top, _), (left, _) = padding
   batch, height, width, channels = images.shape
   size = (-(-(height + top) // strides[0]), -(-(width + left) // strides[1]))
-  reach = [-(-kernel.shape[axis] // strides[axis]) for axis in (0, 1)]
-  edges = [
-    (reach[axis] - 1, max(0, size[axis] - cotangent.shape[1 + axis]))
-    for axis in (0, 1)
-  ]
-  padded = _pad(cotangent, *edges)
   phases = []
   for row, column in itertools.product(range(strides[0]), range(strides[1])):
     taps = kernel[row :: strides[0], column :: strides[1]][::-1, ::-1]
-    start = (reach[0] - taps.shape[0], reach[1] - taps.shape[1])
+    start = (first[0] + 1 - taps.shape[0], first[1] + 1 - taps.shape[1])
     phases.append(_correlate(padded, taps, (1, 1), size, start))
   # [B, rows, s, columns, s, C]: the phases interleave to pixels.
   pixels = jnp.stack(
@@ -125,37 +120,66 @@ def _images_gradient(
   return pixels.astype(images.dtype)
 
 
+def _row_blocks(rows: int, kernel) -> Pair:
+  """Returns (number of blocks, rows of each) of the kernel gradient's loops."""
+  num_blocks = -(-rows // max(1, _PRODUCTS_PER_LOOP // kernel[..., 0].size))
+  num_blocks = max(num_blocks, min(rows, 2))
+  return num_blocks, -(-rows // num_blocks)
+
+
 def _kernel_gradient(
-  cotangent, images, kernel, strides: Pair, padding: Padding
+  padded, first: Pair, images, kernel, strides: Pair, padding: Padding, columns
 ):
   """Multiplies and adds whole rows of the outputs, and reduces what is left.
 
   XLA's own reduction over B, P and Q first copies the images once per tap. Here
-  one loop adds the products of a block of rows, for all taps.
+  one loop adds the products of a block of rows, for all taps. `padded` as for
+  the images' gradient, of which `columns` belong to the cotangent.
   """
-  rows, columns = cotangent.shape[1:3]
-  num_blocks = -(-rows // max(1, _PRODUCTS_PER_LOOP // kernel[..., 0].size))
-  block = -(-rows // num_blocks)
+  rows = _output_size(images, kernel, strides, padding)[0]
+  num_blocks, block = _row_blocks(rows, kernel)
   surplus = num_blocks * block - rows
   (top, bottom), sides = padding
-  padded = _pad(images, (top, bottom + surplus * strides[0]), sides)
-  cotangent = _pad(cotangent, (0, surplus), (0, 0)).astype(jnp.float32)
+  images = _pad(images, (top, bottom + surplus * strides[0]), sides)
   sums = []
   for i, j in _taps(kernel):
     total = 0.0
     for row in range(block):
       pixels = _window(
-        padded,
+        images,
         (row * strides[0] + i, j),
         (block * strides[0], strides[1]),
         (num_blocks, columns),
       )
-      total += pixels * cotangent[:, row::block]
+      total += pixels * _window(
+        padded, (first[0] + row, first[1]), (block, 1), (num_blocks, columns)
+      )
     sums.append(total)
   # Axis 2 keeps a block's rows in the cache for all taps. The barrier keeps
   # XLA from fusing everything back to one slow reduction.
   blocks = lax.optimization_barrier(jnp.stack(sums, axis=2))
   return blocks.sum((0, 1, 3)).reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _gradients_cpu(cotangent, images, kernel, strides: Pair, padding: Padding):
+  """Returns the gradients of images and kernel.
+
+  Both read one padded copy of the cotangent. XLA fuses what the cotangent
+  comes from into the copy, else into the loop of every tap.
+  """
+  rows, columns = cotangent.shape[1:3]
+  num_blocks, block = _row_blocks(rows, kernel)
+  edges, first = [], []
+  for axis in (0, 1):
+    size = images.shape[1 + axis] + padding[axis][0]
+    before = -(-kernel.shape[axis] // strides[axis]) - 1
+    after = max(0, -(-size // strides[axis]) - cotangent.shape[1 + axis])
+    edges.append((before, after))
+    first.append(before)
+  edges[0] = (edges[0][0], max(edges[0][1], num_blocks * block - rows))
+  padded = _pad(cotangent, *edges)
+  arguments = (padded, tuple(first), images, kernel, strides, padding)
+  return _images_gradient(*arguments), _kernel_gradient(*arguments, columns)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -174,22 +198,47 @@ def _depthwise_fwd(images, kernel, strides, padding):
 
 
 def _depthwise_bwd(strides, padding, residuals, cotangent):
-  def shifted_products(cotangent, images, kernel):
-    arguments = (cotangent, images, kernel, strides, padding)
-    return _images_gradient(*arguments), _kernel_gradient(*arguments)
-
   def grouped(cotangent, images, kernel):
     _, vjp = jax.vjp(
       lambda x, k: _grouped(x, k, strides, padding), images, kernel
     )
     return vjp(cotangent)
 
+  settings = {"strides": strides, "padding": padding}
   return lax.platform_dependent(
-    cotangent, *residuals, cpu=shifted_products, default=grouped
+    cotangent,
+    *residuals,
+    cpu=functools.partial(_gradients_cpu, **settings),
+    default=grouped,
   )
 
 
 _depthwise.defvjp(_depthwise_fwd, _depthwise_bwd)
+
+
+def pads_of(
+  images: Float[Array, "B H W C"],
+  kernel: Float[Array, "h w *channels"],
+  strides: Pair,
+  padding: str,
+) -> Padding:
+  """Returns the zeros around images that XLA's and TensorFlow's word means.
+
+  Raises ValueError for other words than "SAME" and "VALID", and where the
+  images are smaller than the kernel.
+  """
+  if padding not in ("SAME", "VALID"):
+    raise ValueError(f"padding is {padding!r}, but must be 'SAME' or 'VALID'.")
+  (top, bottom), (left, right) = lax.padtype_to_pads(
+    images.shape[1:3], kernel.shape[:2], strides, padding
+  )
+  pads = ((top, bottom), (left, right))  # Hashable, for custom_vjp.
+  if min(_output_size(images, kernel, strides, pads)) < 1:
+    raise ValueError(
+      f"Images of {images.shape[1:3]} pixels are smaller than the kernel of "
+      f"{kernel.shape[:2]} taps; use larger images or padding='SAME'."
+    )
+  return pads
 
 
 def depthwise_conv(
@@ -204,32 +253,22 @@ def depthwise_conv(
   `padding` is "SAME" or "VALID", as XLA and TensorFlow define them. Sums are
   f32 even for bf16 images; the result has the images' dtype.
   """
-  if padding not in ("SAME", "VALID"):
-    raise ValueError(f"padding is {padding!r}, but must be 'SAME' or 'VALID'.")
   if images.dtype != kernel.dtype:
     raise TypeError(
       f"images are {images.dtype} and kernel is {kernel.dtype}, but they must "
       "have one dtype."
     )
-  pads = lax.padtype_to_pads(
-    images.shape[1:3], kernel.shape[:2], strides, padding
-  )
-  (top, bottom), (left, right) = pads
-  pads = ((top, bottom), (left, right))  # Hashable, for custom_vjp.
-  if min(_output_size(images, kernel, strides, pads)) < 1:
-    raise ValueError(
-      f"Images of {images.shape[1:3]} pixels are smaller than the kernel of "
-      f"{kernel.shape[:2]} taps; use larger images or padding='SAME'."
-    )
+  pads = pads_of(images, kernel, strides, padding)
   return _depthwise(images, kernel, tuple(strides), pads)
 
 
 class DepthwiseConv(nn.Module):
-  """A depthwise convolution without bias, computed in the images' dtype."""
+  """A depthwise convolution computed in the images' dtype."""
 
   kernel_size: Pair
   strides: Pair = (1, 1)
   padding: str = "SAME"
+  use_bias: bool = False
   kernel_init: Callable[..., Array] = keras_glorot_uniform
 
   @nn.compact
@@ -238,9 +277,13 @@ class DepthwiseConv(nn.Module):
   ) -> Float[Array, "B P Q C"]:
     shape = (*self.kernel_size, 1, images.shape[-1])
     kernel = self.param("kernel", self.kernel_init, shape)  # Grouped HWIO.
-    return depthwise_conv(
+    y = depthwise_conv(
       images,
       jnp.asarray(kernel[:, :, 0], images.dtype),
       strides=self.strides,
       padding=self.padding,
     )
+    if self.use_bias:
+      bias = self.param("bias", nn.initializers.zeros, shape[-1:])
+      y += bias.astype(y.dtype)
+    return y

@@ -16,6 +16,8 @@ from jaxtyping import Array, Float
 
 from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.depthwise import DepthwiseConv
+from pattlite_jax.models.image_conv import ImageConv
+from pattlite_jax.models.pointwise import PointwiseConv
 
 # Output channels and depthwise stride of blocks 1 to 13 (paper, table 1).
 BLOCKS = (
@@ -67,6 +69,27 @@ LAYERS = _layers()
 LAYER_NAMES = tuple(layer.name for layer in LAYERS)
 
 
+@jax.custom_vjp
+def relu6(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
+  """min(max(x, 0), 6), whose gradient needs nothing but its own output.
+
+  The next layer keeps that output anyway; autodiff would keep x besides.
+  """
+  return jnp.clip(x, 0, 6)
+
+
+def _relu6_fwd(x):
+  y = relu6(x)
+  return y, y
+
+
+def _relu6_bwd(y, cotangent):
+  return (jnp.where((y > 0) & (y < 6), cotangent, 0),)
+
+
+relu6.defvjp(_relu6_fwd, _relu6_bwd)
+
+
 class MobileNetV1(nn.Module):
   """The layers of Keras' MobileNetV1 up to and including `cut`.
 
@@ -76,16 +99,18 @@ class MobileNetV1(nn.Module):
   cut: str = PATT_LITE_CUT
   axis_name: str | None = None  # Devices that share batch-norm statistics.
   dtype: DTypeLike = jnp.float32  # Of the computation; parameters are f32.
+  folded: bool = False  # For variables out of `fold_batch_norm`: inference.
 
   @nn.compact
   def __call__(
     self,
-    images: Float[Array, "B H W 3"],
+    images: Float[Array, "B H W C"],
     *,
     update_stats: bool = False,
   ) -> Float[Array, "B ..."]:
     """Returns the output of `cut` for images scaled to [-1, 1].
 
+    C is 3, or 1 for grey images, which give what three equal channels give.
     With `update_stats` batch norm uses, and tracks, the batch's statistics.
     """
     if self.cut not in LAYER_NAMES:
@@ -94,27 +119,26 @@ class MobileNetV1(nn.Module):
         f"(config.model.cut); its layers are {', '.join(LAYER_NAMES)}."
       )
     x = images.astype(self.dtype)
-    for layer in LAYERS[: LAYER_NAMES.index(self.cut) + 1]:
-      x = self._operation(layer, update_stats)(x)
+    layers = LAYERS[: LAYER_NAMES.index(self.cut) + 1]
+    for layer, following in zip(layers, (*layers[1:], None), strict=True):
+      normalised = following is not None and following.kind == "bn"
+      if not (self.folded and layer.kind == "bn"):
+        x = self._operation(layer, update_stats, normalised)(x)
       self.sow("intermediates", f"{layer.name}_output", x)
     return x
 
   def _operation(
-    self, layer: Layer, update_stats: bool
+    self, layer: Layer, update_stats: bool, normalised: bool
   ) -> Callable[[jax.Array], jax.Array]:
     name, kind, features, stride = layer
+    use_bias = self.folded and normalised
     if kind == "conv3x3":
-      return nn.Conv(
-        features,
-        (3, 3),
-        strides=stride,
-        use_bias=False,
-        dtype=self.dtype,
-        name=name,
+      return ImageConv(
+        features, (3, 3), (stride, stride), use_bias=use_bias, name=name
       )
     if kind == "pointwise":
-      return nn.Conv(
-        features, (1, 1), use_bias=False, dtype=self.dtype, name=name
+      return PointwiseConv(
+        features, use_bias=use_bias, dtype=self.dtype, name=name
       )
     if kind == "depthwise":
       # A stride of 2 follows a pad layer, as in Keras: "same" would pad an
@@ -123,6 +147,7 @@ class MobileNetV1(nn.Module):
         kernel_size=(3, 3),
         strides=(stride, stride),
         padding="SAME" if stride == 1 else "VALID",
+        use_bias=use_bias,
         name=name,
       )
     if kind == "bn":
@@ -132,9 +157,9 @@ class MobileNetV1(nn.Module):
         name=name,
       )
     if kind == "logits":
-      return nn.Conv(features, (1, 1), dtype=self.dtype, name=name)
+      return PointwiseConv(features, dtype=self.dtype, name=name)
     return {
-      "relu6": nn.relu6,
+      "relu6": relu6,
       "pad": lambda x: jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0))),
       "pool": lambda x: x.mean(axis=(1, 2), keepdims=True),
       "dropout": lambda x: x,  # The trunk always runs as in inference.

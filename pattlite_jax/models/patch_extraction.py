@@ -6,6 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from pattlite_jax.models.depthwise import DepthwiseConv
+from pattlite_jax.models.pointwise import PointwiseConv
 
 
 class SeparableConv(nn.Module):
@@ -27,9 +28,8 @@ class SeparableConv(nn.Module):
       padding=self.padding,
       name="depthwise",
     )(x)
-    return nn.Conv(
+    return PointwiseConv(
       self.features,
-      (1, 1),
       kernel_init=nn.initializers.glorot_uniform(),
       dtype=self.dtype,
       name="pointwise",
@@ -79,9 +79,8 @@ class PatchExtraction(nn.Module):
       name="patch2",
     )(x)
     x = nn.relu(x)
-    x = nn.Conv(
+    x = PointwiseConv(
       self.features,
-      (1, 1),
       kernel_init=nn.initializers.glorot_uniform(),
       dtype=self.dtype,
       name="patch3",

@@ -30,16 +30,17 @@ class PAttLite(nn.Module):
   attended_dropout: float = 0.0
   axis_name: str | None = None
   dtype: DTypeLike = jnp.float32
+  folded: bool = False  # For variables out of `fold_batch_norm`: inference.
 
   @nn.compact
   def __call__(
     self,
-    images: Float[Array, "B H W 3"],
+    images: Float[Array, "B H W C"],
     mask: Bool[Array, "B"] | None = None,
     *,
     train: bool = False,
   ) -> Float[Array, "B {self.num_classes}"]:
-    """Returns logits for images in [-1, 1].
+    """Returns logits for images in [-1, 1], of 3 channels or 1 for grey.
 
     Rows where `mask` is False are padding: they take no part in batch
     statistics or in `batch` attention, and their logits mean nothing.
@@ -48,7 +49,11 @@ class PAttLite(nn.Module):
       mask = jnp.ones(images.shape[0], bool)
     # Batch norm of the trunk keeps its ImageNet statistics in both stages.
     features = MobileNetV1(
-      self.cut, axis_name=self.axis_name, dtype=self.dtype, name=TRUNK
+      self.cut,
+      axis_name=self.axis_name,
+      dtype=self.dtype,
+      folded=self.folded,
+      name=TRUNK,
     )(images)
     if self.patch_extraction:
       patches = PatchExtraction(

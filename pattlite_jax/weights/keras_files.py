@@ -1,25 +1,37 @@
 """Reads the arrays in the weights files of Keras 3 and of tf.keras.
 
-Only arrays are read: no code, configuration or pickle in a file is run.
+Only arrays are read: no code, configuration or pickle in a file is run, and
+what would fill the memory when unpacked is refused by its declared size.
 """
 
 import contextlib
 import io
+import math
+import textwrap
 import zipfile
 from collections.abc import Iterator
+from typing import Any
 
 import h5py
 import numpy as np
 from etils import epath
 
 from pattlite_jax.models.mobilenet_v1 import LAYERS
+from pattlite_jax.weights.hdf5_strings import check_strings
 
+# MobileNetV1 with its top has 90 layers of arrays, in 17 MB.
+MAX_LAYERS = 1000
+MAX_BYTES = 256_000_000
 # Keras 3 names the groups of its files after the layers' classes, in order.
 _KINDS = {
   "conv2d": ("conv3x3", "pointwise", "logits"),
   "depthwise_conv2d": ("depthwise",),
   "batch_normalization": ("bn",),
 }
+
+
+Layers = list[tuple[str, list[np.ndarray]]]
+Stored = Iterator[tuple[str, list[h5py.Dataset]]]  # Not read yet.
 
 
 def read_layers(path: epath.Path) -> dict[str, list[np.ndarray]]:
@@ -29,7 +41,7 @@ def read_layers(path: epath.Path) -> dict[str, list[np.ndarray]]:
   the model's configuration. Raises ValueError for anything else.
   """
   with open_file(path) as (file, _):
-    return dict(_layers(file))
+    return dict(read_arrays(file, _layers(file)))
 
 
 @contextlib.contextmanager
@@ -45,18 +57,31 @@ def open_file(
   try:
     if zipfile.is_zipfile(data):  # .keras
       with zipfile.ZipFile(data) as archive:
-        data = io.BytesIO(archive.read("model.weights.h5"))
-        description = archive.read("config.json")
+        data = io.BytesIO(_member(archive, "model.weights.h5"))
+        description = _member(archive, "config.json")
+    check_strings(data.getvalue())
     with h5py.File(data) as file:
       yield file, description or file.attrs.get("model_config")
-  except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+  except Exception as error:  # Broken files make HDF5 and zip raise any kind.
+    reason = textwrap.shorten(str(error), 300) or type(error).__name__
     raise ValueError(
       f"{path} cannot be read as a Keras weights file, .h5 or .keras; it may "
-      f"be incomplete: {error}"
+      f"be incomplete: {reason}"
     ) from error
 
 
-def _layers(file: h5py.File) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+  # Unpacking stops at the declared size, so this is the true bound.
+  size = archive.getinfo(name).file_size
+  if size > MAX_BYTES:
+    raise ValueError(
+      f"{name} in it has {size:,} bytes unpacked, at most {MAX_BYTES:,} are "
+      "read"
+    )
+  return archive.read(name)
+
+
+def _layers(file: h5py.File) -> Stored:
   if "model_weights" in file:  # .h5 with the model's configuration
     return _keras2_layers(file["model_weights"])
   if "layer_names" in file.attrs:
@@ -69,22 +94,18 @@ def _layers(file: h5py.File) -> Iterator[tuple[str, list[np.ndarray]]]:
   )
 
 
-def _keras2_layers(
-  group: h5py.Group,
-) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _keras2_layers(group: h5py.Group) -> Stored:
   for name in map(text, group.attrs["layer_names"]):
     keys = map(text, group[name].attrs["weight_names"])
-    yield name, [read_array(group[name], key) for key in keys]
+    yield name, [group[name][key] for key in keys]
 
 
-def _keras3_layers(
-  group: h5py.Group,
-) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _keras3_layers(group: h5py.Group) -> Stored:
   for key in group:
     arrays = group[key]["vars"]
     # Files of the first Keras 3 lack the attribute.
     name = text(arrays.attrs.get("name", name_of_group(key)))
-    yield name, [read_array(arrays, str(i)) for i in range(len(arrays))]
+    yield name, [arrays[str(i)] for i in range(len(arrays))]
 
 
 def name_of_group(key: str) -> str:
@@ -102,12 +123,37 @@ def text(value: str | bytes) -> str:
   return value.decode() if isinstance(value, bytes) else value
 
 
-def read_array(group: h5py.Group, key: str) -> np.ndarray:
-  """Returns an array of the file as f32; ValueError for anything else."""
-  data = group[key]
+def read_arrays(file: h5py.File, stored: Stored) -> Layers:
+  """Returns the arrays of the file's layers as f32.
+
+  Raises ValueError for what is no array of finite floats within the file, and
+  for more than `MAX_LAYERS` or `MAX_BYTES`.
+  """
+  layers, num_bytes = [], 0
+  for name, datasets in stored:
+    num_bytes += 4 * sum(_size(file, data) for data in datasets)
+    # Compressed, or linked time and again, little in the file can be a lot.
+    if len(layers) == MAX_LAYERS or num_bytes > MAX_BYTES:
+      raise ValueError(
+        f"it has more than {MAX_LAYERS} layers or {MAX_BYTES:,} bytes of arrays"
+      )
+    layers.append((name, [_read(data) for data in datasets]))
+  return layers
+
+
+def _size(file: h5py.File, data: Any) -> int:
+  """Returns how many numbers an array has; ValueError for anything else."""
   if not isinstance(data, h5py.Dataset) or data.dtype.kind != "f":
     raise ValueError(f"{data.name} is not an array of floats")
   # A crafted file could pass off bytes of other local files as weights.
-  if data.external or data.is_virtual:
+  if data.external or data.is_virtual or data.file != file:
     raise ValueError(f"{data.name} lies outside the file")
-  return np.asarray(data, np.float32)
+  return math.prod(data.shape)
+
+
+def _read(data: h5py.Dataset) -> np.ndarray:
+  with np.errstate(over="ignore"):  # What f32 cannot hold becomes infinite.
+    array = np.asarray(data, np.float32)
+  if not np.isfinite(array).all():
+    raise ValueError(f"{data.name} holds numbers that are not finite")
+  return array

@@ -23,6 +23,7 @@ from pattlite_jax.models.attention_classifier import AttentionClassifier
 from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
 from pattlite_jax.models.pattlite import TRUNK
 from pattlite_jax.weights import keras_files
+from pattlite_jax.weights.keras_files import Layers, Stored
 from pattlite_jax.weights.keras_port import flax_variables
 from pattlite_jax.weights.safetensors_io import Path
 from pattlite_jax.weights.trunk import select_layers
@@ -39,8 +40,8 @@ CLASS_NAMES = (
   "surprise",
 )
 _HEAD = ("params", "attention_classifier")
+_POSSIBLE_SIZES = range(1, 4097)  # Pixels.
 _ATTENTION_SCALE = (*_HEAD, "attention_scale")
-Layers = list[tuple[str, list[np.ndarray]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,10 +78,11 @@ def port(
   config.model.image_size = geometry.image_size
   config.model.patch_stride = geometry.patch_stride
   config.model.cut = geometry.cut
-  variables = select_layers(
-    traverse_util.unflatten_dict(flat),
-    build.variable_shapes(config, num_classes),
-  )
+  shapes = build.variable_shapes(config, num_classes)
+  try:
+    variables = select_layers(traverse_util.unflatten_dict(flat), shapes)
+  except ValueError as error:
+    raise ValueError(f"{source} is not a PAtt-Lite: {error}") from error
   class_names = class_names or _default_class_names(num_classes)
   if len(class_names) != num_classes:
     raise ValueError(
@@ -116,14 +118,20 @@ def read_model(source: Path) -> tuple[Layers, Geometry]:
         "it holds no description of its model, as model.save writes one"
       )
     if "model_weights" in file:
-      layers = list(_legacy_layers(file["model_weights"]))
+      stored = _legacy_layers(file["model_weights"])
     else:
-      layers = list(_keras3_layers(file["layers"]))
+      stored = _keras3_layers(file["layers"], set())
+    layers = keras_files.read_arrays(file, stored)
     described = list(_described(json.loads(description)))
-  return layers, _geometry(described, path)
+  try:
+    return layers, _geometry(described, path)
+  except (AttributeError, LookupError, TypeError) as error:
+    raise ValueError(
+      f"{path} does not describe its model as Keras does: {error!r}"
+    ) from error
 
 
-def _legacy_layers(group: h5py.Group) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _legacy_layers(group: h5py.Group) -> Stored:
   """Yields the layers of an .h5, those inside a nested model one by one."""
   for layer in map(keras_files.text, group.attrs["layer_names"]):
     keys = map(keras_files.text, group[layer].attrs["weight_names"])
@@ -131,13 +139,17 @@ def _legacy_layers(group: h5py.Group) -> Iterator[tuple[str, list[np.ndarray]]]:
     # A partly frozen model lists what trains first: join each layer's again.
     owned.sort(key=lambda pair: pair[0])
     for owner, pairs in itertools.groupby(owned, lambda pair: pair[0]):
-      yield (
-        owner,
-        [keras_files.read_array(group[layer], key) for _, key in pairs],
-      )
+      yield owner, [group[layer][key] for _, key in pairs]
 
 
-def _keras3_layers(group: h5py.Group) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _keras3_layers(group: h5py.Group, seen: set[h5py.Group]) -> Stored:
+  """Yields the layers of a group and those of the models among them.
+
+  `seen` are the groups read before: links could lead in a circle.
+  """
+  if group in seen:
+    raise ValueError(f"{group.name} is there twice")
+  seen.add(group)
   for key, layer in group.items():
     if len(layer.get("vars", ())):
       arrays = layer["vars"]
@@ -146,10 +158,10 @@ def _keras3_layers(group: h5py.Group) -> Iterator[tuple[str, list[np.ndarray]]]:
       name = keras_files.name_of_group(key) if in_trunk else key
       yield (
         keras_files.text(arrays.attrs.get("name", name)),
-        [keras_files.read_array(arrays, str(i)) for i in range(len(arrays))],
+        [arrays[str(i)] for i in range(len(arrays))],
       )
     if "layers" in layer:
-      yield from _keras3_layers(layer["layers"])
+      yield from _keras3_layers(layer["layers"], seen)
 
 
 def _described(model: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -184,7 +196,7 @@ def _geometry(
   first = fields["InputLayer"][0]
   # Keras 2 has another name for it.
   shape = first.get("batch_shape") or first["batch_input_shape"]
-  sizes = {"input": tuple(shape[1:3])}
+  sizes = {"input": (shape[1], shape[2])}
   for resizing in fields.get("Resizing", []):
     sizes["Resizing layer"] = (resizing["height"], resizing["width"])
     if resizing.get("interpolation", "bilinear") != "bilinear":
@@ -193,15 +205,21 @@ def _geometry(
         "project does so bilinearly."
       )
   for name, (height, width) in sizes.items():
-    if height is None or height != width:
+    if height not in _POSSIBLE_SIZES or height != width:
       raise ValueError(
         f"{source}: the {name}'s pictures have {height} x {width} pixels, but "
-        "they must be square and of one size."
+        f"they must be square and of one size, up to {_POSSIBLE_SIZES[-1]}."
       )
+  stride = patches[0]["strides"][0]
+  if stride not in _POSSIBLE_SIZES:
+    raise ValueError(
+      f"{source}: its 4x4 SeparableConv2D has the stride {stride!r}, but must "
+      "have one of whole pixels."
+    )
   return Geometry(
     input_size=sizes["input"][0],
     image_size=sizes.get("Resizing layer", sizes["input"])[0],
-    patch_stride=patches[0]["strides"][0],
+    patch_stride=stride,
     cut=trunk[-1],
   )
 

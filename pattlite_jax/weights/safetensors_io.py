@@ -32,15 +32,30 @@ def save_variables(
 def load_variables(path: Path) -> dict[str, Any]:
   """Returns the tree of NumPy arrays that `save_variables` wrote to `path`.
 
-  Raises FileNotFoundError, or ValueError for a file of another kind.
+  Raises FileNotFoundError, or ValueError for a file of another kind, or with
+  anything but finite floats.
   """
   path = epath.Path(path)
   if not path.is_file():
     raise FileNotFoundError(f"No weights file at {path}.")
   try:
     arrays = safetensors.numpy.load(path.read_bytes())
-  except safetensors.SafetensorError as error:
+    # By name, as a after a/b would replace it unnoticed.
+    arrays = dict(sorted(arrays.items()))
+    variables = traverse_util.unflatten_dict(arrays, sep="/")
+  except (
+    safetensors.SafetensorError,
+    LookupError,  # A dtype that NumPy lacks, or the names a and a/b.
+    TypeError,
+    ValueError,
+  ) as error:
     raise ValueError(
       f"{path} is not a complete safetensors file ({error})."
     ) from error
-  return traverse_util.unflatten_dict(arrays, sep="/")
+  for key, array in arrays.items():
+    if array.dtype.kind != "f" or not np.isfinite(array).all():
+      raise ValueError(
+        f"{path}: {key} is {array.dtype}{list(array.shape)}, but must be of "
+        "finite floats."
+      )
+  return variables

@@ -1,4 +1,4 @@
-"""PAtt-Lite in Keras 3, the oracle: the notebook's model from its description.
+"""PAtt-Lite in Keras 3, the oracle of the tests and a peer of the benchmark.
 
 The public notebook of the paper (arXiv 2306.09626) in Keras' own layers, with
 switches for what a comparison must hold still: dropout and augmentation.

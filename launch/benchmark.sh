@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Times PAtt-Lite against its peers and writes results/bench_<device>.{json,png}.
+# Usage: launch/benchmark.sh cpu|gpu [flags of pattlite_jax.benchmark]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+device="${1:-}"
+shift || true
+case "$device" in
+  cpu) flags=() ;;
+  gpu)
+    flags=(
+      "--what=forward,train_step" "--batch_sizes=8,64,512,1024" --dtype=bfloat16
+      "--peers=torch,torch_compile" --steps_per_dispatch=16
+    )
+    ;;
+  *)
+    echo "Usage: launch/benchmark.sh cpu|gpu [flags of the benchmark]" >&2
+    exit 2
+    ;;
+esac
+EXTRAS="bench${EXTRAS:+,$EXTRAS}"
+# shellcheck source=/dev/null
+source launch/environment.sh
+
+python -m pattlite_jax.benchmark "${flags[@]}" \
+  --json="results/bench_$device.json" --png="results/bench_$device.png" "$@"

@@ -1,0 +1,94 @@
+"""What a person reads of a benchmark: a table, and a picture."""
+
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from pattlite_jax.benchmarks.work import STAGES
+
+TITLES = {
+  "forward": "forward",
+  **{stage: f"train step, {trunk}" for stage, trunk in STAGES.items()},
+}
+
+
+def text(result: dict[str, Any]) -> list[str]:
+  """Returns all that was measured, as lines of Markdown."""
+  lines = [f"{result['machine']}, {result['device']}, {result['dtype']}", ""]
+  if "computations" in result:
+    lines += table(result)
+  for entry in result.get("input", []):
+    lines.append(
+      f"input, batch {entry['batch_size']}: {entry['images_per_second']:,.0f} "
+      f"images/s, {entry['headroom']:.0f} times what stage 1 consumes"
+    )
+  for command, times in result.get("startup", {}).items():
+    lines.append(f"{command}: {times['ms'] / 1e3:.2f} s")
+  return lines
+
+
+def table(result: dict[str, Any]) -> list[str]:
+  """Returns the lines of a Markdown table of the computations."""
+  sides = _sides(result)
+  lines = [
+    "| | batch | " + " | ".join(f"{side}, ms" for side in sides) + " | ratio |",
+    "|---|---|" + "---|" * (len(sides) + 1),
+  ]
+  for what, title in TITLES.items():
+    for entry in result["computations"].get(what, []):
+      cells = [
+        f"{entry[side]['ms']:.1f}" if side in entry else "" for side in sides
+      ]
+      ratio = entry.get("ratio")
+      cells.append("" if ratio is None else f"**{ratio:.2f}**")
+      lines.append(
+        f"| {title} | {entry['batch_size']} | " + " | ".join(cells) + " |"
+      )
+  return lines
+
+
+def picture(result: dict[str, Any]) -> Figure:
+  """Draws time against batch size, a panel for each computation."""
+  panels = [what for what in TITLES if result["computations"].get(what)]
+  figure, axes = plt.subplots(
+    1,
+    len(panels),
+    figsize=(4.5 * len(panels), 4),
+    squeeze=False,
+    layout="constrained",
+  )
+  for axis, what in zip(axes[0], panels, strict=True):
+    entries = result["computations"][what]
+    for side in _sides(result):
+      points = [(e["batch_size"], e[side]) for e in entries if side in e]
+      if not points:
+        continue
+      sizes = [size for size, _ in points]
+      times = [time["ms"] for _, time in points]
+      spread = [
+        [time["ms"] - time["ms_low"] for _, time in points],
+        [time["ms_high"] - time["ms"] for _, time in points],
+      ]
+      axis.errorbar(sizes, times, spread, marker="o", capsize=3, label=side)
+    axis.set(
+      title=TITLES[what],
+      xlabel="batch size",
+      ylabel="milliseconds",
+      xscale="log",
+      yscale="log",
+    )
+    sizes = [entry["batch_size"] for entry in entries]
+    axis.set_xticks(sizes, [str(size) for size in sizes])
+    axis.minorticks_off()
+  axes[0][0].legend()
+  figure.suptitle(f"PAtt-Lite, 224 px, {result['dtype']}, {result['machine']}")
+  return figure
+
+
+def _sides(result: dict[str, Any]) -> list[str]:
+  found = {}
+  for entries in result["computations"].values():
+    for entry in entries:
+      found |= {k: None for k, v in entry.items() if isinstance(v, dict)}
+  return list(found)

@@ -1,0 +1,82 @@
+"""What is measured: the same work, weights and images for all sides.
+
+  forward      colour faces uint8 [B, 224, 224, 3] -> logits, in inference
+  train_step   colour faces uint8 [B, 48, 48, 3] -> updated weights: resize to
+               224, flip, contrast, forward, backward, clip, Adam; with the
+               trunk frozen (stage1) and trained (stage2)
+
+The network is the published one: attention over the batch, 7 classes.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import flax.traverse_util
+import ml_collections
+import numpy as np
+from jaxtyping import Float
+
+from configs import default
+from pattlite_jax import build
+from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.data.drawing.actions import EXPRESSIONS
+
+IMAGE_SIZE, FACE_SIZE = 224, 48
+STAGES = {"stage1": "trunk frozen", "stage2": "trunk trained"}
+
+Once = Callable[[], Any]  # Starts one computation; returns its output.
+
+
+class Side(Protocol):
+  """An implementation to measure: ours or a peer's."""
+
+  def forward(
+    self, faces: examples_lib.Examples
+  ) -> tuple[Once, Float[np.ndarray, "B K"]]:
+    """Returns what to time, and its class probabilities as a check."""
+    ...
+
+  def train_step(self, stage: str, faces: examples_lib.Examples) -> Once:
+    """Returns what to time: a step on one batch, already on the device."""
+    ...
+
+  def wait(self, output: Any) -> None:
+    """Returns when the output, and all before it, is computed."""
+    ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+  """The network's config and variables, for all sides."""
+
+  config: ml_collections.ConfigDict
+  variables: dict[str, Any]
+
+  @property
+  def flat(self) -> Mapping[tuple[str, ...], np.ndarray]:
+    """The variables by their path."""
+    flat: Any = flax.traverse_util.flatten_dict(self.variables)
+    return flat
+
+
+def make_work(dtype: str, steps_per_dispatch: int = 1) -> Work:
+  """Returns the work, computed in `dtype` with f32 parameters."""
+  config = default.get_config()
+  config.steps_per_dispatch = steps_per_dispatch
+  config.model.attention = "batch"
+  config.model.dtype = dtype
+  config.stage2.trunk = "all_but_bn"
+  return Work(config, build.init_variables(config, len(EXPRESSIONS)))
+
+
+def draw_faces(batch_size: int, image_size: int) -> examples_lib.Examples:
+  """Returns noise in the shape of faces: no side's speed depends on it."""
+  rng = np.random.default_rng(0)
+  shape = (batch_size, image_size, image_size, 3)
+  return examples_lib.Examples(
+    rng.integers(0, 256, shape, np.uint8),
+    (np.arange(batch_size) % len(EXPRESSIONS)).astype(np.int32),
+    np.arange(batch_size).astype(str),
+    EXPRESSIONS,
+  )

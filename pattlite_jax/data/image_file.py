@@ -1,0 +1,73 @@
+"""The one way from an image file to pixels, for every data set.
+
+The content of a file counts, not its name's ending. Of an animation the first
+frame is taken. A turn that EXIF asks for is made, colour tables become colours,
+16 bits become 8 by their range, what is transparent is laid on white. Colour
+profiles are not applied.
+"""
+
+import os
+import pathlib
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+from jaxtyping import UInt8
+
+# Others are left out: some of Pillow's readers start programs (EPS).
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+MAX_PIXELS = 64_000_000  # Width x height: 192 MB as RGB.
+
+
+def read_image(
+  path: pathlib.Path, channels: int
+) -> UInt8[np.ndarray, "H W {channels}"]:
+  """Returns the picture in a file as grey (1 channel) or RGB (3 channels).
+
+  Raises:
+    OSError: if the file cannot be opened.
+    ValueError: if it is no whole picture, has more than `MAX_PIXELS` pixels, or
+      has pixels that are not of 1 to 16 bits.
+  """
+  with path.open("rb") as file:
+    try:
+      if not os.fstat(file.fileno()).st_size:
+        raise ValueError("it is empty")
+      with PIL.Image.open(file, formats=FORMATS) as picture:
+        _check_size(*picture.size)
+        upright = PIL.ImageOps.exif_transpose(picture)
+        pixels = _eight_bits(upright).convert({1: "L", 3: "RGB"}[channels])
+    except PIL.UnidentifiedImageError as error:
+      raise _error(path, f"it is not one of {', '.join(FORMATS)}") from error
+    except Exception as error:  # Broken files make Pillow raise any kind.
+      reason = " ".join(str(error).split()) or type(error).__name__
+      raise _error(path, reason) from error
+  return np.asarray(pixels).reshape(pixels.height, pixels.width, channels)
+
+
+def _check_size(width: int, height: int) -> None:
+  """Raises ValueError for a size, as declared, that is not to be decoded."""
+  if not 0 < width * height <= MAX_PIXELS:
+    raise ValueError(
+      f"it is {height} x {width} pixels, but must have 1 to {MAX_PIXELS:,}"
+    )
+
+
+def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
+  """Returns a picture without transparency, with at most 8 bits a channel."""
+  if picture.mode.startswith("I;16"):
+    # Pillow's convert would turn everything above 255 white.
+    wide = np.asarray(picture).astype(np.uint32)
+    return PIL.Image.fromarray(((wide + 128) // 257).astype(np.uint8))
+  if picture.mode in ("I", "F"):
+    raise ValueError("its pixels have 32 bits, whose range is not known")
+  if picture.has_transparency_data:
+    white = PIL.Image.new("RGBA", picture.size, "white")
+    return PIL.Image.alpha_composite(white, picture.convert("RGBA"))
+  return picture
+
+
+def _error(path: pathlib.Path, reason: str) -> ValueError:
+  return ValueError(
+    f"{path} cannot be decoded as an image: {reason}. Replace the file."
+  )

@@ -1,0 +1,32 @@
+"""Batch norm folded into the convolutions before it, once, for inference."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from pattlite_jax.models.batch_norm import BatchNorm
+from pattlite_jax.models.pattlite import TRUNK
+
+
+def fold_batch_norm(variables: dict[str, Any]) -> dict[str, Any]:
+  """Returns the variables of the same network with `folded` set.
+
+  In the trunk, gain (y - mean) + bias after a convolution y becomes part of its
+  kernel and its bias; the predictions stay the same up to rounding. The head's
+  batch norm follows a ReLU and stays.
+  """
+  params, stats = dict(variables["params"]), dict(variables["batch_stats"])
+  trunk, norms = dict(params[TRUNK]), stats.pop(TRUNK, {})
+  for name, statistics in norms.items():
+    scale, bias = (trunk[name][part] for part in ("scale", "bias"))
+    gain = scale * jax.lax.rsqrt(
+      jnp.asarray(statistics["var"]) + BatchNorm.epsilon
+    )
+    del trunk[name]
+    trunk[name.removesuffix("_bn")] = {
+      # Features are the last axis of every kernel.
+      "kernel": trunk[name.removesuffix("_bn")]["kernel"] * gain,
+      "bias": bias - statistics["mean"] * gain,
+    }
+  return {"params": {**params, TRUNK: trunk}, "batch_stats": stats}

@@ -1,0 +1,72 @@
+"""The benchmark command, on what is installed here."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pattlite_jax.benchmarks import page
+
+
+def run(*flags):
+  return subprocess.run(
+    [sys.executable, "-m", "pattlite_jax.benchmark", *flags],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def test_forward_against_keras(tmp_path):
+  """Also holds both sides to the same probabilities: the command checks."""
+  pytest.importorskip("keras")
+  done = run(
+    "--what=forward",
+    "--batch_sizes=1",
+    "--peers=keras",
+    "--rounds=3",
+    "--seconds=0.05",
+    f"--json={tmp_path}/bench.json",
+    f"--png={tmp_path}/bench.png",
+  )
+  assert done.returncode == 0, done.stderr
+  result = json.loads((tmp_path / "bench.json").read_text())
+  (entry,) = result["computations"]["forward"]
+  ours, keras = entry["ours"]["ms"], entry["keras"]["ms"]
+  assert 0 < ours < 1000
+  assert entry["ratio"] == pytest.approx(ours / keras)
+  assert result["git_revision"] is None or len(result["git_revision"]) >= 40
+  assert "| forward | 1 |" in done.stdout
+  assert (tmp_path / "bench.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+  ("flag", "words"),
+  [
+    ("--what=forwards", "forward, train_step, input, startup"),
+    ("--batch_sizes=8,x", "whole numbers"),
+    ("--batch_sizes=0", "whole numbers"),
+    ("--peers=tf", "keras, torch, torch_compile, onnxruntime"),
+  ],
+)
+def test_wrong_flags_say_what_is_right(flag, words):
+  done = run(flag)
+  assert done.returncode != 0
+  assert words in done.stdout + done.stderr
+
+
+def test_the_table_leaves_out_what_was_not_measured():
+  times = {"ms": 2.0, "ms_low": 1.0, "ms_high": 3.0}
+  result = {
+    "computations": {
+      "forward": [
+        {"batch_size": 1, "ours": times, "keras": times, "ratio": 1.0}
+      ],
+      "stage1": [{"batch_size": 8, "ours": times}],
+    }
+  }
+  assert page.table(result)[2:] == [
+    "| forward | 1 | 2.0 | 2.0 | **1.00** |",
+    "| train step, trunk frozen | 8 | 2.0 |  |  |",
+  ]

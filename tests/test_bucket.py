@@ -1,0 +1,119 @@
+"""A workdir on gs://, where a local folder stands in for the bucket.
+
+TensorFlow's file calls and TensorStore's files are led to that folder; all that
+is between them and the code here, in epath and Orbax, is as for a real bucket.
+"""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+import tensorflow as tf
+from etils import epath
+from etils.epath import backend
+from orbax.checkpoint._src.path import gcs_utils
+
+from pattlite_jax import build, checkpoint, preflight, train, trained
+from pattlite_jax.data import pipeline
+
+
+class StoppedError(Exception):
+  """Ends a run in the middle."""
+
+
+class Writer:
+  """Stands in for the TensorBoard writer, which gets no path here."""
+
+  def write_scalars(self, step, scalars):
+    pass
+
+
+class Gfile:
+  """`tf.io.gfile` where gs:// is a folder."""
+
+  def __init__(self, folder):
+    self.folder = f"{folder}/"
+
+  def __getattr__(self, name):
+    function = getattr(tf.io.gfile, name)
+
+    def call(*args, **kwargs):
+      found = function(*map(self._to_local, args), **kwargs)
+      return map(self._from_local, found) if name == "glob" else found
+
+    return call
+
+  def _to_local(self, argument):
+    text = str(argument)
+    is_remote = text.startswith("gs://")
+    return text.replace("gs://", self.folder) if is_remote else argument
+
+  def _from_local(self, path):
+    return path.replace(self.folder, "gs://")
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+  folder = tmp_path / "buckets"
+  (folder / "faces").mkdir(parents=True)
+
+  def kvstore(path):
+    return {"driver": "file", "path": path.replace("gs://", f"{folder}/")}
+
+  monkeypatch.setattr(
+    type(backend.tf_backend), "gfile", property(lambda self: Gfile(folder))
+  )
+  monkeypatch.setattr(gcs_utils, "get_kvstore_for_gcs", kvstore)
+  monkeypatch.setattr(
+    gcs_utils, "is_hierarchical_namespace_enabled", lambda path: False
+  )
+  return folder / "faces"
+
+
+def test_a_run_goes_on_and_is_loaded_from_a_bucket(
+  bucket, small_config, make_examples, monkeypatch, tmp_path
+):
+  monkeypatch.chdir(tmp_path)
+  small_config.workdir = "gs://faces/runs/a"
+  small_config.stage2.epochs = 0
+  small_config.stage1.epochs = 4
+  splits = {name: make_examples(9) for name in ("train", "validation", "test")}
+  variables = build.init_variables(small_config, 3)
+
+  def stop(step):
+    if step == 8:
+      raise StoppedError
+
+  def fit(*hooks):
+    return train.fit(
+      small_config, splits, variables, pipeline.train_batches, Writer(), hooks
+    )
+
+  with pytest.raises(StoppedError):
+    fit(stop)
+  result = fit()
+  run = bucket / "runs/a"
+  assert json.loads((run / "result.json").read_text()) == result
+  assert (run / "pictures/curves.png").stat().st_size > 1000
+  steps = sorted(int(path.name) for path in (run / "checkpoints").iterdir())
+  assert steps == [9, 12]
+  network = trained.load("gs://faces/runs/a")
+  assert network.class_names == splits["train"].class_names
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    network.variables,
+    checkpoint.restore_best("gs://faces/runs/a/checkpoints/12"),
+  )
+  # Nothing went to a local folder of that name.
+  assert [path.name for path in tmp_path.iterdir()] == ["buckets"]
+
+
+def test_the_preflight_writes_its_token_to_the_bucket(bucket):
+  token = epath.Path("gs://faces/token")
+  assert not token.exists()
+  token.write_text("seen")
+  assert (bucket / "token").read_text() == "seen"
+  assert preflight._shows_up(token)
+  token.unlink()
+  assert not (bucket / "token").exists()

@@ -1,0 +1,337 @@
+"""The launch scripts: their form, and what they do where nothing is trained."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import types
+
+import pytest
+import yaml
+from jax._src.clusters.k8s_cluster import K8sCluster
+
+ROOT = pathlib.Path(__file__).parent.parent
+LAUNCH = ROOT / "launch"
+SCRIPTS = sorted([*LAUNCH.glob("*.sh"), *LAUNCH.glob("*.sbatch")])
+SOURCED = ("environment.sh", "table.sh")
+TRAINING = ("--config=configs/a.py", "--config.workdir=gs://b/run 1")
+
+# A stand-in for gcloud: a TPU of one worker, whose home is $POD/home, and which
+# is taken away when its log is followed for the first time.
+GCLOUD = """set -euo pipefail
+cd "$POD"
+echo "$3 $4" >> calls
+case "$3 $4" in
+  "queued-resources create") mkdir home; echo ACTIVE > state ;;
+  "queued-resources delete") rm -r home state ;;
+  "queued-resources describe") cat state ;;
+  "tpu-vm scp") cp "$5" home ;;
+  "tpu-vm ssh")
+    if [[ "$*" == *follow* && ! -e taken ]]; then
+      echo SUSPENDED > state
+      touch taken
+    fi
+    [[ "$(cat state)" == ACTIVE ]]
+    for argument in "$@"; do
+      case "$argument" in --command=*) command="${argument#*=}" ;; esac
+    done
+    cd home && bash -c "$command" ;;
+esac
+"""
+# In place of launch/environment.sh: a python that does not train.
+ENVIRONMENT = """
+python() { echo "EXTRAS=$EXTRAS python $*"; return "${EXIT_STATUS:-0}"; }
+"""
+
+
+def run(*command, **options):
+  options = {"cwd": ROOT, "timeout": 60} | options
+  return subprocess.run(
+    [str(part) for part in command],
+    capture_output=True,
+    text=True,
+    **options,
+  )
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_parse_and_say_how_they_are_used(path):
+  assert run("bash", "-n", path).returncode == 0
+  if path.name not in SOURCED:
+    assert "# Usage: " in path.read_text() or ". Usage: " in path.read_text()
+    assert path.suffix == ".sbatch" or os.access(path, os.X_OK)
+
+
+def test_shellcheck_finds_nothing():
+  beside = pathlib.Path(sys.executable).parent / "shellcheck"
+  program = beside if beside.exists() else shutil.which("shellcheck")
+  if not program:
+    pytest.skip("shellcheck is not installed")
+  done = run(program, "--external-sources", *SCRIPTS, ROOT / ".ci/run")
+  assert done.stdout == ""
+
+
+def local_processes(*arguments, **options):
+  return run(LAUNCH / "local_processes.sh", *arguments, **options)
+
+
+def test_local_processes_differ_in_their_number_alone():
+  show = 'echo "$@"; echo oh >&2'
+  done = local_processes(3, "--", "bash", "-c", show, "name", "a b")
+  assert done.returncode == 0
+  assert sorted(done.stderr.splitlines()) == ["[0] oh", "[1] oh", "[2] oh"]
+  lines = sorted(done.stdout.splitlines())
+  port = lines[0].split("localhost:")[1].split()[0]
+  assert lines == [
+    f"[{i}] a b --distributed --coordinator_address=localhost:{port} "
+    f"--num_processes=3 --process_id={i}"
+    for i in range(3)
+  ]
+
+
+def test_local_processes_fail_if_one_does():
+  command = '[[ "$*" != *--process_id=1* ]] || exit 7'
+  assert local_processes(2, "--", "bash", "-c", command, "x").returncode == 7
+
+
+@pytest.mark.parametrize("wrong", [(), ("0", "--", "ls"), ("2", "ls")])
+def test_local_processes_explain_themselves(wrong):
+  done = local_processes(*wrong)
+  assert done.returncode == 2
+  assert "local_processes.sh N -- COMMAND" in done.stderr
+
+
+def test_the_end_of_local_processes_ends_its_hosts(tmp_path):
+  show = f"echo $$ >> {tmp_path}/pids; echo up; exec sleep 50"
+  process = subprocess.Popen(
+    [LAUNCH / "local_processes.sh", "2", "--", "bash", "-c", show, "x"],
+    stdout=subprocess.PIPE,
+    text=True,
+  )
+  assert {process.stdout.readline() for _ in range(2)} == {
+    "[0] up\n",
+    "[1] up\n",
+  }
+  process.send_signal(signal.SIGTERM)
+  assert process.wait(timeout=20) != 0
+  for pid in (tmp_path / "pids").read_text().split():
+    with pytest.raises(ProcessLookupError):
+      os.kill(int(pid), 0)
+
+
+@pytest.fixture
+def repository(tmp_path):
+  """A repository with the scripts alone, where nothing is installed."""
+  folder = tmp_path / "repository"
+  shutil.copytree(LAUNCH, folder / "launch")
+  (folder / "launch/environment.sh").write_text(ENVIRONMENT)
+  git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
+  for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Start"]):
+    assert run(*git, *words, cwd=folder).returncode == 0
+  return folder
+
+
+@pytest.fixture
+def with_tools(tmp_path):
+  """Returns a maker of an environment where programs are what a dict says."""
+
+  def make(tools, **variables):
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    for name, script in tools.items():
+      (folder / name).write_text(f"#!/usr/bin/env bash\n{script}")
+      (folder / name).chmod(0o755)
+    path = f"{folder}:{os.environ['PATH']}"
+    return os.environ | {"PATH": path} | variables
+
+  return make
+
+
+@pytest.fixture
+def tpu_pod(repository, with_tools, tmp_path):
+  """Runs tpu_pod.sh where a call of gcloud is an error."""
+  forbidden = with_tools({"gcloud": f"touch {tmp_path}/called"})
+
+  def call(*arguments):
+    done = run(repository / "launch/tpu_pod.sh", *arguments, env=forbidden)
+    assert not (tmp_path / "called").exists()
+    return done
+
+  return call
+
+
+def test_a_dry_run_prints_every_command(tpu_pod):
+  options = ["--zone=z", "--accelerator=v6e-16", "--spot", "--data=data/faces"]
+  done = tpu_pod("pod", *options, "--dry-run", "--", *TRAINING)
+  assert done.returncode == 0, done.stderr
+  lines = [line.rstrip() for line in done.stdout.splitlines()]
+  tpus = "gcloud compute tpus"
+  assert lines[0].startswith(f"{tpus} queued-resources describe pod")
+  assert lines[1] == (
+    f"{tpus} queued-resources create pod --node-id=pod --accelerator-type="
+    "v6e-16 --runtime-version=v2-alpha-tpuv6e --spot --zone=z"
+  )
+  assert lines[2].startswith(f"{tpus} tpu-vm scp /")
+  assert lines[2].endswith("/pattlite_jax.bundle pod: --worker=all --zone=z")
+  assert lines[3] == (
+    f"{tpus} tpu-vm scp --recurse data/faces pod: --worker=all --zone=z"
+  )
+  assert lines[4].startswith(f"{tpus} tpu-vm ssh pod --worker=all --command=")
+  for part in ("tpu_worker.sh", "--config=configs/a.py", "dir=../faces"):
+    assert part in lines[4]
+  assert [line.split("tpu_worker.sh")[1] for line in lines[5:]] == [
+    "\\ follow --zone=z",
+    "\\ status --zone=z",
+  ]
+
+
+@pytest.mark.parametrize(
+  "accelerator, runtime",
+  [
+    ("v5litepod-16", "v2-alpha-tpuv5-lite"),
+    ("v5p-16", "v2-alpha-tpuv5"),
+    ("v4-16", "tpu-ubuntu2204-base"),
+  ],
+)
+def test_the_runtime_follows_from_the_accelerator(
+  tpu_pod, accelerator, runtime
+):
+  options = ["--zone=z", f"--accelerator={accelerator}", "--dry-run"]
+  done = tpu_pod("pod", *options, "--", *TRAINING)
+  assert f"--runtime-version={runtime} " in done.stdout
+
+
+@pytest.mark.parametrize(
+  "arguments, message",
+  [
+    (("pod", "--", *TRAINING), "Usage: launch/tpu_pod.sh NAME --zone=ZONE"),
+    (("pod", "--zone=z", "--", "--config=a"), "--config.workdir=gs://"),
+    (("pod", "--zone=z", "--config=a"), "unknown option --config=a"),
+    (("a", "b", "--zone=z", "--", *TRAINING), "two names: a and b"),
+  ],
+)
+def test_wrong_arguments_are_one_clear_line(tpu_pod, arguments, message):
+  done = tpu_pod(*arguments)
+  assert done.returncode == 2
+  assert message in done.stderr
+  assert done.stdout == ""
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_run_starts_again_on_a_new_tpu(
+  repository, with_tools, tmp_path, status
+):
+  done = run(
+    repository / "launch/tpu_pod.sh",
+    *("pod", "--zone=z", "--", *TRAINING),
+    env=with_tools(
+      {"gcloud": GCLOUD, "python3.12": ""},  # A worker would install Python.
+      POD=str(tmp_path),
+      POLL_SECONDS="0.1",
+      EXIT_STATUS=str(status),
+    ),
+  )
+  assert done.returncode == status, done.stderr
+  calls = (tmp_path / "calls").read_text().splitlines()
+  changes = [c.split()[1] for c in calls if c.startswith("queued-resources")]
+  assert [c for c in changes if c != "describe"] == [
+    *("create", "delete", "create")
+  ]
+  command = "EXTRAS=tpu,gcs python -m pattlite_jax.main --distributed"
+  assert f"{command} {' '.join(TRAINING)}\n" in done.stdout
+  assert f"The run ended with status {status}" in done.stdout
+  assert "queued-resources delete pod --zone=z --force" in done.stdout
+
+
+def test_a_worker_does_not_start_twice(repository, with_tools):
+  (repository / "launch/environment.sh").write_text("python() { sleep 2; }")
+  env = with_tools({"python3.12": ""})
+
+  def worker(mode):
+    return run(repository / "launch/tpu_worker.sh", mode, env=env).stdout
+
+  assert worker("status") == worker("start") == ""
+  assert worker("start") == "The run goes on.\n"
+  assert worker("status") == worker("follow") == ""
+  assert worker("status") == "0\n"
+
+
+def test_slurm_gives_each_gpu_a_task_and_passes_the_flags():
+  text = (LAUNCH / "slurm.sbatch").read_text()
+  options = dict(
+    line.removeprefix("#SBATCH --").split("=")
+    for line in text.splitlines()
+    if line.startswith("#SBATCH --") and "=" in line
+  )
+  assert options["gpus-per-node"] == options["ntasks-per-node"]
+  assert int(options["nodes"]) > 1
+  # SBATCH lines count only before the first command.
+  assert text.index("\nset -e") > text.rindex("#SBATCH")
+
+
+def test_slurm_runs_the_command_on_every_task(repository, with_tools):
+  batch = repository / "launch/slurm.sbatch"
+  env = with_tools({"srun": 'echo srun "$@"'})
+  here = {"SLURM_SUBMIT_DIR": str(repository)}
+  done = run("bash", batch, *TRAINING, env=env | here)
+  assert done.stdout == (
+    "srun --kill-on-bad-exit=1 --label python -m pattlite_jax.main "
+    f"--distributed {' '.join(TRAINING)}\n"
+  )
+  done = run("bash", batch, *TRAINING, env=env)
+  assert done.returncode != 0
+  assert "submit it with sbatch" in done.stderr
+
+
+@pytest.fixture
+def manifests():
+  text = (LAUNCH / "kubernetes.yaml").read_text()
+  return {m["kind"]: m for m in yaml.safe_load_all(text)}
+
+
+def test_jax_finds_the_hosts_of_the_kubernetes_job(manifests, monkeypatch):
+  """JAX's own detection, with the answers of an API server filled in."""
+  job, spec = manifests["Job"], manifests["Job"]["spec"]
+
+  def answer(**fields):
+    return classmethod(lambda cls: types.SimpleNamespace(**fields))
+
+  pod = types.SimpleNamespace(subdomain=spec["template"]["spec"]["subdomain"])
+  metadata = types.SimpleNamespace(**job["metadata"])
+  parallelism = types.SimpleNamespace(parallelism=spec["parallelism"])
+  monkeypatch.setattr(K8sCluster, "_controller", answer(kind="Job"))
+  monkeypatch.setattr(K8sCluster, "_pod", answer(spec=pod))
+  monkeypatch.setattr(
+    K8sCluster, "_job", answer(metadata=metadata, spec=parallelism)
+  )
+  assert (
+    K8sCluster.get_coordinator_address(
+      timeout_secs=None, override_coordinator_port=None
+    )
+    == "pattlite-jax-0.pattlite-jax:55527"
+  )
+  assert K8sCluster.get_process_count() == 2
+
+
+def test_the_kubernetes_parts_belong_together(manifests):
+  job, service = manifests["Job"]["spec"], manifests["Service"]
+  pod = job["template"]["spec"]
+  assert job["completionMode"] == "Indexed"
+  assert job["completions"] == job["parallelism"]
+  assert service["spec"]["clusterIP"] == "None"
+  assert service["metadata"]["name"] == pod["subdomain"]
+  name = manifests["Job"]["metadata"]["name"]
+  assert service["spec"]["selector"] == {"job-name": name}
+  account = manifests["ServiceAccount"]["metadata"]["name"]
+  assert pod["serviceAccountName"] == account
+  assert manifests["RoleBinding"]["subjects"][0]["name"] == account
+  role = manifests["Role"]
+  assert manifests["RoleBinding"]["roleRef"]["name"] == role["metadata"]["name"]
+  allowed = {r for rule in role["rules"] for r in rule["resources"]}
+  assert allowed == {"pods", "services", "jobs"}
+  (container,) = pod["containers"]
+  (script,) = container["args"]
+  assert run("bash", "-n", "-c", script).returncode == 0
+  assert "pattlite_jax.main --distributed" in script

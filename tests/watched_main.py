@@ -1,0 +1,47 @@
+"""`pattlite_jax.main` that notes the images a host draws, and may die.
+
+Environment: DRAWN names a folder for one line a batch; DIES_AT="host:step" is
+where SIGKILL strikes, and then JAX misses a host in 20 seconds instead of 100.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import signal
+
+import jax
+from absl import app, flags
+
+from pattlite_jax import main
+from pattlite_jax.data import pipeline
+
+
+def watched(train_batches):
+  @functools.wraps(train_batches)
+  def batches(examples, *, first_step, host, **others):
+    path = pathlib.Path(os.environ["DRAWN"]) / f"{host}.jsonl"
+    drawn = train_batches(examples, first_step=first_step, host=host, **others)
+    for step, batch in enumerate(drawn, first_step + 1):
+      if os.environ.get("DIES_AT") == f"{host}:{step}":
+        os.kill(os.getpid(), signal.SIGKILL)
+      images = batch["image"][batch["mask"]]
+      digests = [
+        hashlib.sha256(image.tobytes()).hexdigest() for image in images
+      ]
+      with path.open("a") as file:
+        file.write(json.dumps({"step": step, "images": digests}) + "\n")
+      yield batch
+
+  return batches
+
+
+if __name__ == "__main__":
+  pipeline.train_batches = watched(pipeline.train_batches)
+  if "DIES_AT" in os.environ:
+    jax.distributed.initialize = functools.partial(
+      jax.distributed.initialize, heartbeat_timeout_seconds=20
+    )
+  flags.mark_flag_as_required("config")
+  app.run(main.main)
