@@ -3,6 +3,7 @@
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
 
 from pattlite_jax.benchmarks.work import STAGES
@@ -49,7 +50,7 @@ def table(result: dict[str, Any]) -> list[str]:
 
 
 def picture(result: dict[str, Any]) -> Figure:
-  """Draws time against batch size, a panel for each computation."""
+  """Draws the time of an image against batch size, a panel for each kind."""
   panels = [what for what in TITLES if result["computations"].get(what)]
   figure, axes = plt.subplots(
     1,
@@ -65,19 +66,25 @@ def picture(result: dict[str, Any]) -> Figure:
       if not points:
         continue
       sizes = [size for size, _ in points]
-      times = [time["ms"] for _, time in points]
-      spread = [
-        [time["ms"] - time["ms_low"] for _, time in points],
-        [time["ms_high"] - time["ms"] for _, time in points],
-      ]
-      axis.errorbar(sizes, times, spread, marker="o", capsize=3, label=side)
+      low, middle, high = (
+        np.array([time[key] / size for size, time in points])
+        for key in ("ms_low", "ms", "ms_high")
+      )
+      axis.errorbar(
+        sizes,
+        middle,
+        (middle - low, high - middle),
+        marker="o",
+        capsize=3,
+        label=side,
+      )
     axis.set(
       title=TITLES[what],
       xlabel="batch size",
-      ylabel="milliseconds",
+      ylabel="milliseconds an image",
       xscale="log",
-      yscale="log",
     )
+    axis.set_ylim(bottom=0)
     sizes = [entry["batch_size"] for entry in entries]
     axis.set_xticks(sizes, [str(size) for size in sizes])
     axis.minorticks_off()
