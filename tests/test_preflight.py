@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pattlite_jax import parallel, preflight
+from pattlite_jax.data import examples as examples_lib
 
 RECORD = {
   "hostname": "a",
@@ -113,9 +114,9 @@ def test_the_fingerprint_changes_with_all_that_examples_hold(make_examples):
     )
   ]
   others.append(examples.take(np.arange(4)))
-  words = {preflight.fingerprint(e) for e in [examples, *others]}
+  words = {examples_lib.fingerprint(e) for e in [examples, *others]}
   assert len(words) == 7
-  assert preflight.fingerprint(make_examples(5)) in words
+  assert examples_lib.fingerprint(make_examples(5)) in words
 
 
 def test_the_record_names_versions_fields_and_data(small_config, splits):

@@ -5,6 +5,8 @@ Free of TensorFlow: the training order is plain NumPy, so that every input path
 """
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -38,6 +40,17 @@ class Examples:
 def class_counts(examples: Examples) -> Int[np.ndarray, "K"]:
   """Returns how many examples each class has."""
   return np.bincount(examples.labels, minlength=len(examples.class_names))
+
+
+def fingerprint(examples: Examples) -> str:
+  """Returns words that change with any id, label, class name or pixel."""
+  digest = hashlib.sha256()
+  digest.update(json.dumps(examples.ids.tolist()).encode())
+  digest.update(json.dumps(examples.class_names).encode())
+  digest.update(examples.labels.astype("<i4").tobytes())
+  digest.update(examples.images.tobytes())
+  shape = "x".join(map(str, examples.images.shape))
+  return f"{shape}, sha256 {digest.hexdigest()[:16]}"
 
 
 def reorder(examples: Examples, order: str, seed: int) -> Examples:
