@@ -18,14 +18,15 @@ def text(result: dict[str, Any]) -> list[str]:
   """Returns all that was measured, as lines of Markdown."""
   lines = [f"{result['machine']}, {result['device']}, {result['dtype']}", ""]
   if "computations" in result:
-    lines += table(result)
+    lines += [*table(result), ""]
   for entry in result.get("input", []):
     lines.append(
-      f"input, batch {entry['batch_size']}: {entry['images_per_second']:,.0f} "
+      f"- input, batch {entry['batch_size']}: "
+      f"{entry['images_per_second']:,.0f} "
       f"images/s, {entry['headroom']:.0f} times what stage 1 consumes"
     )
   for command, times in result.get("startup", {}).items():
-    lines.append(f"{command}: {times['ms'] / 1e3:.2f} s")
+    lines.append(f"- `{command}`: {times['ms'] / 1e3:.2f} s")
   return lines
 
 
@@ -33,16 +34,17 @@ def table(result: dict[str, Any]) -> list[str]:
   """Returns the lines of a Markdown table of the computations."""
   sides = _sides(result)
   lines = [
-    "| | batch | " + " | ".join(f"{side}, ms" for side in sides) + " | ratio |",
-    "|---|---|" + "---|" * (len(sides) + 1),
+    "| | batch | " + " | ".join(f"{side}, ms" for side in sides) + " | ratio |"
+    " to ONNX Runtime |",
+    "|---|---|" + "---|" * (len(sides) + 2),
   ]
   for what, title in TITLES.items():
     for entry in result["computations"].get(what, []):
       cells = [
         f"{entry[side]['ms']:.1f}" if side in entry else "" for side in sides
       ]
-      ratio = entry.get("ratio")
-      cells.append("" if ratio is None else f"**{ratio:.2f}**")
+      for name in ("ratio", "onnxruntime_ratio"):
+        cells.append(f"**{entry[name]:.2f}**" if name in entry else "")
       lines.append(
         f"| {title} | {entry['batch_size']} | " + " | ".join(cells) + " |"
       )
