@@ -71,11 +71,12 @@ def test_an_interrupt_waits_for_the_command_and_ends_the_table(
     return run_table.subprocess.CompletedProcess(command, 0)
 
   monkeypatch.setattr(run_table.subprocess, "run", interrupted)
+  handler = signal.getsignal(signal.SIGINT)
   with pytest.raises(SystemExit) as caught:
     run()
   assert caught.value.code == 75
   assert len(ran) == 1
-  assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+  assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_dry_run_only_prints(ran, capsys):
