@@ -39,5 +39,9 @@ done
 status=0
 for pid in "${pids[@]}"; do
   wait "$pid" || status="$?"
+  # A signal ends the wait before the process.
+  while kill -0 "$pid" 2>/dev/null; do
+    wait "$pid" || status="$?"
+  done
 done
 exit "$status"

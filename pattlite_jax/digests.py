@@ -1,4 +1,4 @@
-"""Digests: have bytes come back as they were written, is data the same?"""
+"""Digests of what a checkpoint holds: has it come back as it was saved?"""
 
 import hashlib
 import json

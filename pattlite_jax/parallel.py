@@ -5,6 +5,7 @@ out whole (in_axes and out_axes None), so it never has a device axis.
 """
 
 import collections
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -125,6 +126,15 @@ def replicate(tree: PyTree) -> PyTree:
   Arrays that lie elsewhere cost a copy a call, and a compilation of their own.
   """
   return jax.device_put(tree, _sharding(jax.sharding.PartitionSpec()))
+
+
+def no_transfers() -> contextlib.AbstractContextManager[None]:
+  """Makes it an error to use an array that does not lie on the devices.
+
+  Not in a run of several hosts, where pmap itself moves what it is given.
+  """
+  several = jax.process_count() > 1
+  return jax.transfer_guard("allow" if several else "disallow")
 
 
 def _sharding(spec: jax.sharding.PartitionSpec) -> jax.sharding.NamedSharding:

@@ -4,7 +4,6 @@ Hosts that differ in code, config or data would train on nonsense or hang, at
 best. All compare what they have and all stop with the same list.
 """
 
-import hashlib
 import json
 import socket
 import time
@@ -64,7 +63,7 @@ def own_record(
   """Returns what must be the same everywhere, and this host's name."""
   environment = result.environment()
   fields = _flatten(config.to_dict(), "config.")
-  data = {f"{k} split": fingerprint(v) for k, v in splits.items()}
+  data = {f"{k} split": examples_lib.fingerprint(v) for k, v in splits.items()}
   return {
     "hostname": socket.gethostname(),
     "git revision": environment["git_revision"],
@@ -73,19 +72,6 @@ def own_record(
     **fields,
     **data,
   }
-
-
-def fingerprint(examples: examples_lib.Examples) -> str:
-  """Returns words that change with any id, label, class, pixel or target."""
-  digest = hashlib.sha256()
-  digest.update(json.dumps([*examples.ids.tolist()]).encode())
-  digest.update(json.dumps(examples.class_names).encode())
-  digest.update(examples.labels.astype("<i4").tobytes())
-  digest.update(examples.images.tobytes())
-  if examples.targets is not None:
-    digest.update(examples.targets.astype("<f4").tobytes())
-  shape = "x".join(map(str, examples.images.shape))
-  return f"{shape}, sha256 {digest.hexdigest()[:16]}"
 
 
 def differences(records: Sequence[Record]) -> list[str]:

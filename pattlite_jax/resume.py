@@ -16,7 +16,7 @@ import ml_collections
 from absl import logging
 
 from configs import default
-from pattlite_jax import checkpoint, digests
+from pattlite_jax import checkpoint
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.progress import STAGES, Progress
 
@@ -30,7 +30,7 @@ HARMLESS = (
   "data.download",
   "checkpoint_every_steps",  # When the state is saved, not what it is.
   "log_every_steps",
-  "steps_per_dispatch",
+  "steps_per_dispatch",  # The devices take the same steps.
 )
 ITEMS = ("state", "best", "progress", "config")  # What `saved` must hold.
 
@@ -42,7 +42,7 @@ def describe(
   train = splits["train"]
   described = checkpoint.describe(config, train.class_names) | {
     "data": {
-      f"{name} images": _digest(splits[name])
+      f"{name} images": examples_lib.fingerprint(splits[name])
       for name in ("train", "validation")
     },
     "steps_per_epoch": examples_lib.steps_per_epoch(
@@ -122,10 +122,3 @@ def _new_rate(
     c[STAGES[reached.stage]]["learning_rate"] for c in (old, new)
   )
   return after * (reached.learning_rate / before) if before else after
-
-
-def _digest(split: examples_lib.Examples) -> str:
-  arrays = {"images": split.images, "labels": split.labels, "ids": split.ids}
-  if split.targets is not None:
-    arrays["targets"] = split.targets
-  return digests.of_arrays(arrays)

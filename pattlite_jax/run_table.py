@@ -8,8 +8,10 @@ results/<table>/, and skips rows whose data is missing, saying what to get.
 Arguments after -- go to every training command.
 """
 
+import os
 import runpy
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -130,7 +132,7 @@ def run(table: str, split: str, extra: list[str], *, dry_run: bool) -> int:
 
 def _run(command: list[str], target: epath.Path) -> bool:
   print(f"running  {shlex.join(command)}", flush=True)
-  if subprocess.run([sys.executable, *command[1:]], check=False).returncode:
+  if _status(command):
     print(f"failed   {target} was not written; see the messages above")
     return False
   if not target.exists():  # A training command writes to its workdir.
@@ -140,6 +142,23 @@ def _run(command: list[str], target: epath.Path) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text((epath.Path(workdir) / "result.json").read_text())
   return True
+
+
+def _status(command: list[str]) -> int:
+  """Returns a command's exit status; ends the table if it was asked to stop.
+
+  Ctrl-C reaches the command too: it saves where it is, and is waited for.
+  """
+  interrupts = []
+  before = signal.signal(signal.SIGINT, lambda *_: interrupts.append(True))
+  try:
+    done = subprocess.run([sys.executable, *command[1:]], check=False)
+  finally:
+    signal.signal(signal.SIGINT, before)
+  if interrupts or done.returncode == os.EX_TEMPFAIL:  # As main exits.
+    print("Stopped. Start the same command again to go on.", file=sys.stderr)
+    sys.exit(os.EX_TEMPFAIL)
+  return done.returncode
 
 
 def main(argv: list[str]) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 from pattlite_jax import parallel
 
-# EX_TEMPFAIL of sysexits.h: "try again later". A process that a signal ended
-# before it had saved shows 128 + the signal's number instead, as ever.
-EXIT_STATUS = 75
+# 75, "try again later". A process that a signal ends before or after training,
+# when there is nothing to save, shows the signal as any other does.
+EXIT_STATUS = os.EX_TEMPFAIL
 
 
 class StoppedError(Exception):

@@ -202,7 +202,7 @@ def _train_epoch(
   while step < last_step:
     previous = step
     # Arrays that are not on the devices yet would stall each step unseen.
-    with jax.transfer_guard("disallow"):
+    with parallel.no_transfers():
       start = time.perf_counter()
       stack = next(batches)
       stall += time.perf_counter() - start

@@ -67,6 +67,6 @@ def test_the_table_leaves_out_what_was_not_measured():
     }
   }
   assert page.table(result)[2:] == [
-    "| forward | 1 | 2.0 | 2.0 | **1.00** |",
-    "| train step, trunk frozen | 8 | 2.0 |  |  |",
+    "| forward | 1 | 2.0 | 2.0 | **1.00** |  |",
+    "| train step, trunk frozen | 8 | 2.0 |  |  |  |",
   ]

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from configs import default
-from pattlite_jax import build, checkpoint, hosts
+from pattlite_jax import build, checkpoint, hosts, stop
 
 ROOT = pathlib.Path(__file__).parent.parent
 WATCHED = ["python", "tests/watched_main.py"]
@@ -255,6 +256,28 @@ def test_a_run_goes_on_after_a_host_died(folder, two_hosts):
   jax.tree.map(np.testing.assert_array_equal, resumed, unbroken)
   splits = [result_of(folder, n)["splits"] for n in ("two_hosts", name)]
   assert splits[0] == splits[1]
+
+
+@slow
+def test_termination_of_one_host_stops_all_after_the_same_step(
+  folder, two_hosts
+):
+  name = "stops"
+  command = WATCHED + arguments(folder, name)
+  status, _, err = run_hosts(command, folder, name, STOPS_AT="1:1", PACE="1")
+  assert status == stop.EXIT_STATUS, err
+  steps = re.findall(r"\[(\d)\] Stopped by .* Step (\d+) is saved", err)
+  assert sorted(host for host, _ in steps) == ["0", "1"], err
+  ((step,),) = [{step for _, step in steps}]
+  assert 1 <= int(step) < STEPS * EPOCHS
+
+  status, _, err = run_hosts(command, folder, name)
+  assert status == 0, err
+  assert err.count(f"Going on at step {step}.") == 2
+  unbroken = final_state(folder, "two_hosts")
+  jax.tree.map(
+    np.testing.assert_array_equal, final_state(folder, name), unbroken
+  )
 
 
 @slow

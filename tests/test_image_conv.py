@@ -67,8 +67,8 @@ def test_bf16_keeps_its_dtype():
 
 
 def test_grey_images_give_what_three_equal_channels_give():
-  grey = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype("f4")
-  colours = np.repeat(grey, 3, axis=-1)
+  grey = jax.random.normal(jax.random.key(0), (2, 8, 8, 1))
+  colours = jnp.repeat(grey, 3, axis=-1)
   layer = ImageConv(5, (3, 3), (2, 2))
   variables = layer.init(jax.random.key(0), colours)
   assert variables["params"]["kernel"].shape == (3, 3, 3, 5)

@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 import subprocess
 import sys
 
@@ -75,6 +76,38 @@ def test_the_prepared_set_is_read_again(prepared, monkeypatch):
   for split in load.SPLITS:
     np.testing.assert_array_equal(again[split].images, splits[split].images)
     assert again[split].ids.tolist() == splits[split].ids.tolist()
+
+
+def cut_after_first_record(path):
+  """A record is its length (u64), a sum of that, the data, a sum of it."""
+  data = path.read_bytes()
+  path.write_bytes(data[: int.from_bytes(data[:8], "little") + 16])
+
+
+def change_a_byte(path):
+  data = bytearray(path.read_bytes())
+  data[len(data) // 2] ^= 1
+  path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+  ("damage", "problem"),
+  [
+    (cut_after_first_record, "train: .*expected to contain 2 elements"),
+    (change_a_byte, "train: .*corrupted record"),
+  ],
+)
+def test_a_damaged_copy_says_what_to_delete(tmp_path, damage, problem):
+  write_csv(tmp_path, ROWS)
+  load_fer2013(tmp_path)
+  (path,) = tmp_path.rglob("*train.tfrecord*")
+  damage(path)
+  with pytest.raises(OSError, match=problem) as caught:
+    load_fer2013(tmp_path)
+  assert "\n" not in str(caught.value)
+  assert f"{path.parent} is damaged" in str(caught.value)
+  shutil.rmtree(path.parent)
+  assert len(load_fer2013(tmp_path)["train"]) == 2
 
 
 def test_a_changed_file_is_prepared_anew(tmp_path):

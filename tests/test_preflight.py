@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pattlite_jax import parallel, preflight
+from pattlite_jax.data import examples as examples_lib
 
 RECORD = {
   "hostname": "a",
@@ -110,12 +111,13 @@ def test_the_fingerprint_changes_with_all_that_examples_hold(make_examples):
       {"ids": ids},
       {"class_names": ("happiness", "disgust", "anger")},
       {"images": examples.images.reshape(5, 8, 32, 1)},
+      {"targets": np.full([5, 3], 1 / 3, np.float32)},
     )
   ]
   others.append(examples.take(np.arange(4)))
-  words = {preflight.fingerprint(e) for e in [examples, *others]}
-  assert len(words) == 7
-  assert preflight.fingerprint(make_examples(5)) in words
+  words = {examples_lib.fingerprint(e) for e in [examples, *others]}
+  assert len(words) == 8
+  assert examples_lib.fingerprint(make_examples(5)) in words
 
 
 def test_the_record_names_versions_fields_and_data(small_config, splits):

@@ -1,4 +1,6 @@
+import os
 import runpy
+import signal
 
 import pytest
 from etils import epath
@@ -43,6 +45,38 @@ def test_each_seed_is_run_once_and_its_result_kept(ran, capsys):
   assert run() == 0
   assert len(ran) == 2
   assert capsys.readouterr().out.count("done     results/main") == 2
+
+
+def test_a_command_that_was_asked_to_stop_ends_the_table(
+  ran, monkeypatch, capsys
+):
+  def stopped(command, check):
+    ran.append(command)
+    return run_table.subprocess.CompletedProcess(command, 75)
+
+  monkeypatch.setattr(run_table.subprocess, "run", stopped)
+  with pytest.raises(SystemExit) as caught:
+    run()
+  assert caught.value.code == 75
+  assert len(ran) == 1
+  assert "same command again" in capsys.readouterr().err
+
+
+def test_an_interrupt_waits_for_the_command_and_ends_the_table(
+  ran, monkeypatch
+):
+  def interrupted(command, check):
+    os.kill(os.getpid(), signal.SIGINT)
+    ran.append(command)  # It still ends by itself.
+    return run_table.subprocess.CompletedProcess(command, 0)
+
+  monkeypatch.setattr(run_table.subprocess, "run", interrupted)
+  handler = signal.getsignal(signal.SIGINT)
+  with pytest.raises(SystemExit) as caught:
+    run()
+  assert caught.value.code == 75
+  assert len(ran) == 1
+  assert signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_dry_run_only_prints(ran, capsys):

@@ -143,7 +143,6 @@ def test_a_stage_compiles_its_step_once(config, splits, monkeypatch):
   monkeypatch.setattr(steps, "train_step", counting)
   config.stage1.epochs = 3
   fit(config, splits)
-  # scan traces its body twice: once for shapes.
   stages = 2
   assert len(traces) == stages, traces
 

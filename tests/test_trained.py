@@ -1,5 +1,3 @@
-import json
-
 import jax
 import numpy as np
 import pytest
@@ -96,26 +94,42 @@ def broken(path, message):
   assert "\n" not in str(error.value)
 
 
-def test_a_config_item_of_another_kind_is_told(untrained):
+def test_a_broken_config_item_is_told(untrained):
   path = untrained / "checkpoints/0/config/metadata"
-  described = json.loads(path.read_text())
   assert trained.load(untrained).class_names == NAMES
   for content, message in (
     (b"", "Expecting value"),
     (b"{garbage", "Expecting property name"),
     (b"\x80\xff\0", "codec"),
-    (b'{"config": {}}', r"config item is \{'config'.*class_names"),
-    (b'{"config": {}, "class_names": "abc"}', "list of class_names"),
-    (b'{"config": 3, "class_names": []}', "must have config"),
-    (b'{"config": {"model": 3}, "class_names": []}', "broken"),
-    (b'{"config": {"model": {"cut": 3}}, "class_names": []}', "cut"),
-    (b'{"config": {"model": {"cut": "x"}}, "class_names": []}', r"'x'.*conv1"),
+    (b"{}", "is not what was saved"),
   ):
     path.write_bytes(content)
     broken(untrained, message)
-  described["class_names"].append("fear")
-  path.write_text(json.dumps(described))
-  broken(untrained, r"classifier/bias \(3,\) instead of \(4,\)")
+
+
+def test_a_config_item_of_another_kind_is_told(
+  small_config, monkeypatch, tmp_path
+):
+  shapes = build.variable_shapes(small_config, 3)
+  zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+  described = checkpoint.describe(small_config, NAMES)
+  longer = {**described, "class_names": [*NAMES, "fear"]}
+  for number, (content, message) in enumerate(
+    (
+      ({"config": {}}, r"config item is \{'config'.*class_names"),
+      ({"config": {}, "class_names": "abc"}, "list of class_names"),
+      ({"config": 3, "class_names": []}, "must have config"),
+      ({"config": {"model": 3}, "class_names": []}, "broken"),
+      ({"config": {"model": {"cut": 3}}, "class_names": []}, "cut"),
+      ({"config": {"model": {"cut": "x"}}, "class_names": []}, r"'x'.*conv1"),
+      (longer, r"classifier/bias \(3,\) instead of \(4,\)"),
+    )
+  ):
+    # Saved whole, so that only its meaning is wrong.
+    monkeypatch.setattr(checkpoint, "describe", lambda *_, c=content: c)
+    workdir = tmp_path / str(number)
+    checkpoint.save_best(workdir, zeros, small_config, NAMES)
+    broken(workdir, message)
 
 
 def test_broken_weights_are_told(untrained):

@@ -1,7 +1,8 @@
 """`pattlite_jax.main` that notes the images a host draws, and may die.
 
 Environment: DRAWN names a folder for one line a batch; DIES_AT="host:step" is
-where SIGKILL strikes, and then JAX misses a host in 20 seconds instead of 100.
+where SIGKILL strikes, and then JAX misses a host in 20 seconds instead of 100;
+STOPS_AT="host:step" is where SIGTERM arrives; PACE is in seconds a batch.
 """
 
 import functools
@@ -10,6 +11,7 @@ import json
 import os
 import pathlib
 import signal
+import time
 
 import jax
 from absl import app, flags
@@ -26,6 +28,9 @@ def watched(train_batches):
     for step, batch in enumerate(drawn, first_step + 1):
       if os.environ.get("DIES_AT") == f"{host}:{step}":
         os.kill(os.getpid(), signal.SIGKILL)
+      if os.environ.get("STOPS_AT") == f"{host}:{step}":
+        os.kill(os.getpid(), signal.SIGTERM)
+      time.sleep(float(os.environ.get("PACE", "0")))
       images = batch["image"][batch["mask"]]
       digests = [
         hashlib.sha256(image.tobytes()).hexdigest() for image in images

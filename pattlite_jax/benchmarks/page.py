@@ -3,6 +3,7 @@
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
 
 from pattlite_jax.benchmarks.work import STAGES
@@ -17,14 +18,15 @@ def text(result: dict[str, Any]) -> list[str]:
   """Returns all that was measured, as lines of Markdown."""
   lines = [f"{result['machine']}, {result['device']}, {result['dtype']}", ""]
   if "computations" in result:
-    lines += table(result)
+    lines += [*table(result), ""]
   for entry in result.get("input", []):
     lines.append(
-      f"input, batch {entry['batch_size']}: {entry['images_per_second']:,.0f} "
+      f"- input, batch {entry['batch_size']}: "
+      f"{entry['images_per_second']:,.0f} "
       f"images/s, {entry['headroom']:.0f} times what stage 1 consumes"
     )
   for command, times in result.get("startup", {}).items():
-    lines.append(f"{command}: {times['ms'] / 1e3:.2f} s")
+    lines.append(f"- `{command}`: {times['ms'] / 1e3:.2f} s")
   return lines
 
 
@@ -32,16 +34,17 @@ def table(result: dict[str, Any]) -> list[str]:
   """Returns the lines of a Markdown table of the computations."""
   sides = _sides(result)
   lines = [
-    "| | batch | " + " | ".join(f"{side}, ms" for side in sides) + " | ratio |",
-    "|---|---|" + "---|" * (len(sides) + 1),
+    "| | batch | " + " | ".join(f"{side}, ms" for side in sides) + " | ratio |"
+    " to ONNX Runtime |",
+    "|---|---|" + "---|" * (len(sides) + 2),
   ]
   for what, title in TITLES.items():
     for entry in result["computations"].get(what, []):
       cells = [
         f"{entry[side]['ms']:.1f}" if side in entry else "" for side in sides
       ]
-      ratio = entry.get("ratio")
-      cells.append("" if ratio is None else f"**{ratio:.2f}**")
+      for name in ("ratio", "onnxruntime_ratio"):
+        cells.append(f"**{entry[name]:.2f}**" if name in entry else "")
       lines.append(
         f"| {title} | {entry['batch_size']} | " + " | ".join(cells) + " |"
       )
@@ -49,7 +52,7 @@ def table(result: dict[str, Any]) -> list[str]:
 
 
 def picture(result: dict[str, Any]) -> Figure:
-  """Draws time against batch size, a panel for each computation."""
+  """Draws the time of an image against batch size, a panel for each kind."""
   panels = [what for what in TITLES if result["computations"].get(what)]
   figure, axes = plt.subplots(
     1,
@@ -65,19 +68,25 @@ def picture(result: dict[str, Any]) -> Figure:
       if not points:
         continue
       sizes = [size for size, _ in points]
-      times = [time["ms"] for _, time in points]
-      spread = [
-        [time["ms"] - time["ms_low"] for _, time in points],
-        [time["ms_high"] - time["ms"] for _, time in points],
-      ]
-      axis.errorbar(sizes, times, spread, marker="o", capsize=3, label=side)
+      low, middle, high = (
+        np.array([time[key] / size for size, time in points])
+        for key in ("ms_low", "ms", "ms_high")
+      )
+      axis.errorbar(
+        sizes,
+        middle,
+        (middle - low, high - middle),
+        marker="o",
+        capsize=3,
+        label=side,
+      )
     axis.set(
       title=TITLES[what],
       xlabel="batch size",
-      ylabel="milliseconds",
+      ylabel="milliseconds an image",
       xscale="log",
-      yscale="log",
     )
+    axis.set_ylim(bottom=0)
     sizes = [entry["batch_size"] for entry in entries]
     axis.set_xticks(sizes, [str(size) for size in sizes])
     axis.minorticks_off()

@@ -8,7 +8,6 @@ import os
 import pathlib
 import shutil
 import tarfile
-import tempfile
 import zlib
 
 from absl import logging
@@ -112,21 +111,28 @@ def _take_csv(fetched: pathlib.Path, data_dir: pathlib.Path) -> None:
 
 
 def _extract_csv(archive: pathlib.Path, data_dir: pathlib.Path) -> None:
-  """Unpacks fer2013.csv, if the archive has it, into `data_dir`."""
-  with tempfile.TemporaryDirectory(dir=data_dir) as folder:
-    try:
-      with tarfile.open(archive) as tar:
-        # The filter refuses members that would land outside the folder.
-        tar.extractall(folder, filter="data")
-    except (
-      tarfile.TarError,
-      gzip.BadGzipFile,
-      zlib.error,
-      EOFError,  # The archive was cut short.
-    ) as error:
-      raise RuntimeError(
-        f"{archive} cannot be unpacked ({error}). Delete it, so that it is "
-        f"fetched again, or get the file by hand from {CONTEST_URL}."
-      ) from error
-    for extracted in sorted(pathlib.Path(folder).rglob("fer2013.csv")):
-      extracted.rename(data_dir / "fer2013.csv")
+  """Copies fer2013.csv, if the archive has it, into `data_dir`.
+
+  Only its bytes are read: no path of the archive is ever written to.
+  """
+  partial = data_dir / "fer2013.csv.partial"
+  try:
+    with tarfile.open(archive) as tar:
+      for member in tar:
+        content = tar.extractfile(member)
+        if content and pathlib.PurePath(member.name).name == "fer2013.csv":
+          with partial.open("wb") as file:
+            shutil.copyfileobj(content, file)
+          partial.rename(data_dir / "fer2013.csv")
+          return
+  except (
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,  # The archive was cut short.
+  ) as error:
+    partial.unlink(missing_ok=True)
+    raise RuntimeError(
+      f"{archive} cannot be unpacked ({error}). Delete it, so that it is "
+      f"fetched again, or get the file by hand from {CONTEST_URL}."
+    ) from error

@@ -5,6 +5,8 @@ Free of TensorFlow: the training order is plain NumPy, so that every input path
 """
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -41,6 +43,19 @@ class Examples:
 def class_counts(examples: Examples) -> Int[np.ndarray, "K"]:
   """Returns how many examples each class has."""
   return np.bincount(examples.labels, minlength=len(examples.class_names))
+
+
+def fingerprint(examples: Examples) -> str:
+  """Returns words that change with any id, label, class, pixel or target."""
+  digest = hashlib.sha256()
+  digest.update(json.dumps(examples.ids.tolist()).encode())
+  digest.update(json.dumps(examples.class_names).encode())
+  digest.update(examples.labels.astype("<i4").tobytes())
+  digest.update(examples.images.tobytes())
+  if examples.targets is not None:
+    digest.update(examples.targets.astype("<f4").tobytes())
+  shape = "x".join(map(str, examples.images.shape))
+  return f"{shape}, sha256 {digest.hexdigest()[:16]}"
 
 
 def reorder(examples: Examples, order: str, seed: int) -> Examples:

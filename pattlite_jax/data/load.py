@@ -42,6 +42,7 @@ def load_splits(
     ValueError: if the name is unknown, a file of the set is broken, or it has
       no soft targets.
     FileNotFoundError: if the files are missing; says where to get them.
+    OSError: if the prepared copy is damaged; says what to delete.
   """
   builder_class, config = _find_builder(name)
   if soft_targets and not builder_class.HAS_TARGETS:
@@ -241,7 +242,11 @@ def _resize(
 
 
 def _numpy_iterator(builder, split: str, *, batch_size: int | None):
-  """Yields the examples, or batches of them, in the order of the files."""
+  """Yields the examples, or batches of them, in the order of the files.
+
+  Raises:
+    OSError: if records are damaged or missing.
+  """
   import tensorflow as tf
   import tensorflow_datasets as tfds
 
@@ -252,7 +257,14 @@ def _numpy_iterator(builder, split: str, *, batch_size: int | None):
   )
   if batch_size:
     dataset = dataset.batch(batch_size)
-  yield from dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+  try:  # TFDS checks the number of records, TFRecord files their bytes.
+    yield from dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+  except tf.errors.OpError as error:
+    reason = error.message.rpartition("}} ")[2].partition(" [Op:")[0]
+    raise OSError(
+      f"The prepared copy of {builder.name} in {builder.data_path} is damaged "
+      f"({split}: {reason}). Delete that folder; the next start makes it anew."
+    ) from error
 
 
 def _examples(

@@ -16,7 +16,8 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from pattlite_jax.models.depthwise import Padding, Pair, pads_of
+from pattlite_jax.models.depthwise import pads_of
+from pattlite_jax.models.depthwise_cpu import Padding, Pair
 
 
 def _lax_conv(images, kernel, strides: Pair, padding: Padding):

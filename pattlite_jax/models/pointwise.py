@@ -63,7 +63,7 @@ class PointwiseConv(nn.Module):
   ) -> Float[Array, "B H W {self.features}"]:
     shape = (1, 1, x.shape[-1], self.features)
     kernel = self.param("kernel", self.kernel_init, shape)
-    y = matmul(x.astype(self.dtype), kernel[0, 0].astype(self.dtype))
+    y = matmul(x.astype(self.dtype), jnp.asarray(kernel[0, 0], self.dtype))
     if self.use_bias:
       bias = self.param("bias", nn.initializers.zeros, (self.features,))
       y += bias.astype(self.dtype)

@@ -1,0 +1,170 @@
+"""Depthwise convolution on CPUs, as sums of shifted products.
+
+Vectorised loops, shaped so that XLA neither splits nor merges them badly.
+
+Axes: B images, H x W pixels, C channels, h x w taps, P x Q outputs.
+"""
+
+import itertools
+import math
+
+import jax.numpy as jnp
+from jax import lax
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]  # (top, bottom), (left, right)
+
+# Products that one loop of the kernel gradient adds up. More are no faster
+# and take longer to compile; fewer are slower.
+_PRODUCTS_PER_LOOP = 128
+_PIXELS_BESIDE = 4  # At most, in the loop of the shifted products.
+
+
+def _window(images, start: Pair, strides: Pair, size: Pair):
+  """Returns `size` pixels from `start` on, `strides` apart, as f32."""
+  stop = [
+    first + (count - 1) * step + 1
+    for first, count, step in zip(start, size, strides, strict=True)
+  ]
+  batch, _, _, channels = images.shape
+  return lax.slice(
+    images, (0, *start, 0), (batch, *stop, channels), (1, *strides, 1)
+  ).astype(jnp.float32)
+
+
+def _taps(kernel):
+  return itertools.product(range(kernel.shape[0]), range(kernel.shape[1]))
+
+
+def _correlate(padded, kernel, strides: Pair, size: Pair, start: Pair = (0, 0)):
+  """Sums the shifted products; one loop after XLA's fusion.
+
+  Without strides, neighbouring pixels go through it side by side, as channels
+  of a narrower image: the first layers' own are too few to fill the loop.
+  """
+  batch, height, width, channels = padded.shape
+  beside = math.gcd(size[1], _PIXELS_BESIDE) if strides[1] == 1 else 1
+  shape = (batch, size[0], size[1] // beside, beside * channels)
+  total = jnp.zeros(shape, jnp.float32)
+  for i, j in _taps(kernel):
+    row, column = start[0] + i, start[1] + j
+    if beside == 1:
+      pixels = _window(padded, (row, column), strides, size)
+    else:
+      lines = padded.reshape(batch, height, 1, width * channels)
+      last = (column + size[1]) * channels
+      lines = lines[..., column * channels : last]
+      pixels = _window(lines, (row, 0), (strides[0], 1), (size[0], 1)).reshape(
+        shape
+      )
+    total += pixels * jnp.tile(kernel[i, j].astype(jnp.float32), beside)
+  return total.reshape(batch, *size, channels)
+
+
+def _pad(images, rows: Pair, columns: Pair):
+  return jnp.pad(images, ((0, 0), rows, columns, (0, 0)))
+
+
+def output_size(images, kernel, strides: Pair, padding: Padding) -> Pair:
+  """Returns (P, Q)."""
+  rows, columns = (
+    (images.shape[1 + axis] + sum(padding[axis]) - kernel.shape[axis])
+    // strides[axis]
+    + 1
+    for axis in (0, 1)
+  )
+  return rows, columns
+
+
+def forward(images, kernel, strides: Pair, padding: Padding):
+  """Returns the convolution [B, P, Q, C] of images with a kernel [h, w, C]."""
+  size = output_size(images, kernel, strides, padding)
+  padded = _pad(images, *padding)  # At the speed of a copy.
+  return _correlate(padded, kernel, strides, size).astype(images.dtype)
+
+
+def _images_gradient(
+  padded, first: Pair, images, kernel, strides: Pair, padding: Padding
+):
+  """Convolves once per phase, the pixels of equal place modulo the strides.
+
+  Only every stride-th tap meets a phase, so that no product with the zeros of
+  a dilated cotangent is computed. `padded` holds the cotangent from pixel
+  `first` on, and zeros around it.
+  """
+  (top, _), (left, _) = padding
+  batch, height, width, channels = images.shape
+  size = (-(-(height + top) // strides[0]), -(-(width + left) // strides[1]))
+  phases = []
+  for row, column in itertools.product(range(strides[0]), range(strides[1])):
+    taps = kernel[row :: strides[0], column :: strides[1]][::-1, ::-1]
+    start = (first[0] + 1 - taps.shape[0], first[1] + 1 - taps.shape[1])
+    phases.append(_correlate(padded, taps, (1, 1), size, start))
+  # [B, rows, s, columns, s, C]: the phases interleave to pixels.
+  pixels = jnp.stack(
+    [jnp.stack(phases[i :: strides[1]], 2) for i in range(strides[1])], 4
+  ).reshape(batch, size[0] * strides[0], size[1] * strides[1], channels)
+  pixels = pixels[:, top : top + height, left : left + width]
+  return pixels.astype(images.dtype)
+
+
+def _row_blocks(rows: int, kernel) -> Pair:
+  """Returns (number of blocks, rows of each) of the kernel gradient's loops."""
+  num_blocks = -(-rows // max(1, _PRODUCTS_PER_LOOP // kernel[..., 0].size))
+  num_blocks = max(num_blocks, min(rows, 2))
+  return num_blocks, -(-rows // num_blocks)
+
+
+def _kernel_gradient(
+  padded, first: Pair, images, kernel, strides: Pair, padding: Padding, columns
+):
+  """Multiplies and adds whole rows of the outputs, and reduces what is left.
+
+  XLA's own reduction over B, P and Q first copies the images once per tap. Here
+  one loop adds the products of a block of rows, for all taps. `padded` as for
+  the images' gradient, of which `columns` belong to the cotangent.
+  """
+  rows = output_size(images, kernel, strides, padding)[0]
+  num_blocks, block = _row_blocks(rows, kernel)
+  surplus = num_blocks * block - rows
+  (top, bottom), sides = padding
+  images = _pad(images, (top, bottom + surplus * strides[0]), sides)
+  sums = []
+  for i, j in _taps(kernel):
+    total = 0.0
+    for row in range(block):
+      pixels = _window(
+        images,
+        (row * strides[0] + i, j),
+        (block * strides[0], strides[1]),
+        (num_blocks, columns),
+      )
+      total += pixels * _window(
+        padded, (first[0] + row, first[1]), (block, 1), (num_blocks, columns)
+      )
+    sums.append(total)
+  # Axis 2 keeps a block's rows in the cache for all taps. The barrier keeps
+  # XLA from fusing everything back to one slow reduction.
+  blocks = lax.optimization_barrier(jnp.stack(sums, axis=2))
+  return blocks.sum((0, 1, 3)).reshape(kernel.shape).astype(kernel.dtype)
+
+
+def gradients(cotangent, images, kernel, strides: Pair, padding: Padding):
+  """Returns the gradients of images and kernel.
+
+  Both read one padded copy of the cotangent. XLA fuses what the cotangent
+  comes from into the copy, else into the loop of every tap.
+  """
+  rows, columns = cotangent.shape[1:3]
+  num_blocks, block = _row_blocks(rows, kernel)
+  edges, first = [], []
+  for axis in (0, 1):
+    size = images.shape[1 + axis] + padding[axis][0]
+    before = -(-kernel.shape[axis] // strides[axis]) - 1
+    after = max(0, -(-size // strides[axis]) - cotangent.shape[1 + axis])
+    edges.append((before, after))
+    first.append(before)
+  edges[0] = (edges[0][0], max(edges[0][1], num_blocks * block - rows))
+  padded = _pad(cotangent, *edges)
+  arguments = (padded, tuple(first), images, kernel, strides, padding)
+  return _images_gradient(*arguments), _kernel_gradient(*arguments, columns)

@@ -1,0 +1,38 @@
+"""Commands end on a user's error with one line, on others with a traceback."""
+
+import pytest
+
+from pattlite_jax import errors
+
+
+@pytest.mark.parametrize("kind", [ValueError, OSError, FloatingPointError])
+def test_an_error_that_a_user_can_mend_is_one_line(kind, capsys):
+  with pytest.raises(SystemExit) as caught, errors.in_one_line():
+    raise kind("Pass --config.data.dir.")
+  assert caught.value.code == 1
+  assert capsys.readouterr().err == "Error: Pass --config.data.dir.\n"
+
+
+def test_a_command_names_its_own_flags_and_status(capsys):
+  with (
+    pytest.raises(SystemExit) as caught,
+    errors.in_one_line(status=2, data_flags=True),
+  ):
+    raise ValueError("Pass --config.data.name or --config.data.dir.")
+  assert caught.value.code == 2
+  assert capsys.readouterr().err == "Error: Pass --dataset or --data_dir.\n"
+
+
+def test_another_error_keeps_its_traceback_and_has_the_status(capsys):
+  with pytest.raises(SystemExit) as caught, errors.in_one_line(status=2):
+    raise KeyError("x")
+  assert caught.value.code == 2
+  assert "Traceback" in capsys.readouterr().err
+
+
+def test_nothing_happens_without_an_error_or_on_an_exit():
+  with errors.in_one_line():
+    pass
+  with pytest.raises(SystemExit) as caught, errors.in_one_line():
+    raise SystemExit(75)
+  assert caught.value.code == 75

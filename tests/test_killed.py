@@ -1,0 +1,293 @@
+"""The command, killed again and again, ends as if it had never been.
+
+Two runs are killed by SIGKILL and started again by the same command until they
+end: one at named moments, one at random ones. Both are compared, bit for bit,
+with a run that nothing disturbs. Takes minutes: pytest -m "not slow" leaves it
+out.
+"""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from pattlite_jax import checkpoint, resume, stop
+
+pytestmark = pytest.mark.slow
+
+ROOT = pathlib.Path(__file__).parent.parent
+STAGE_EPOCHS = 8
+RANDOM_KILLS = 9
+FLAGS = (
+  f"--config={ROOT}/configs/fer2013.py",
+  "--config.data.dir=../data",
+  "--config.data.prepared_dir=prepared",
+  "--config.workdir=run",  # All in the process' own working directory.
+  "--config.batch_size=8",
+  "--config.model.image_size=24",
+  "--config.model.cut=conv_pw_1_relu",
+  f"--config.stage1.epochs={STAGE_EPOCHS}",
+  "--config.stage1.patience=100",
+  "--config.stage1.monitor=train_accuracy",
+  f"--config.stage2.epochs={STAGE_EPOCHS}",
+  "--config.stage2.trunk=all_but_bn",
+  "--config.log_every_steps=3",
+  "--config.checkpoint_every_steps=4",  # An epoch has 6 steps.
+)
+MAIN = (sys.executable, "-m", "pattlite_jax.main")
+# The command, ended by SIGKILL when a function is called for the n-th time.
+MAIN_KILLED_AT = """
+import functools, importlib, os, runpy, signal, sys
+module, name, n = sys.argv.pop(1).split(":")
+owner = importlib.import_module(module)
+*path, name = name.split(".")
+owner = functools.reduce(getattr, path, owner)
+real, calls = getattr(owner, name), []
+def killed(*args, **kwargs):
+  calls.append(None)
+  if len(calls) == int(n):
+    os.kill(os.getpid(), signal.SIGKILL)
+  return real(*args, **kwargs)
+setattr(owner, name, killed)
+runpy.run_module("pattlite_jax.main", run_name="__main__", alter_sys=True)
+"""
+# In the order in which a run comes to them. What has been saved before lets
+# each start come further.
+MOMENTS = (
+  "tensorflow_datasets:features.Image.encode_example:20",  # Preparing data.
+  "pattlite_jax.steps:create_state:1",  # Before the first step.
+  "pattlite_jax.metrics:add:2",  # Among the first steps.
+  "pattlite_jax.checkpoint_items:to_save:1",  # Before the first save.
+  "pattlite_jax.predict:predict:2",  # In the second validation.
+  "pattlite_jax.recipe:early_stopping:1",  # Validated, but not saved.
+  "pattlite_jax.checkpoint_items:to_save:3",
+  "a save",
+  "pattlite_jax.steps:create_state:2",  # Between the stages.
+  "pattlite_jax.parallel:gather_rows:7",  # Of 8 validations in stage 2.
+  "a save",
+  "pattlite_jax.result:_score:1",  # All trained, nothing reported.
+  "pattlite_jax.pictures:save:2",  # Half of the pictures drawn.
+)
+
+
+class Life:
+  """A folder with a run that is started as often as it takes."""
+
+  def __init__(self, folder):
+    folder.mkdir()
+    self.folder = folder
+    self.workdir = folder / "run"
+    self.starts = 0
+
+  @contextlib.contextmanager
+  def started(self, *command, devices=1):
+    """The process; killed at the end if it still runs."""
+    self.starts += 1
+    self.log = self.folder / f"{self.starts}.log"
+    count = f"--xla_force_host_platform_device_count={devices}"
+    environment = {
+      "JAX_PLATFORMS": "cpu",
+      "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+      "PYTHONPATH": str(ROOT),
+      "XLA_FLAGS": count,
+    }
+    with self.log.open("w") as log:
+      process = subprocess.Popen(
+        [*command, *FLAGS],
+        cwd=self.folder,
+        env=os.environ | environment,
+        stdout=log,
+        stderr=log,
+      )
+      try:
+        yield process
+      finally:
+        process.kill()
+        process.wait()
+
+  def finish(self, devices=1):
+    with self.started(*MAIN, devices=devices) as process:
+      assert process.wait(300) == 0, self.log.read_text()
+
+  def wait_for(self, happened, process):
+    """Waits until `happened(log text)` while the process runs."""
+    deadline = time.monotonic() + 300
+    while not happened(self.log.read_text()):
+      assert process.poll() is None, self.log.read_text()
+      assert time.monotonic() < deadline
+      time.sleep(0.001)
+
+  def kill_at(self, moment):
+    command = (sys.executable, "-c", MAIN_KILLED_AT, moment)
+    with self.started(*command) as process:
+      assert process.wait(300) == -signal.SIGKILL, self.log.read_text()
+
+  def kill_in_a_save(self, rng):
+    """Kills soon after the folder of a save is seen; tells if it is left."""
+    folder = self.workdir / checkpoint.FOLDER
+    with self.started(*MAIN) as process:
+      before = set(folder.glob("*tmp*"))
+      self.wait_for(lambda _: set(folder.glob("*tmp*")) - before, process)
+      time.sleep(rng.uniform(0, 0.05))
+      process.kill()
+    return bool(set(folder.glob("*tmp*")) - before)
+
+  def kill_after(self, seconds, happened):
+    with self.started(*MAIN) as process:
+      self.wait_for(happened, process)
+      time.sleep(seconds)
+      process.kill()
+      assert process.wait() == -signal.SIGKILL, self.log.read_text()
+
+  def ask_to_stop(self, number):
+    """Sends a signal in a step; returns what the process says at its end."""
+    with self.started(*MAIN) as process:
+      self.wait_for(trains, process)
+      process.send_signal(number)
+      assert process.wait(300) == stop.EXIT_STATUS, self.log.read_text()
+    return self.log.read_text().splitlines()[-1]
+
+
+def trains(log):
+  return "] train/loss" in log or "] train/accuracy" in log
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  """A file of the contest's layout, with faces of noise, in data/."""
+  folder = tmp_path_factory.mktemp("lives")
+  (folder / "data").mkdir()
+  rng = np.random.default_rng(0)
+  lines = ["emotion,pixels,Usage"]
+  for i in range(66):
+    usage = ("Training", "Training", "PublicTest")[i % 3]
+    pixels = " ".join(map(str, rng.integers(0, 256, 48 * 48)))
+    lines.append(f"{i % 7},{pixels},{usage}")
+  (folder / "data/fer2013.csv").write_text("\n".join(lines))
+  return folder
+
+
+def live_undisturbed(folder):
+  """Returns the run, and the seconds from its first steps to its last."""
+  life = Life(folder / "unbroken")
+  with life.started(*MAIN) as process:
+    life.wait_for(trains, process)
+    start = time.monotonic()
+    life.wait_for(
+      lambda log: log.count("Epoch fin") == 2 * STAGE_EPOCHS, process
+    )
+    seconds = time.monotonic() - start
+    assert process.wait(300) == 0, life.log.read_text()
+  return life, seconds
+
+
+def live_through_moments(folder):
+  """Returns the run, and one that takes its last steps on two devices."""
+  life = Life(folder / "moments")
+  rng = random.Random(0)
+  hits = []
+  for moment in MOMENTS:
+    if moment == "a save":
+      hits.append(life.kill_in_a_save(rng))
+      continue
+    life.kill_at(moment)
+    if "gather_rows" in moment:
+      on_two = Life(folder / "on_two")
+      shutil.copytree(life.workdir, on_two.workdir)
+  assert any(hits), "No kill came while a save was under way."
+  life.finish()
+  on_two.finish(devices=2)
+  return life, on_two
+
+
+def live_at_random(folder, seconds):
+  """Kills at times that are spread over start-up and training."""
+  life = Life(folder / "random")
+  rng = random.Random(1)
+  for _ in range(2):
+    life.kill_after(rng.uniform(0, 5), lambda log: True)
+  for number in (signal.SIGTERM, signal.SIGINT):
+    last = life.ask_to_stop(number)
+    assert last.startswith(f"Stopped by {number.name}. Step ")
+    assert "start the same command again" in last
+  for _ in range(RANDOM_KILLS - 2):
+    life.kill_after(rng.uniform(0, seconds / RANDOM_KILLS), trains)
+  life.finish()
+  return life
+
+
+@pytest.fixture(scope="module")
+def lives(folder):
+  with concurrent.futures.ThreadPoolExecutor() as pool:
+    moments = pool.submit(live_through_moments, folder)
+    unbroken, seconds = live_undisturbed(folder)
+    at_random = live_at_random(folder, seconds)
+    through_moments, on_two = moments.result()
+  return {
+    "unbroken": unbroken,
+    "moments": through_moments,
+    "random": at_random,
+    "on_two": on_two,
+  }
+
+
+def saved(life):
+  with checkpoint.open_manager(life.workdir) as manager:
+    return checkpoint.restore_newest(manager, resume.ITEMS)
+
+
+@pytest.mark.parametrize("name", ["moments", "random"])
+def test_a_killed_run_ends_as_an_unbroken_one_bit_for_bit(lives, name):
+  unbroken, killed = lives["unbroken"], lives[name]
+  assert killed.starts > 10
+  (step, items), (other_step, others) = saved(unbroken), saved(killed)
+  assert step == other_step == 2 * STAGE_EPOCHS * 6
+  leaves, structure = jax.tree.flatten(items)
+  other_leaves, other_structure = jax.tree.flatten(others)
+  assert structure == other_structure
+  for mine, other in zip(leaves, other_leaves, strict=True):
+    np.testing.assert_array_equal(mine, other)
+  result, other_result = (
+    json.loads((life.workdir / "result.json").read_text())
+    for life in (unbroken, killed)
+  )
+  # All but the revision, which a commit meanwhile would change: figures,
+  # history, command, versions, device.
+  del result["git_revision"], other_result["git_revision"]
+  assert result == other_result
+  pictures = [
+    sorted(os.listdir(life.workdir / "pictures")) for life in (unbroken, killed)
+  ]
+  assert pictures[0] == pictures[1]
+
+
+def test_nothing_is_left_of_killed_saves(lives):
+  for life in lives.values():
+    folder = life.workdir / checkpoint.FOLDER
+    assert all(path.name.isdigit() for path in folder.iterdir())
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_a_run_goes_on_with_another_number_of_devices(lives):
+  (_, items), (_, others) = saved(lives["unbroken"]), saved(lives["on_two"])
+  state, other = items["state"], others["state"]
+  assert state["step"] == other["step"]
+  result = json.loads((lives["on_two"].workdir / "result.json").read_text())
+  assert result["device"] == "2 x cpu"
+  for kind in ("params", "batch_stats"):
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5),
+      state[kind],
+      other[kind],
+    )
