@@ -7,7 +7,7 @@ import pytest
 
 from pattlite_jax import losses
 
-LABELS = np.array([0, 2, 1, 2], np.int32)
+LABELS = jnp.array([0, 2, 1, 2])
 ONES = jnp.ones(3)
 
 
@@ -17,7 +17,7 @@ def logits():
 
 
 def one_hot():
-  return np.eye(3, dtype=np.float32)[LABELS]
+  return np.eye(3, dtype=np.float32)[np.asarray(LABELS)]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])

@@ -88,10 +88,10 @@ def augment(
   if random_flip:
     images = flip(images, jax.vmap(jax.random.bernoulli)(flip_keys))
   if random_brightness:
-    added = 255 * _uniform(_folded(keys, _BRIGHTNESS), 0, random_brightness)
+    added = 255 * _uniform(_folded(keys, _BRIGHTNESS), 0.0, random_brightness)
     images = jnp.clip(images + added[:, None, None, None], 0, 255)
   if random_contrast:
-    factors = _uniform(contrast_keys, 1, random_contrast)
+    factors = _uniform(contrast_keys, 1.0, random_contrast)
     images = adjust_contrast(images, factors)
   if random_erasing:
     images = jax.vmap(
