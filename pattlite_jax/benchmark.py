@@ -47,6 +47,8 @@ def main(argv: list[str]) -> None:
   _require_known("what", _WHAT.value, WHAT)
   _require_known("peers", _PEERS.value, PEERS)
   sizes = _batch_sizes()
+  # Else the first process on a GPU takes most of its memory from the others.
+  os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
   # Imported here so that --help needs none of it.
   from pattlite_jax import pictures
   from pattlite_jax import result as result_lib

@@ -4,9 +4,10 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from pattlite_jax.benchmarks import page
+from pattlite_jax.benchmarks import computations, ours, page, work
 
 
 def run(*flags):
@@ -39,6 +40,22 @@ def test_forward_against_keras(tmp_path):
   assert result["git_revision"] is None or len(result["git_revision"]) >= 40
   assert "| forward | 1 |" in done.stdout
   assert (tmp_path / "bench.png").stat().st_size > 1000
+
+
+def test_sides_that_compute_different_networks_are_refused():
+  faces, right = work.draw_faces(8, work.IMAGE_SIZE), work.make_work("float32")
+  _, expected = ours.Side(right).forward(faces)
+  assert np.ptp(expected, axis=0).max() > 1e-3  # Images differ,
+  assert np.ptp(expected, axis=1).max() > 0.2  # and classes.
+  computations.require_same({"ours": expected, "keras": expected}, 1e-4)
+
+  for name in ("conv_dw_2", "conv_dw_8"):
+    wrong = work.make_work("float32")
+    kernel = wrong.variables["params"]["trunk"][name]
+    kernel["kernel"] = kernel["kernel"][::-1]  # A convolution, turned over.
+    _, other = ours.Side(wrong).forward(faces)
+    with pytest.raises(ValueError, match="keras computes another network"):
+      computations.require_same({"ours": expected, "keras": other}, 1e-4)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from pattlite_jax.benchmarks import work
+from pattlite_jax.benchmarks import summary, work
 from pattlite_jax.data import examples as examples_lib
 
 _NUM_FACES = 28_709  # As many as FER2013's Training.
@@ -20,9 +20,7 @@ def milliseconds(batch_size: int, *, rounds: int, seconds: float) -> dict:
     faces, batch_size=batch_size, seed=0, first_step=0
   )
   count = max(1, int(seconds / _seconds(batches, 200)))
-  times = [1e3 * _seconds(batches, count) for _ in range(rounds)]
-  low, median, high = np.percentile(times, [25, 50, 75])
-  return {"ms": float(median), "ms_low": float(low), "ms_high": float(high)}
+  return summary.of_seconds([_seconds(batches, count) for _ in range(rounds)])
 
 
 def _grey_faces() -> examples_lib.Examples:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-import numpy as np
+from pattlite_jax.benchmarks import summary
 
 COMMANDS = ("main", "evaluate", "audit", "benchmark")
 
@@ -25,8 +25,7 @@ def _of(name: str, rounds: int) -> dict[str, float]:
       text=True,
       check=False,
     )
-    times.append(1e3 * (time.perf_counter() - start))
+    times.append(time.perf_counter() - start)
     if "flags:" not in answer.stdout:
       raise RuntimeError(f"{name} --help failed:\n{answer.stderr}")
-  low, median, high = np.percentile(times, [25, 50, 75])
-  return {"ms": float(median), "ms_low": float(low), "ms_high": float(high)}
+  return summary.of_seconds(times)

@@ -7,15 +7,12 @@ machine's noise meets all of them.
 import contextlib
 import importlib
 import multiprocessing
-import os
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from pattlite_jax.benchmarks import work
+from pattlite_jax.benchmarks import summary, work
 
 OURS = "ours"
 # Module and options of each side.
@@ -102,17 +99,11 @@ def measure(
       time.sleep(_PAUSE)
       worker.seconds(1)  # Wakes its threads.
       times[side].append(worker.seconds(counts[side]))
-  return {side: _summary(values) for side, values in times.items()}
-
-
-def _summary(values: list[float]) -> dict[str, float]:
-  low, median, high = np.percentile(np.asarray(values) * 1e3, [25, 50, 75])
-  return {"ms": float(median), "ms_low": float(low), "ms_high": float(high)}
+  return {side: summary.of_seconds(values) for side, values in times.items()}
 
 
 def _serve(connection, side: str, dtype: str, steps_per_dispatch: int) -> None:
   """Answers a Worker's requests until it hangs up."""
-  os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
   if side == OURS:
     from pattlite_jax import startup
 
