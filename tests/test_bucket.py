@@ -1,21 +1,28 @@
-"""A workdir on gs://, where a local folder stands in for the bucket.
+"""Workdirs and data on gs://, where a local folder stands in for the bucket.
 
 TensorFlow's file calls and TensorStore's files are led to that folder; all that
 is between them and the code here, in epath and Orbax, is as for a real bucket.
 """
 
+import functools
 import json
 
 import jax
 import numpy as np
 import pytest
 import tensorflow as tf
+import test_ck_plus
+import test_fer2013
+import test_ferplus
+import test_raf_db
 from etils import epath
 from etils.epath import backend
 from orbax.checkpoint._src.path import gcs_utils
 
 from pattlite_jax import build, checkpoint, preflight, train, trained
-from pattlite_jax.data import pipeline
+from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.data import load as load_lib
+from pattlite_jax.data import pipeline, user_files
 
 
 class StoppedError(Exception):
@@ -117,3 +124,58 @@ def test_the_preflight_writes_its_token_to_the_bucket(bucket):
   assert preflight._shows_up(token)
   token.unlink()
   assert not (bucket / "token").exists()
+
+
+@pytest.mark.parametrize(
+  ("name", "write"),
+  [
+    ("fer2013", test_fer2013.write_folders),
+    ("ferplus/majority", test_ferplus.write_files),
+    ("raf_db", test_raf_db.write_set),
+    (
+      "ck_plus",
+      functools.partial(test_ck_plus.write_official, with_landmarks=True),
+    ),
+    ("ck_plus", test_ck_plus.write_ck48),
+  ],
+)
+def test_data_come_from_a_bucket_as_from_a_folder(
+  bucket, tmp_path, name, write
+):
+  write(bucket)
+
+  def load(data_dir):
+    prepared_dir = f"{tmp_path}/{data_dir.replace('/', '_')}"
+    return load_lib.load_splits(
+      name, data_dir=data_dir, prepared_dir=prepared_dir, image_size=24
+    )
+
+  here, there = load(str(bucket)), load("gs://faces")
+  assert sum(map(len, there.values())) > 0
+  assert here.keys() == there.keys()
+  for split, examples in there.items():
+    assert examples_lib.fingerprint(examples) == examples_lib.fingerprint(
+      here[split]
+    )
+
+
+def test_a_missing_file_in_a_bucket_is_named(bucket, tmp_path):
+  with pytest.raises(FileNotFoundError, match=r"gs://faces \(fer2013.csv"):
+    load_lib.require_files("fer2013", "gs://faces")
+  with pytest.raises(RuntimeError, match=r"local folder.*gs://faces"):
+    load_lib.load_splits(
+      "fer2013",
+      data_dir="gs://faces",
+      prepared_dir=str(tmp_path),
+      image_size=24,
+      download=True,
+    )
+
+
+def test_a_changed_file_in_a_bucket_changes_the_fingerprint(bucket):
+  (bucket / "a.csv").write_text("one")
+  folder = user_files.folder("gs://faces")
+  before = user_files.fingerprint(folder, [folder / "a.csv"])
+  assert user_files.fingerprint(folder, [folder / "a.csv"]) == before
+  (bucket / "a.csv").write_text("three")
+  assert user_files.fingerprint(folder, [folder / "a.csv"]) != before

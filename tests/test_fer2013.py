@@ -182,9 +182,8 @@ def test_missing_files_say_where_to_get_them(tmp_path):
     assert part in str(error.value)
 
 
-@pytest.fixture
-def image_folders(tmp_path):
-  """Two training images and one of test, written in another order."""
+def write_folders(folder):
+  """Writes two training images and one of test, in another order."""
   images = random_images(3)
   names = (
     "train/happy/Training_2.jpg",
@@ -192,11 +191,16 @@ def image_folders(tmp_path):
     "test/sad/PrivateTest_1.jpg",
   )
   for name, image in zip(names, images, strict=True):
-    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     picture = PIL.Image.fromarray(image[..., 0])
     # Stored without loss, whatever the name says, so that pixels compare.
-    picture.save(tmp_path / name, format="png")
-  return tmp_path, images
+    picture.save(folder / name, format="png")
+  return images
+
+
+@pytest.fixture
+def image_folders(tmp_path):
+  return tmp_path, write_folders(tmp_path)
 
 
 def test_image_folders_warn_of_their_splits(image_folders, caplog):

@@ -3,7 +3,6 @@
 import abc
 import collections
 import itertools
-import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, NamedTuple
 
@@ -11,6 +10,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 from jaxtyping import Float32, UInt8
+
+from pattlite_jax.data import user_files
 
 # Class counts of a split. The split "all" stands for all splits together.
 Counts = Mapping[str, tuple[int, ...]]
@@ -43,7 +44,7 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   @classmethod
   @abc.abstractmethod
-  def source_files(cls, data_dir: pathlib.Path) -> list[pathlib.Path]:
+  def source_files(cls, data_dir: user_files.Path) -> list[user_files.Path]:
     """Returns the files that the set is made of; they must lie in `data_dir`.
 
     Raises:
@@ -51,7 +52,7 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """
 
   @abc.abstractmethod
-  def faces(self, data_dir: pathlib.Path) -> dict[str, Iterable[Face]]:
+  def faces(self, data_dir: user_files.Path) -> dict[str, Iterable[Face]]:
     """Returns the faces of each split, in their official order."""
 
   def published_counts(self) -> Counts:
@@ -102,7 +103,9 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   ) -> dict[str, Iterator[tuple[int, dict[str, object]]]]:
     # A set that is made by rule needs no files, and so no folder.
     needs_files = self.MANUAL_DOWNLOAD_INSTRUCTIONS is not None
-    data_dir = pathlib.Path(dl_manager.manual_dir if needs_files else ".")
+    data_dir = user_files.folder(
+      str(dl_manager.manual_dir) if needs_files else "."
+    )
     generators = {}
     for split, faces in self.faces(data_dir).items():
       remaining = iter(faces)
@@ -158,7 +161,7 @@ def count_differences(
 def check_shape(
   image: UInt8[np.ndarray, "H W C"],
   expected: tuple[int, int, int],
-  path: pathlib.Path,
+  path: user_files.Path,
 ) -> None:
   """Raises ValueError unless the picture has the size of its data set."""
   if image.shape != expected:
@@ -171,7 +174,7 @@ def check_shape(
 
 
 def missing_files_error(
-  set_name: str, where: pathlib.Path | str, how_to_get: str
+  set_name: str, where: user_files.Path | str, how_to_get: str
 ) -> FileNotFoundError:
   """Returns the error for a data set that is not where it was looked for."""
   return FileNotFoundError(

@@ -5,13 +5,14 @@ They are those of kaiwang960112/Challenge-condition-FER-dataset (Wang et al.,
 """
 
 import dataclasses
-import pathlib
 import re
 import reprlib
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
+
+from pattlite_jax.data import user_files
 
 HOW_TO_GET = (
   "Get the lists from "
@@ -87,7 +88,7 @@ class ChallengeList:
   """A list as read, each face once."""
 
   published: Published
-  path: pathlib.Path
+  path: user_files.Path
   num_lines: int
   ids: np.ndarray  # str[N]
   labels: Int[np.ndarray, "N"]
@@ -95,7 +96,7 @@ class ChallengeList:
 
 
 def read_list(
-  path: pathlib.Path, published: Published, num_classes: int
+  path: user_files.Path, published: Published, num_classes: int
 ) -> ChallengeList:
   """Reads a list.
 
@@ -104,7 +105,7 @@ def read_list(
       label is no class, or that gives a face a second label; if there is none.
   """
   labels, duplicates, num_lines = {}, [], 0
-  text = path.read_text(encoding="utf-8-sig", errors="replace")
+  text = user_files.read_text(path)
   for number, line in enumerate(text.splitlines(), start=1):
     if not line.strip():
       continue

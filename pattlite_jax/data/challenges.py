@@ -5,13 +5,13 @@ its labels for a few faces; a subset holds both.
 """
 
 import dataclasses
-import pathlib
 from typing import Any
 
 import numpy as np
 from absl import logging
 from jaxtyping import Int
 
+from pattlite_jax.data import user_files
 from pattlite_jax.data.challenge_lists import (
   HOW_TO_GET,
   PUBLISHED,
@@ -55,7 +55,7 @@ def load_subsets(
       f"There are no challenge lists for {dataset!r}, only for ferplus/... and "
       "raf_db; leave out --challenge_lists or change --dataset."
     )
-  root = pathlib.Path(folder).expanduser().resolve()
+  root = user_files.folder(folder)
   without_label = labelless_ids(dataset, data_dir, test)
   subsets = []
   for published in PUBLISHED[family]:
@@ -124,7 +124,7 @@ def labelless_ids(
     return frozenset()  # RAF-DB labels every image.
   from pattlite_jax.data import fer2013, ferplus
 
-  folder = pathlib.Path(data_dir).expanduser().resolve()
+  folder = user_files.folder(data_dir)
   votes_path = ferplus.FerPlus.source_files(folder)[1]
   usages, names, _ = ferplus.read_votes(votes_path)
   named = {

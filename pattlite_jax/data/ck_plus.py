@@ -6,7 +6,6 @@ numbers of labelled sequences (45, 18, 59, 25, 69, 28, 83).
 
 import collections
 import math
-import pathlib
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, NamedTuple
@@ -15,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Float, UInt8
 
-from pattlite_jax.data import builder
+from pattlite_jax.data import builder, user_files
 from pattlite_jax.data.image_file import read_image
 
 NUM_FOLDS = 10
@@ -40,10 +39,10 @@ HOW_TO_GET = (
 class Frame(NamedTuple):
   """One frame, before it is read."""
 
-  image_path: pathlib.Path  # Such as S005_001_00000011.png.
+  image_path: user_files.Path  # Such as S005_001_00000011.png.
   label: int
-  emotion_path: pathlib.Path | None  # None in the CK+48 copy.
-  landmarks_path: pathlib.Path | None  # None: the frame is used whole.
+  emotion_path: user_files.Path | None  # None in the CK+48 copy.
+  landmarks_path: user_files.Path | None  # None: the frame is used whole.
 
 
 class CkPlus(builder.FaceBuilder, skip_registration=True):
@@ -72,7 +71,7 @@ class CkPlus(builder.FaceBuilder, skip_registration=True):
   }
 
   @classmethod
-  def source_files(cls, data_dir: pathlib.Path) -> list[pathlib.Path]:
+  def source_files(cls, data_dir: user_files.Path) -> list[user_files.Path]:
     """Returns the used frames with their labels and landmarks."""
     frames = find_frames(data_dir)
     files = {frame.image_path for frame in frames}
@@ -80,7 +79,9 @@ class CkPlus(builder.FaceBuilder, skip_registration=True):
     files |= {f.landmarks_path for f in frames if f.landmarks_path}
     return sorted(files)
 
-  def faces(self, data_dir: pathlib.Path) -> dict[str, Iterable[builder.Face]]:
+  def faces(
+    self, data_dir: user_files.Path
+  ) -> dict[str, Iterable[builder.Face]]:
     """Returns the frames of each split of this fold, ordered by name."""
     frames = find_frames(data_dir)
     fold_of = assign_folds(collections.Counter(map(subject, frames)))
@@ -116,7 +117,7 @@ def assign_folds(images_of_subject: Mapping[str, int]) -> dict[str, int]:
   return folds
 
 
-def find_frames(data_dir: pathlib.Path) -> list[Frame]:
+def find_frames(data_dir: user_files.Path) -> list[Frame]:
   """Returns the labelled frames, ordered by name."""
   official = data_dir / "cohn-kanade-images"
   if official.is_dir():
@@ -132,7 +133,7 @@ def find_frames(data_dir: pathlib.Path) -> list[Frame]:
   return sorted(frames, key=lambda frame: frame.image_path.name)
 
 
-def _official_frames(data_dir: pathlib.Path) -> Iterator[Frame]:
+def _official_frames(data_dir: user_files.Path) -> Iterator[Frame]:
   has_landmarks = (data_dir / "Landmarks").is_dir()
   for emotion in sorted(data_dir.glob("Emotion/S*/*/S*_emotion.txt")):
     sequence = emotion.parent.relative_to(data_dir / "Emotion")
@@ -154,16 +155,16 @@ def _official_frames(data_dir: pathlib.Path) -> Iterator[Frame]:
       yield Frame(path, label, emotion, landmarks if has_landmarks else None)
 
 
-def _folder_frames(data_dir: pathlib.Path) -> Iterator[Frame]:
+def _folder_frames(data_dir: user_files.Path) -> Iterator[Frame]:
   root = data_dir / "CK+48" if (data_dir / "CK+48").is_dir() else data_dir
   for folder, label in LABEL_OF_FOLDER.items():
     for path in sorted((root / folder).glob("S*.png")):
       yield Frame(path, label, None, None)
 
 
-def read_label(path: pathlib.Path) -> int:
+def read_label(path: user_files.Path) -> int:
   """Reads a label such as "3.0000000e+00"; the file counts from 1."""
-  text = path.read_text(encoding="utf-8-sig", errors="replace").strip()
+  text = user_files.read_text(path).strip()
   try:
     label = float(text)
   except ValueError:
@@ -182,10 +183,11 @@ def _face(frame: Frame) -> builder.Face:
   return builder.Face(image, frame.label, frame.image_path.stem)
 
 
-def read_landmarks(path: pathlib.Path) -> Float[np.ndarray, "68 2"]:
+def read_landmarks(path: user_files.Path) -> Float[np.ndarray, "68 2"]:
   """Reads the landmarks (x, y) in pixels."""
   try:
-    points = np.loadtxt(path, ndmin=2, encoding="utf-8-sig")
+    with user_files.open_text(path) as file:
+      points = np.loadtxt(file, ndmin=2)
   except (OSError, ValueError) as error:
     raise ValueError(
       f"{path} cannot be read as landmarks ({error}). {HOW_TO_GET} Without "

@@ -1,17 +1,18 @@
 """Reads the rows of a data set's csv, each with the number of its line."""
 
 import csv
+import io
 import itertools
-import pathlib
 import reprlib
 from collections.abc import Iterator
-from typing import TextIO
+
+from pattlite_jax.data import user_files
 
 MAX_LINE = 100_000  # Characters; a row of FER2013 has at most 9,300.
 
 
 def csv_rows(
-  path: pathlib.Path, columns: tuple[str, ...]
+  path: user_files.Path, columns: tuple[str, ...]
 ) -> Iterator[tuple[int, list[str]]]:
   """Yields the line number and the fields of `columns` of each row.
 
@@ -21,7 +22,7 @@ def csv_rows(
     ValueError: if a column is missing, or for the first row that is broken.
   """
   # utf-8-sig drops a byte-order mark; a bad byte becomes a bad value below.
-  with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+  with user_files.open_text(path) as file:
     rows = _rows(file, path)
     header = [name.strip() for name in next(rows, (1, []))[1]]
     missing = [name for name in columns if name not in header]
@@ -42,7 +43,9 @@ def csv_rows(
       yield line, [row[position].strip() for position in positions]
 
 
-def _rows(file: TextIO, path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
+def _rows(
+  file: io.TextIOBase, path: user_files.Path
+) -> Iterator[tuple[int, list[str]]]:
   """Yields the fields of each row that is not blank, and its first line."""
   reader = csv.reader(_lines(file, path), strict=True)
   while True:
@@ -59,7 +62,7 @@ def _rows(file: TextIO, path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
       yield line, row
 
 
-def _lines(file: TextIO, path: pathlib.Path) -> Iterator[str]:
+def _lines(file: io.TextIOBase, path: user_files.Path) -> Iterator[str]:
   """Yields the lines; a file without line ends is not read to memory whole."""
   for number in itertools.count(1):
     line = file.readline(MAX_LINE + 1)

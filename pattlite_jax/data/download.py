@@ -12,6 +12,8 @@ import zlib
 
 from absl import logging
 
+from pattlite_jax.data import user_files
+
 CONTEST = (
   "challenges-in-representation-learning-facial-expression-recognition-"
   "challenge"
@@ -21,7 +23,7 @@ ARCHIVE = "fer2013.tar.gz"
 CSV = "icml_face_data.csv"
 
 
-def download_if_missing(builder_class: type, data_dir: pathlib.Path) -> None:
+def download_if_missing(builder_class: type, data_dir: user_files.Path) -> None:
   """Fetches the files of a data set into `data_dir`, unless they are there.
 
   Raises:
@@ -38,6 +40,12 @@ def download_if_missing(builder_class: type, data_dir: pathlib.Path) -> None:
         f"{error} --config.data.download=true cannot fetch this data set: "
         "Kaggle's contests carry FER2013 only."
       ) from error
+  if not isinstance(data_dir, pathlib.Path):
+    raise RuntimeError(
+      "--config.data.download=true fetches to a local folder, but "
+      f"--config.data.dir is {data_dir}. Fetch the files first and copy them "
+      "there."
+    )
   if not _has_csv(data_dir):
     _fetch_contest(data_dir)
 

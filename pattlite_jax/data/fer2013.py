@@ -4,7 +4,6 @@ Class counts: several public copies of the labels agree; the total is 35,887.
 """
 
 import collections
-import pathlib
 import reprlib
 import warnings
 from collections.abc import Iterable, Iterator
@@ -13,7 +12,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from pattlite_jax.data import builder, fer2013_folders
+from pattlite_jax.data import builder, fer2013_folders, user_files
 from pattlite_jax.data.csv_rows import csv_rows
 
 SIZE = 48
@@ -64,7 +63,7 @@ class Fer2013(builder.FaceBuilder, skip_registration=True):
   }
 
   @classmethod
-  def source_files(cls, data_dir: pathlib.Path) -> list[pathlib.Path]:
+  def source_files(cls, data_dir: user_files.Path) -> list[user_files.Path]:
     """Returns the csv, or the images of the folder copy."""
     csv_path = find_file(data_dir, CSV_NAMES)
     if csv_path:
@@ -75,7 +74,9 @@ class Fer2013(builder.FaceBuilder, skip_registration=True):
       raise builder.missing_files_error("FER2013", places, HOW_TO_GET)
     return files
 
-  def faces(self, data_dir: pathlib.Path) -> dict[str, Iterable[builder.Face]]:
+  def faces(
+    self, data_dir: user_files.Path
+  ) -> dict[str, Iterable[builder.Face]]:
     """Returns the faces of each split, in the order of the file."""
     csv_path = find_file(data_dir, CSV_NAMES)
     if not csv_path:
@@ -88,8 +89,8 @@ class Fer2013(builder.FaceBuilder, skip_registration=True):
 
 
 def find_file(
-  data_dir: pathlib.Path, names: tuple[str, ...]
-) -> pathlib.Path | None:
+  data_dir: user_files.Path, names: tuple[str, ...]
+) -> user_files.Path | None:
   """Returns the first of `names` in the folder or its fer2013/, if any."""
   for folder in (data_dir, data_dir / "fer2013"):  # The contest's archive.
     for name in names:
@@ -98,7 +99,7 @@ def find_file(
   return None
 
 
-def read_rows(path: pathlib.Path) -> Rows:
+def read_rows(path: user_files.Path) -> Rows:
   """Reads fer2013.csv or icml_face_data.csv.
 
   Raises:

@@ -1,11 +1,10 @@
 """FER2013 as image folders: train/<class>/*.jpg and test/<class>/*.jpg."""
 
-import pathlib
 from collections.abc import Iterable, Iterator
 
 from absl import logging
 
-from pattlite_jax.data import builder
+from pattlite_jax.data import builder, user_files
 from pattlite_jax.data.held_out import held_out
 from pattlite_jax.data.image_file import read_image
 
@@ -22,11 +21,13 @@ LABEL_OF_FOLDER = {
 
 
 def folder_images(
-  data_dir: pathlib.Path,
-) -> Iterator[tuple[str, pathlib.Path, int]]:
+  data_dir: user_files.Path,
+) -> Iterator[tuple[str, user_files.Path, int]]:
   """Yields split, path and label of the images of the folder copy."""
   for split in ("train", "test"):
-    for folder in sorted(data_dir.glob(f"{split}/[!.]*/")):
+    for folder in sorted(data_dir.glob(f"{split}/[!.]*")):
+      if not folder.is_dir():
+        continue
       if folder.name not in LABEL_OF_FOLDER:
         raise ValueError(
           f"{folder} is not a class of FER2013; the folders of {split}/ must "
@@ -37,7 +38,7 @@ def folder_images(
 
 
 def folder_faces(
-  data_dir: pathlib.Path,
+  data_dir: user_files.Path,
 ) -> dict[str, Iterable[builder.Face]]:
   """Returns the faces of each split; warns that they are not the official ones.
 
@@ -60,7 +61,7 @@ def folder_faces(
 
 
 def _faces(
-  data_dir: pathlib.Path, labels: dict[str, int]
+  data_dir: user_files.Path, labels: dict[str, int]
 ) -> Iterator[builder.Face]:
   for name, label in labels.items():
     image = read_image(data_dir / name, channels=1)

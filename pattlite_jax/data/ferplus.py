@@ -4,7 +4,6 @@ Class counts: counted in fer2013new.csv of that repository.
 """
 
 import collections
-import pathlib
 import reprlib
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
@@ -13,7 +12,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Float32, Int32
 
-from pattlite_jax.data import builder, fer2013
+from pattlite_jax.data import builder, fer2013, user_files
 from pattlite_jax.data.csv_rows import csv_rows
 
 VOTES_NAME = "fer2013new.csv"
@@ -69,7 +68,7 @@ class FerPlus(builder.FaceBuilder, skip_registration=True):
   }
 
   @classmethod
-  def source_files(cls, data_dir: pathlib.Path) -> list[pathlib.Path]:
+  def source_files(cls, data_dir: user_files.Path) -> list[user_files.Path]:
     """Returns the csv of FER2013 and that of the votes."""
     csv_path = fer2013.find_file(data_dir, fer2013.CSV_NAMES)
     votes_path = fer2013.find_file(data_dir, (VOTES_NAME,))
@@ -83,7 +82,9 @@ class FerPlus(builder.FaceBuilder, skip_registration=True):
     """Returns the class counts of the rule."""
     return self.PUBLISHED_COUNTS_OF_RULE[self.builder_config.name]
 
-  def faces(self, data_dir: pathlib.Path) -> dict[str, Iterable[builder.Face]]:
+  def faces(
+    self, data_dir: user_files.Path
+  ) -> dict[str, Iterable[builder.Face]]:
     """Returns the faces of each split that the rule gives a label."""
     csv_path, votes_path = self.source_files(data_dir)
     rows = fer2013.read_rows(csv_path)
@@ -99,7 +100,7 @@ class FerPlus(builder.FaceBuilder, skip_registration=True):
 
 
 def read_votes(
-  path: pathlib.Path,
+  path: user_files.Path,
 ) -> tuple[list[str], list[str], Int32[np.ndarray, "N 10"]]:
   """Reads fer2013new.csv: usages, image names ("" if none) and votes.
 
@@ -157,9 +158,9 @@ def targets_from_votes(
 
 
 def _check_same_rows(
-  csv_path: pathlib.Path,
+  csv_path: user_files.Path,
   csv_usages: list[str],
-  votes_path: pathlib.Path,
+  votes_path: user_files.Path,
   votes_usages: list[str],
 ) -> None:
   """Raises ValueError unless the two files belong together, row by row."""

@@ -6,13 +6,12 @@ frame is taken. A turn that EXIF asks for is made, colour tables become colours,
 profiles are not applied.
 """
 
-import os
-import pathlib
-
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
 from jaxtyping import UInt8
+
+from pattlite_jax.data import user_files
 
 # Others are left out: some of Pillow's readers start programs (EPS).
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
@@ -20,7 +19,7 @@ MAX_PIXELS = 64_000_000  # Width x height: 192 MB as RGB.
 
 
 def read_image(
-  path: pathlib.Path, channels: int
+  path: user_files.Path, channels: int
 ) -> UInt8[np.ndarray, "H W {channels}"]:
   """Returns the picture in a file as grey (1 channel) or RGB (3 channels).
 
@@ -29,10 +28,11 @@ def read_image(
     ValueError: if it is no whole picture, has more than `MAX_PIXELS` pixels, or
       has pixels that are not of 1 to 16 bits.
   """
-  with path.open("rb") as file:
+  with user_files.open_bytes(path) as file:
     try:
-      if not os.fstat(file.fileno()).st_size:
+      if not file.read(1):
         raise ValueError("it is empty")
+      file.seek(0)
       with PIL.Image.open(file, formats=FORMATS) as picture:
         _check_size(*picture.size)
         upright = PIL.ImageOps.exif_transpose(picture)
@@ -67,7 +67,7 @@ def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
   return picture
 
 
-def _error(path: pathlib.Path, reason: str) -> ValueError:
+def _error(path: user_files.Path, reason: str) -> ValueError:
   return ValueError(
     f"{path} cannot be decoded as an image: {reason}. Replace the file."
   )

@@ -6,16 +6,15 @@ TensorFlow and the builders are imported only when a data set is loaded.
 import contextlib
 import dataclasses
 import difflib
-import hashlib
 import io
 import os
-import pathlib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 from absl import logging
 from jaxtyping import UInt8
 
+from pattlite_jax.data import user_files
 from pattlite_jax.data.examples import Examples, class_counts
 
 SPLITS = ("train", "validation", "test")
@@ -51,14 +50,14 @@ def load_splits(
       "--config.data.soft_targets=False or a set with votes, such as "
       "ferplus/majority."
     )
-  folder = pathlib.Path(data_dir).expanduser().resolve()
+  folder = user_files.folder(data_dir)
   if download:
     from pattlite_jax.data import download as download_lib
 
     download_lib.download_if_missing(builder_class, folder)
   files = builder_class.source_files(folder)
   prepared_root = os.path.expanduser(prepared_dir)  # May also be gs://...
-  target = f"{prepared_root}/{_fingerprint(folder, files)}"
+  target = f"{prepared_root}/{user_files.fingerprint(folder, files)}"
   logging.info("Data set %s of %s, prepared in %s.", name, folder, target)
   with _quiet_tensorflow():
     builder = builder_class(data_dir=target, config=config)
@@ -97,7 +96,7 @@ def published_counts(name: str) -> Mapping[str, tuple[int, ...]]:
 def require_files(name: str, data_dir: str) -> None:
   """Raises FileNotFoundError, saying what to get, if files are missing."""
   builder_class, _ = _find_builder(name)
-  builder_class.source_files(pathlib.Path(data_dir).expanduser().resolve())
+  builder_class.source_files(user_files.folder(data_dir))
 
 
 def require_examples(examples: Examples, split: str, name: str) -> None:
@@ -138,16 +137,6 @@ def _find_builder(name: str) -> tuple[type, str | None]:
   return builders[name]
 
 
-def _fingerprint(folder: pathlib.Path, files: list[pathlib.Path]) -> str:
-  """Returns a name that changes with any file's name, size or time."""
-  digest = hashlib.sha256()
-  for path in files:
-    status = path.stat()
-    name = path.relative_to(folder).as_posix()
-    digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-  return digest.hexdigest()[:16]
-
-
 @contextlib.contextmanager
 def _quiet_tensorflow() -> Iterator[None]:
   """Keeps TensorFlow off accelerators and TFDS from talking."""
@@ -169,7 +158,7 @@ def _quiet_tensorflow() -> Iterator[None]:
     logging.set_verbosity(verbosity)
 
 
-def _prepare(builder, folder: pathlib.Path):
+def _prepare(builder, folder: user_files.Path):
   """Writes the set; returns a builder of it.
 
   TFDS writes to a folder of another name and renames it at the end, so what

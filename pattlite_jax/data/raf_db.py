@@ -9,7 +9,7 @@ import reprlib
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, NamedTuple
 
-from pattlite_jax.data import builder
+from pattlite_jax.data import builder, user_files
 from pattlite_jax.data.held_out import held_out, held_out_size
 from pattlite_jax.data.image_file import read_image
 
@@ -53,7 +53,7 @@ class RafDb(builder.FaceBuilder, skip_registration=True):
   }
 
   @classmethod
-  def source_files(cls, data_dir: pathlib.Path) -> list[pathlib.Path]:
+  def source_files(cls, data_dir: user_files.Path) -> list[user_files.Path]:
     """Returns the official list and the images that it names."""
     root = _root(data_dir)
     if not (root / LIST_NAME).is_file():
@@ -64,7 +64,9 @@ class RafDb(builder.FaceBuilder, skip_registration=True):
         raise builder.missing_files_error("RAF-DB image", path, HOW_TO_GET)
     return [root / LIST_NAME, *images]
 
-  def faces(self, data_dir: pathlib.Path) -> dict[str, Iterable[builder.Face]]:
+  def faces(
+    self, data_dir: user_files.Path
+  ) -> dict[str, Iterable[builder.Face]]:
     """Returns the faces of each split, in the order of the list."""
     root = _root(data_dir)
     entries = read_list(root / LIST_NAME)
@@ -78,7 +80,7 @@ class RafDb(builder.FaceBuilder, skip_registration=True):
     }
 
 
-def read_list(path: pathlib.Path) -> list[Entry]:
+def read_list(path: user_files.Path) -> list[Entry]:
   """Reads the official list, lines such as "train_00001.jpg 5".
 
   Raises:
@@ -86,7 +88,7 @@ def read_list(path: pathlib.Path) -> list[Entry]:
       is none.
   """
   entries = {}
-  text = path.read_text(encoding="utf-8-sig", errors="replace")
+  text = user_files.read_text(path)
   for number, line in enumerate(text.splitlines(), start=1):
     if not line.strip():
       continue
@@ -105,19 +107,21 @@ def read_list(path: pathlib.Path) -> list[Entry]:
   return [Entry(name, label) for name, label in entries.items()]
 
 
-def _root(data_dir: pathlib.Path) -> pathlib.Path:
+def _root(data_dir: user_files.Path) -> user_files.Path:
   """Returns the folder `basic`, which may be `data_dir` itself."""
   if (data_dir / "EmoLabel").is_dir():
     return data_dir
   return data_dir / "basic"
 
 
-def _image_path(root: pathlib.Path, entry: Entry) -> pathlib.Path:
+def _image_path(root: user_files.Path, entry: Entry) -> user_files.Path:
   stem = pathlib.PurePath(entry.name).stem
   return root / "Image" / "aligned" / f"{stem}_aligned.jpg"
 
 
-def _faces(root: pathlib.Path, entries: list[Entry]) -> Iterator[builder.Face]:
+def _faces(
+  root: user_files.Path, entries: list[Entry]
+) -> Iterator[builder.Face]:
   for entry in entries:
     path = _image_path(root, entry)
     image = read_image(path, channels=3)

@@ -1,14 +1,13 @@
 """TFDS builder of a drawn set of faces, which needs no files."""
 
 import inspect
-import pathlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Int
 
-from pattlite_jax.data import builder
+from pattlite_jax.data import builder, user_files
 from pattlite_jax.data.drawing import face
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
 
@@ -42,11 +41,13 @@ class SyntheticFaces(builder.FaceBuilder):
     )
 
   @classmethod
-  def source_files(cls, data_dir: pathlib.Path) -> list[pathlib.Path]:
+  def source_files(cls, data_dir: user_files.Path) -> list[user_files.Path]:
     """Returns no files: the set is drawn."""
     return []
 
-  def faces(self, data_dir: pathlib.Path) -> dict[str, Iterable[builder.Face]]:
+  def faces(
+    self, data_dir: user_files.Path
+  ) -> dict[str, Iterable[builder.Face]]:
     """Returns the pictures of each split; reads nothing from `data_dir`."""
     return {split: _drawn_faces(split) for split in NUM_FACES}
 
