@@ -73,8 +73,7 @@ def main(argv: list[str]) -> None:
 
 def _audit() -> dict[str, Any]:
   """Returns what --json holds."""
-  from pattlite_jax import evaluation, trained
-  from pattlite_jax import result as result_lib
+  from pattlite_jax import evaluation, provenance, trained
   from pattlite_jax.audits import counts, duplicates, lists, selection
   from pattlite_jax.data import load
 
@@ -108,12 +107,12 @@ def _audit() -> dict[str, Any]:
     "batch_dependence": no_network,
     "duplicates": duplicates.audit(splits),
     "counts": counts.audit(dataset, splits),
-    "selection": selection.audit(path) if path else no_network,
+    "selection": selection.audit(network) if network else no_network,
     "challenge_lists": challenge_lists,
   }
   if network:
     _audit_network(network, split, examples, report)
-  return report | result_lib.environment()
+  return report | provenance.environment()
 
 
 def _data_flags(network: Any) -> tuple[str, str, Any]:

@@ -11,8 +11,6 @@ batch size 2 on, as batch norm needs two images.
 
 import json
 import os
-import platform
-import sys
 from typing import Any
 
 from absl import app, flags
@@ -50,16 +48,14 @@ def main(argv: list[str]) -> None:
   # Else the first process on a GPU takes most of its memory from the others.
   os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
   # Imported here so that --help needs none of it.
-  from pattlite_jax import pictures
-  from pattlite_jax import result as result_lib
+  from pattlite_jax import pictures, provenance
   from pattlite_jax.benchmarks import page
 
   result = {
-    "machine": _machine(),
     "dtype": _DTYPE.value,
     "steps_per_dispatch": _STEPS.value,
     **_measure(sizes),
-    **result_lib.environment(),
+    **provenance.environment(),
   }
   print("\n".join(page.text(result)))
   if _JSON.value:
@@ -108,17 +104,6 @@ def _batch_sizes() -> list[int]:
       "numbers from 1 on, with commas between."
     )
   return sizes
-
-
-def _machine() -> str:
-  """Returns the processor's name and the number of cores that we may use."""
-  name = platform.processor() or platform.machine()
-  if os.path.exists("/proc/cpuinfo"):
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-      names = [line for line in file if line.startswith("model name")]
-    name = names[0].split(":")[1].strip() if names else name
-  cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 0
-  return f"{name}, {cores or os.cpu_count()} cores"
 
 
 if __name__ == "__main__":

@@ -73,8 +73,8 @@ def _evaluate() -> None:
     evaluation_text,
     parallel,
     pictures,
+    provenance,
   )
-  from pattlite_jax import result as result_lib
 
   with errors.in_one_line(data_flags=True):
     inputs = evaluation.load_inputs(
@@ -93,7 +93,7 @@ def _evaluate() -> None:
   result = {"checkpoint": _CHECKPOINT.value, **result}
   print(evaluation_text.report(result))
   if _JSON.value:
-    text = json.dumps(result | result_lib.environment(), indent=1)
+    text = json.dumps(result | provenance.environment(), indent=1)
     _parent(_JSON.value).write_text(text + "\n")
   if _PREDICTIONS.value:
     arrays: dict[str, Any] = {

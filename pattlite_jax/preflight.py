@@ -16,7 +16,7 @@ import ml_collections
 from absl import logging
 from etils import epath
 
-from pattlite_jax import parallel, result
+from pattlite_jax import parallel, provenance
 from pattlite_jax.data import examples as examples_lib
 
 # What a host has, by name; `hostname` alone may differ.
@@ -61,7 +61,7 @@ def own_record(
   config: ml_collections.ConfigDict, splits: dict[str, examples_lib.Examples]
 ) -> Record:
   """Returns what must be the same everywhere, and this host's name."""
-  environment = result.environment()
+  environment = provenance.environment()
   fields = _flatten(config.to_dict(), "config.")
   data = {f"{k} split": examples_lib.fingerprint(v) for k, v in splits.items()}
   return {

@@ -1,31 +1,16 @@
 """The end of a run: score every split, write result.json and the pictures."""
 
 import json
-import shlex
-import subprocess
-import sys
 from collections.abc import Sequence
-from importlib import metadata
 from typing import Any
 
-import jax
 import ml_collections
 from absl import logging
 from etils import epath
 
-from pattlite_jax import build, metrics, parallel, pictures
+from pattlite_jax import build, metrics, parallel, pictures, provenance
 from pattlite_jax import predict as predict_lib
 from pattlite_jax.data import examples as examples_lib
-
-PACKAGES = (
-  "pattlite-jax",
-  "jax",
-  "jaxlib",
-  "flax",
-  "optax",
-  "orbax-checkpoint",
-  "numpy",
-)
 
 
 def finish(
@@ -58,7 +43,7 @@ def finish(
     "epoch_chosen_by": _monitor(config, history),
     "history": list(history),
     "config_changes": list(config_changes),
-    **environment(),
+    **provenance.environment(),
   }
   if config.model.attention == "batch":
     published, _ = _score(config, scored, variables, "published")
@@ -103,40 +88,3 @@ def _score(config, splits, variables, protocol):
 def _monitor(config, history):
   """Returns which split's accuracy chose the weights; None if untrained."""
   return config[history[-1]["stage"]].monitor if history else None
-
-
-def environment() -> dict[str, Any]:
-  """Returns what produced a result: command, revision, versions, devices."""
-  devices = jax.devices()
-  return {
-    "command": shlex.join(["python", *sys.orig_argv[1:]]),
-    "git_revision": _git_revision(),
-    "versions": {
-      "python": sys.version.split()[0],
-      **{name: _version(name) for name in PACKAGES},
-    },
-    "device": f"{len(devices)} x {devices[0].device_kind}",
-  }
-
-
-def _version(package: str) -> str | None:
-  try:
-    return metadata.version(package)
-  except metadata.PackageNotFoundError:
-    return None
-
-
-def _git_revision() -> str | None:
-  """Returns the source's revision, "+" if changed, or None outside git."""
-  root = epath.Path(__file__).parent
-
-  def git(*args):
-    return subprocess.run(
-      ["git", *args], cwd=root, capture_output=True, text=True, check=True
-    ).stdout.strip()
-
-  try:
-    changed = git("status", "--porcelain", "--untracked-files=no")
-    return git("rev-parse", "HEAD") + ("+" if changed else "")
-  except (OSError, subprocess.CalledProcessError):
-    return None

@@ -45,6 +45,7 @@ def describe(
       f"{name} images": examples_lib.fingerprint(splits[name])
       for name in ("train", "validation")
     },
+    "image_shape": train.images.shape[1:],
     "steps_per_epoch": examples_lib.steps_per_epoch(
       len(train), config.batch_size
     ),

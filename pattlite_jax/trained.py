@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import reprlib
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,7 +14,7 @@ from etils import epath
 from jaxtyping import Float, UInt8
 
 from configs import default
-from pattlite_jax import build, checkpoint, predict
+from pattlite_jax import build, checkpoint, model_folder, predict
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.weights import trunk
 
@@ -26,6 +26,9 @@ class Trained:
   variables: dict[str, Any]
   config: ml_collections.ConfigDict
   class_names: tuple[str, ...]
+  # [H, W, C] of the training images; None in checkpoints that do not say.
+  image_shape: tuple[int, int, int] | None = None
+  history: Sequence[dict[str, Any]] = ()  # A record of each epoch.
 
   @property
   def attention(self) -> str:
@@ -52,13 +55,9 @@ class Trained:
     self, images: UInt8[np.ndarray, "N H W C"]
   ) -> Float[np.ndarray, "N K"]:
     """Returns the logits of one batch of images, in the trained mode."""
-    examples = examples_lib.Examples(
-      images=images,
-      labels=np.zeros(len(images), np.int32),
-      ids=np.arange(len(images)).astype(str),
-      class_names=self.class_names,
+    return self._predict(
+      examples_lib.unlabelled(images, self.class_names), len(images)
     )
-    return self._predict(examples, len(images))
 
   @functools.cached_property
   def _predict(self):
@@ -66,7 +65,7 @@ class Trained:
 
 
 def load(path: epath.PathLike) -> Trained:
-  """Loads a workdir or one step's directory (`--checkpoint`).
+  """Loads a workdir, one step's directory, or what `model_folder.find` finds.
 
   Raises:
     FileNotFoundError: if there is none, or a file of it is missing.
@@ -74,8 +73,9 @@ def load(path: epath.PathLike) -> Trained:
   """
   try:
     return _load(path)
-  except FileNotFoundError:
-    raise
+  except FileNotFoundError as error:
+    shipped = ", ".join(model_folder.shipped())
+    raise FileNotFoundError(f"{error} Shipped networks: {shipped}.") from error
   except Exception as error:  # Orbax raises any kind for broken files.
     reason = textwrap.shorten(str(error), 400) or type(error).__name__
     raise ValueError(
@@ -84,7 +84,14 @@ def load(path: epath.PathLike) -> Trained:
 
 
 def _load(path: epath.PathLike) -> Trained:
-  described = checkpoint.restore_config(path)
+  folder = model_folder.find(path)
+  if folder:
+    variables, described = model_folder.read(folder)
+    history = described.get("history", [])
+  else:
+    described = checkpoint.restore_config(path)
+    variables = jax.device_get(checkpoint.restore_best(path))
+    history = checkpoint.restore_history(path)
   match described:
     case {"config": dict(fields), "class_names": [*class_names]}:
       pass
@@ -98,10 +105,20 @@ def _load(path: epath.PathLike) -> Trained:
   config.unlock()
   config.update(fields)
   build.check_config(config)
-  variables = jax.device_get(checkpoint.restore_best(path))
   shapes = build.variable_shapes(config, len(class_names))
   return Trained(
     variables=trunk.select_layers(variables, shapes),
     config=config.lock(),
     class_names=tuple(map(str, class_names)),
+    image_shape=_image_shape(described.get("image_shape")),
+    history=history,
   )
+
+
+def _image_shape(saved: Any) -> tuple[int, int, int] | None:
+  match saved:
+    case [int(height), int(width), (1 | 3) as channels]:
+      return height, width, channels
+    case None:  # The checkpoint is older than the field.
+      return None
+  raise ValueError(f"its image_shape is {reprlib.repr(saved)}, not [H, W, C]")

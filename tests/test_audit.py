@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import jax
+import ml_collections
 import numpy as np
 import pytest
 from absl.testing import flagsaver
@@ -16,6 +17,7 @@ from pattlite_jax.audits import counts, findings, lists, selection
 from pattlite_jax.data import load
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.progress import Progress
+from pattlite_jax.trained import Trained
 
 ROOT = pathlib.Path(__file__).parent.parent
 CLASS_NAMES = ("anger", "disgust", "happiness")
@@ -226,9 +228,17 @@ def test_help_names_every_flag_and_needs_no_library():
   subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+def choice(path):
+  """Audits the history at a path; the weights there are no network's."""
+  described = checkpoint.restore_config(path)
+  config = ml_collections.ConfigDict(described["config"])
+  history = checkpoint.restore_history(path)
+  return selection.audit(Trained({}, config, CLASS_NAMES, history=history))
+
+
 def test_the_epoch_is_found_from_the_history(tmp_path, small_config):
   write_checkpoint(tmp_path, small_config, HISTORY[:4])
-  report = selection.audit(tmp_path)
+  report = choice(tmp_path)
   assert report["chosen_by"] == "train" and report["test_used"] is False
   stage1, stage2 = report["stages"]
   assert stage1 == {
@@ -248,8 +258,8 @@ def test_a_step_knows_nothing_of_later_epochs(tmp_path, small_config):
   small_config.stage2.monitor = "val_accuracy"
   write_checkpoint(tmp_path, small_config, HISTORY[2:4])
   first = tmp_path / checkpoint.FOLDER / "30"
-  assert len(selection.audit(first)["stages"]) == 1
-  whole = selection.audit(tmp_path)
+  assert len(choice(first)["stages"]) == 1
+  whole = choice(tmp_path)
   assert whole["chosen_by"] == "validation"
   assert whole["stages"][1]["step"] == 40
 
@@ -258,7 +268,7 @@ def test_ported_weights_tell_of_no_training(tmp_path, small_config):
   variables = {"x": np.zeros(1)}
   checkpoint.save_best(tmp_path, variables, small_config, CLASS_NAMES)
   for path in (tmp_path, tmp_path / checkpoint.FOLDER / "0"):
-    report = selection.audit(path)
+    report = choice(path)
     assert report["chosen_by"] is None and report["test_used"] is None
     assert "no training" in findings.selection(report)
 

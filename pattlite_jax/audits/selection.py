@@ -3,30 +3,29 @@
 from collections.abc import Sequence
 from typing import Any
 
-from etils import epath
+import ml_collections
 
-from pattlite_jax import checkpoint, recipe
+from pattlite_jax import recipe
 from pattlite_jax.progress import STAGES
+from pattlite_jax.trained import Trained
 
 SPLIT_OF_MONITOR = {"val_accuracy": "validation", "train_accuracy": "train"}
 
 
-def audit(path: epath.PathLike) -> dict[str, Any]:
+def audit(network: Trained) -> dict[str, Any]:
   """Describes the choice of a run, from its config and its history.
 
   `chosen_by` is the split that chose in the last stage that ran, or None where
   the checkpoint tells of no training, as one ported from another program.
   """
-  config = checkpoint.restore_config(path)["config"]
   stages = []
-  history = checkpoint.restore_history(path)
   for stage in STAGES:
-    records = [record for record in history if record["stage"] == stage]
+    records = [r for r in network.history if r["stage"] == stage]
     if records:
-      stages.append(_describe(stage, config[stage], records))
+      stages.append(_describe(stage, network.config[stage], records))
   return {
     "chosen_by": stages[-1]["split"] if stages else None,
-    "attention": config["model"]["attention"],
+    "attention": network.attention,
     "stages": stages,
     # Early stopping can watch no other accuracy, and the test split is scored
     # once, after the weights are chosen.
@@ -35,7 +34,9 @@ def audit(path: epath.PathLike) -> dict[str, Any]:
 
 
 def _describe(
-  stage: str, fields: dict[str, Any], records: Sequence[dict[str, Any]]
+  stage: str,
+  fields: ml_collections.ConfigDict,
+  records: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
   """Repeats early stopping over a stage's epochs; counts epochs from 1."""
   monitor = fields["monitor"]

@@ -40,6 +40,14 @@ class Examples:
     )
 
 
+def unlabelled(
+  images: UInt8[np.ndarray, "N H W C"], class_names: tuple[str, ...]
+) -> Examples:
+  """Returns images to predict; their labels, all 0, mean nothing."""
+  ids = np.arange(len(images)).astype(str)
+  return Examples(images, np.zeros(len(images), np.int32), ids, class_names)
+
+
 def class_counts(examples: Examples) -> Int[np.ndarray, "K"]:
   """Returns how many examples each class has."""
   return np.bincount(examples.labels, minlength=len(examples.class_names))

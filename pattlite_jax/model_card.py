@@ -1,0 +1,168 @@
+"""The card of a released model: its figures, their protocol, and its limits."""
+
+from typing import Any
+
+# What a reader has to know of the data, by data set.
+_DATA = {
+  "fer2013": (
+    "FER2013 (ICML 2013, Challenges in Representation Learning): 48x48 grey "
+    "faces that an image search found for words of emotion. Its labels are "
+    "noisy (people agree with about 65 % of them, Goodfellow et al. 2013), its "
+    "splits share images, and disgust is rare. It has no licence; the rules of "
+    "the contest allow research."
+  ),
+  "ferplus": (
+    "FER+ (Barsoum et al., ICMI 2016): the images of FER2013 with the votes of "
+    "ten people each. Contempt, disgust and fear are rare. The votes are under "
+    "MIT; the images have no licence, and FER2013's rules allow research."
+  ),
+  "raf_db": (
+    "RAF-DB (Li et al., CVPR 2017): aligned faces from the web with labels of "
+    "about 40 people each; for research only, by its authors' agreement."
+  ),
+  "ck_plus": (
+    "CK+ (Lucey et al., CVPRW 2010): posed expressions in a laboratory; for "
+    "research only, by its authors' agreement."
+  ),
+}
+_DRAWN = "Drawn faces: the figures say nothing about faces of people."
+_LIMITS = """\
+## Intended use and limits
+
+Research on expression recognition, teaching, and a small baseline to compare
+with. An expression is not an emotion: the classes are what annotators read from
+a still picture, and people often show what they do not feel.
+
+- Prohibited in the EU: inferring emotions of people at work or in education
+  (AI Act, Regulation (EU) 2024/1689, Article 5(1)(f)). Other emotion
+  recognition is a high-risk use there (Annex III) with duties of its own.
+- Not for decisions about people, nor for health, lie detection, or hiring.
+- Faces must be found and cut out first; none is rejected, a wall gets a class
+  too. Expect less on other cameras, ages, poses, occlusion, and video.
+
+## Known biases
+
+Nothing in the data says who is shown, so no figures by age, sex or skin colour
+can be given; faces found on the web do not represent people at large. Rare
+classes are recognised worst (table above), and what annotators expect of whom
+is in the labels."""
+_USE = """\
+```python
+import pattlite_jax
+
+classify = pattlite_jax.load("{name}")
+probabilities = classify(face)  # uint8 [H, W] or [H, W, 3], of any size
+```"""
+
+
+def text(name: str, described: dict[str, Any]) -> str:
+  """Returns the card in Markdown, from what the model's config.json holds."""
+  result = described["evaluation"]
+  return (
+    "\n\n".join(
+      [
+        f"# PAtt-Lite, {_title(result)}",
+        _summary(described),
+        _USE.format(name=name),
+        f"## Figures\n\n{_figures(result)}",
+        "\n".join(_class_table(result)),
+        "\n".join(_confusion(result)),
+        f"![Confusion](confusion_{result['split']}.png)\n"
+        f"![Calibration](reliability_{result['split']}.png)",
+        f"## Data\n\n{_data(result)}",
+        f"## Training\n\n{_training(described)}",
+        _LIMITS,
+        "The weights are under Apache-2.0, as the ImageNet trunk they started "
+        "from; the data's terms are above.",
+      ]
+    )
+    + "\n"
+  )
+
+
+def _title(result: dict[str, Any]) -> str:
+  return result["dataset"] + (f" ({result['rule']})" if result["rule"] else "")
+
+
+def _summary(described: dict[str, Any]) -> str:
+  config = described["config"]
+  height, width, channels = described["image_shape"]
+  size = config["model"]["image_size"]
+  colour = {1: "grey", 3: "RGB"}[channels]
+  return (
+    f"Classes: {', '.join(described['class_names'])}. Attention "
+    f"`{config['model']['attention']}`. A face becomes {height}x{width} "
+    f"pixels, {colour}, and is enlarged to {size}x{size} in the network."
+  )
+
+
+def _figures(result: dict[str, Any]) -> str:
+  alone, views = result["per_sample"], result["flip_views"]
+  low, high = (100 * edge for edge in alone["accuracy_interval"])
+  lines = [
+    f"{result['split'].capitalize()} split, {alone['num_examples']:,} images, "
+    "one at a time, one view, one model. The epoch was chosen on the "
+    "validation split, so its own accuracy is slightly optimistic.",
+    "",
+    "| figure | |",
+    "|---|---|",
+    f"| accuracy | {_percent(alone['accuracy'])} "
+    f"(95 % interval {low:.2f} to {high:.2f}) |",
+    f"| macro F1 | {_percent(alone['macro_f1'])} |",
+    f"| mean class accuracy | {_percent(alone['mean_class_accuracy'])} |",
+    f"| calibration error | {_percent(alone['ece'])} |",
+    "| accuracy, mean logits of two views (itself, mirrored) | "
+    f"{_percent(views['accuracy'])} |",
+  ]
+  return "\n".join(lines)
+
+
+def _class_table(result: dict[str, Any]) -> list[str]:
+  lines = [
+    "| class | precision | recall | F1 | images |",
+    "|---|---|---|---|---|",
+  ]
+  rows = result["per_sample"]["per_class"]
+  for name, row in zip(result["class_names"], rows, strict=True):
+    shares = [_percent(row[key]) for key in ("precision", "recall", "f1")]
+    lines.append(f"| {name} | {' | '.join(shares)} | {row['support']:,} |")
+  return lines
+
+
+def _confusion(result: dict[str, Any]) -> list[str]:
+  names = result["class_names"]
+  lines = [
+    f"| label, prediction: | {' | '.join(names)} |",
+    "|---" * (len(names) + 1) + "|",
+  ]
+  rows = result["per_sample"]["confusion_matrix"]
+  for name, row in zip(names, rows, strict=True):
+    lines.append(f"| {name} | {' | '.join(map(str, row))} |")
+  return lines
+
+
+def _data(result: dict[str, Any]) -> str:
+  trained_on = result["trained_on"].partition("/")[0]
+  about = _DATA.get(trained_on, _DRAWN)
+  if result["dataset"] == trained_on:
+    return about
+  other = _DATA.get(result["dataset"], _DRAWN)
+  return f"Trained on: {about}\n\nScored on: {other}"
+
+
+def _training(described: dict[str, Any]) -> str:
+  training = described["training"]
+  hours = training["hours"]
+  took = "" if hours is None else f", {hours:.1f} hours"
+  epochs = " + ".join(map(str, training["epochs"].values()))
+  return (
+    f"```bash\n{training['command']}\n```\n\n"
+    f"Revision {training['git_revision']}; {training['machine']}, "
+    f"{training['device']}{took}; {epochs} epochs (stage 1 + 2), seed "
+    f"{training['seed']}; weights chosen by {training['epoch_chosen_by']}. "
+    "No face data but the training split; the trunk started from ImageNet."
+  )
+
+
+def _percent(share: float | None) -> str:
+  return "" if share is None else f"{100 * share:.2f} %"

@@ -1,0 +1,54 @@
+"""A trained network as plain files, and the networks that the package ships.
+
+weights.safetensors   the variables, see weights/safetensors_io.py
+config.json           what they are: the run's config, class_names,
+image_shape [H, W, C] of the images it was trained on,
+and what `release` found out about them
+README.md, *.png      the model card
+"""
+
+import json
+from typing import Any
+
+from etils import epath
+
+from pattlite_jax.weights import safetensors_io
+
+WEIGHTS, CONFIG = "weights.safetensors", "config.json"
+_SHIPPED = epath.Path(__file__).parent / "released"
+
+
+def shipped() -> list[str]:
+  """Returns the names of the networks that come with the package."""
+  return sorted(path.parent.name for path in _SHIPPED.glob(f"*/{WEIGHTS}"))
+
+
+def find(name: epath.PathLike) -> epath.Path | None:
+  """Returns the folder that `name` is, or that of the shipped network.
+
+  None if it is neither. A folder of that name comes first.
+  """
+  for folder in (epath.Path(name), _SHIPPED / name):
+    if (folder / WEIGHTS).exists():
+      return folder
+  return None
+
+
+def write(
+  folder: epath.PathLike, variables: dict[str, Any], described: dict[str, Any]
+) -> None:
+  """Writes the weights and the config."""
+  folder = epath.Path(folder)
+  safetensors_io.save_variables(folder / WEIGHTS, variables, {"format": "flax"})
+  (folder / CONFIG).write_text(json.dumps(described, indent=1) + "\n")
+
+
+def read(folder: epath.Path) -> tuple[dict[str, Any], dict[str, Any]]:
+  """Returns (variables, what config.json holds).
+
+  Raises:
+    FileNotFoundError: if one of the files is missing.
+    ValueError: if one is broken.
+  """
+  described = json.loads((folder / CONFIG).read_text())
+  return safetensors_io.load_variables(folder / WEIGHTS), described

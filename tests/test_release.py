@@ -1,0 +1,111 @@
+"""A run's folder becomes a model's folder, and the shipped ones are whole."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from small_run import fit
+
+import pattlite_jax
+from pattlite_jax import model_check, model_folder, release, trained
+from pattlite_jax.data import load
+
+NUM_PARAMETERS = 1_200_000  # At most.
+MAX_BYTES = 5_000_000
+
+
+def test_paths_of_the_machine_leave_the_command():
+  command = (
+    "python -m pattlite_jax.main --config configs/a.py --config.seed=1 "
+    "--config.data.dir=/home/me/data --config.workdir '/a b/c'"
+  )
+  assert release.without_folders(command) == (
+    "python -m pattlite_jax.main --config configs/a.py --config.seed=1 "
+    "--config.data.dir=FOLDER --config.workdir=FOLDER"
+  )
+
+
+@pytest.fixture
+def released(quick_config, splits, monkeypatch, tmp_path):
+  """(folder, the run's result) of a short run."""
+  quick_config.data.name = "synthetic_faces"
+  quick_config.data.dir = "/home/me/data"
+  quick_config.stage2.epochs = 0
+  result, _ = fit(quick_config, splits)
+  monkeypatch.setattr(load, "load_splits", lambda *args, **kwargs: splits)
+  release.release(
+    quick_config.workdir,
+    tmp_path / "model",
+    dataset=None,
+    data_dir=None,
+    split="validation",
+  )
+  return tmp_path / "model", result
+
+
+def test_a_run_becomes_a_folder(released, splits):
+  folder, result = released
+  described = json.loads((folder / "config.json").read_text())
+  assert described["image_shape"] == [16, 16, 1]
+  assert described["training"]["git_revision"] == result["git_revision"]
+  figures = described["evaluation"]["per_sample"]
+  assert figures["accuracy"] == result["splits"]["validation"]["accuracy"]
+  assert described["history"] == result["history"]
+  text = "".join(path.read_text() for path in folder.glob("*.[jm][sd]*"))
+  assert "/home/me" not in text and str(folder.parent) not in text
+
+  classify = pattlite_jax.load(folder)
+  images = splits["validation"].images
+  right = classify(images).argmax(-1) == splits["validation"].labels
+  assert right.mean() == figures["accuracy"]
+  assert model_check.on_drawn_faces(classify.network) == described["check"]
+
+
+def test_the_card_says_what_was_measured(released):
+  folder, result = released
+  card = (folder / "README.md").read_text()
+  scores = result["splits"]["validation"]
+  for words in (
+    "# PAtt-Lite, synthetic_faces",
+    f"| accuracy | {100 * scores['accuracy']:.2f} % (95 % interval",
+    "Article 5(1)(f)",
+    "Validation split, 9 images, one at a time",
+    f"Revision {result['git_revision']}",
+  ):
+    assert words in card
+  for line in card.splitlines():
+    if line.startswith("!["):
+      assert (folder / line.split("(")[1][:-1]).stat().st_size > 1000
+
+
+def test_a_run_that_has_not_ended_is_refused(tmp_path):
+  with pytest.raises(FileNotFoundError, match="has ended"):
+    release.release(
+      tmp_path, tmp_path / "out", dataset=None, data_dir=None, split="test"
+    )
+
+
+def test_a_changed_weight_changes_the_check(released):
+  network = trained.load(released[0])
+  before = model_check.on_drawn_faces(network)
+  network.variables["params"]["patch_extraction"]["patch3"]["bias"] += 0.01
+  assert model_check.on_drawn_faces(network)["loss"] != pytest.approx(
+    before["loss"], abs=2e-4
+  )
+
+
+@pytest.mark.parametrize("name", model_folder.shipped())
+def test_a_shipped_model_is_what_was_released(name):
+  folder = model_folder.find(name)
+  described = json.loads((folder / model_folder.CONFIG).read_text())
+  classify = pattlite_jax.load(name)
+  assert (folder / model_folder.WEIGHTS).stat().st_size <= MAX_BYTES
+  params = jax.tree.leaves(classify.network.variables["params"])
+  assert sum(x.size for x in params) <= NUM_PARAMETERS
+  check = model_check.on_drawn_faces(classify.network)
+  # A renderer's or a processor's last bits may differ from the release's.
+  assert check["loss"] == pytest.approx(described["check"]["loss"], rel=1e-3)
+  assert check["accuracy"] == described["check"]["accuracy"]
+  face = np.zeros([90, 70, 3], np.uint8)
+  assert classify(face).shape == (len(classify.class_names),)
