@@ -6,116 +6,19 @@ Tables stand between `<!-- NAME -->` and `<!-- end -->` in the README. A row
 without results says so; figures are mean ± standard deviation over seeds.
 """
 
-import itertools
 import json
 import re
-import statistics
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax.tables import LEAK_SCORINGS, TABLES, Row, Scoring
+from pattlite_jax import report_runs
+from pattlite_jax.tables import LEAK_SCORINGS, TABLES, Scoring
 
 _RESULTS = flags.DEFINE_string("results", "results", "Folder of the results.")
 _README = flags.DEFINE_string("readme", "README.md", "File to write into.")
-_NOT_RUN = "not run"
 _ALONE = "one at a time"
-
-Result = dict[str, Any]
-
-
-def read(path: epath.Path) -> Result | None:
-  """Returns a result, or None if there is no such file."""
-  return json.loads(path.read_text()) if path.exists() else None
-
-
-def per_sample(result: Result, split: str) -> float | None:
-  """Returns a run's accuracy one image at a time, in percent."""
-  return _percent(result["splits"], split)
-
-
-def as_published(result: Result, split: str) -> float | None:
-  """Returns a run's accuracy under the published protocol, in percent."""
-  protocol = result.get("published_protocol")
-  return _percent(protocol["splits"], split) if protocol else None
-
-
-def _percent(splits, split):
-  return 100 * splits[split]["accuracy"] if split in splits else None
-
-
-def summarise(values: Sequence[float]) -> str:
-  """Returns "mean ± sd" in percent, or the value alone."""
-  if not values:
-    return _NOT_RUN
-  mean = f"{statistics.fmean(values):.2f}"
-  if len(values) == 1:
-    return mean
-  return f"{mean} ± {statistics.stdev(values):.2f}"
-
-
-def main_table(results: epath.Path, table: str) -> list[str]:
-  """Returns the lines of a table of rows and seeds."""
-  lines = [
-    "| data set | published | split | as published, reproduced | per sample "
-    "| runs |",
-    "|---|---|---|---|---|---|",
-  ]
-  by_label = itertools.groupby(TABLES[table], lambda row: row.label)
-  for label, rows in by_label:
-    rows = list(rows)
-    runs = [run for row in rows for run in _runs(results / table, row)]
-    published = rows[0].published
-    published = "" if published is None else f"{published:.2f}"
-    split = _split(runs)
-    planned = sum(len(row.seeds) for row in rows)
-    cells = [
-      summarise(_values(runs, figure, split))
-      for figure in (as_published, per_sample)
-    ]
-    lines.append(
-      f"| {label} | {published} | {split if runs else ''} | "
-      f"{cells[0]} | {cells[1]} | {len(runs)} of {planned} |"
-    )
-  return lines
-
-
-def _runs(folder: epath.Path, row: Row) -> list[Result]:
-  found = (read(folder / f"{row.name}_seed{seed}.json") for seed in row.seeds)
-  return [result for result in found if result]
-
-
-def _split(runs: Sequence[Result]) -> str:
-  has_test = any("test" in run["splits"] for run in runs)
-  return "test" if has_test else "validation"
-
-
-def _values(
-  runs: Sequence[Result], figure: Callable[..., float | None], split: str
-) -> list[float]:
-  values = (figure(run, split) for run in runs)
-  return [value for value in values if value is not None]
-
-
-def single_runs(results: epath.Path) -> list[str]:
-  """Returns a line for each run that lies in the results' own folder."""
-  lines = [
-    "| run | attention | split | per sample | epochs (stage 1 + 2) |",
-    "|---|---|---|---|---|",
-  ]
-  for path in sorted(results.glob("*.json")):
-    result = json.loads(path.read_text())
-    if "splits" not in result:  # Not a training run's.
-      continue
-    split = _split([result])
-    epochs = "{stage1} + {stage2}".format(**result["epochs"])
-    lines.append(
-      f"| [{path.stem}](results/{path.name}) | {result['attention']} | {split} "
-      f"| {per_sample(result, split):.2f} | {epochs} |"
-    )
-  return lines
 
 
 def challenge_table(results: epath.Path) -> list[str]:
@@ -127,14 +30,16 @@ def challenge_table(results: epath.Path) -> list[str]:
   for row in TABLES["challenges"]:
     folder = results / "challenges"
     found = (
-      read(folder / f"{row.name}_seed{seed}_challenges.json")
+      report_runs.read(folder / f"{row.name}_seed{seed}_challenges.json")
       for seed in row.seeds
     )
     runs = [result["challenges"] for result in found if result]
     for subset, published in row.published_subsets.items():
       scores = [run[subset]["list_labels"] for run in runs if subset in run]
       cells = [
-        summarise([100 * s[kind]["accuracy"] for s in scores if kind in s])
+        report_runs.summarise(
+          [100 * s[kind]["accuracy"] for s in scores if kind in s]
+        )
         for kind in ("across_batch", "per_sample")
       ]
       lines.append(
@@ -151,7 +56,7 @@ def leak_scores(results: epath.Path) -> dict[str, dict[str, float]]:
     own = {}
     for scoring in LEAK_SCORINGS:
       name = f"{row.name}_seed{row.seeds[0]}_{scoring.name}.json"
-      result = read(results / "leak" / name)
+      result = report_runs.read(results / "leak" / name)
       if result:
         mixed = result.get("across_batch", result["per_sample"])
         own[_protocol(scoring)] = 100 * mixed["accuracy"]
@@ -175,12 +80,14 @@ def leak_table(results: epath.Path) -> list[str]:
     "|---" * (len(columns) + 1) + "|",
   ]
   for label, own in leak_scores(results).items():
-    cells = [f"{own[c]:.2f}" if c in own else _NOT_RUN for c in columns]
+    cells = [
+      f"{own[c]:.2f}" if c in own else report_runs.NOT_RUN for c in columns
+    ]
     lines.append(f"| {label} | {' | '.join(cells)} |")
   found = (results / "leak").glob("*_*_*.json")
   splits = {json.loads(path.read_text()).get("split") for path in found}
   names = ", ".join(sorted(splits - {None}))
-  return [*lines, "", f"Scored split: {names or _NOT_RUN}."]
+  return [*lines, "", f"Scored split: {names or report_runs.NOT_RUN}."]
 
 
 def speed_table(results: epath.Path, device: str) -> list[str]:
@@ -225,11 +132,13 @@ def main(argv: list[str]) -> None:
   readme = epath.Path(_README.value)
   text = readme.read_text()
   for name, lines in (
-    ("main", main_table(results, "main")),
-    ("ablations", main_table(results, "ablations")),
+    ("best", report_runs.best_table(results)),
+    ("ingredients", report_runs.ingredient_table(results)),
+    ("main", report_runs.main_table(results, "main")),
+    ("ablations", report_runs.main_table(results, "ablations")),
     ("challenges", challenge_table(results)),
     ("leak", leak_table(results)),
-    ("runs", single_runs(results)),
+    ("runs", report_runs.single_runs(results)),
     ("speed_cpu", speed_table(results, "cpu")),
     ("speed_gpu", speed_table(results, "gpu")),
   ):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pattlite_jax import report
+from pattlite_jax import report, report_runs
 from pattlite_jax.tables import TABLES, Row
 
 
@@ -36,7 +36,7 @@ def results(tmp_path, monkeypatch):
 
 
 def test_a_row_has_mean_and_deviation_over_its_runs(results):
-  lines = report.main_table(results, "main")
+  lines = report_runs.main_table(results, "main")
   assert lines[2:] == [
     "| Set A | 95.00 | test | 95.00 ± 1.41 | 76.00 ± 1.41 | 2 of 2 |",
     "| Set B |  | test | 50.00 | 40.00 | 1 of 2 |",
@@ -44,10 +44,48 @@ def test_a_row_has_mean_and_deviation_over_its_runs(results):
   ]
 
 
+@pytest.fixture
+def row_results(tmp_path, monkeypatch):
+  """Results of rows of the tables "best" and "ingredients"."""
+  rows = tuple(
+    Row(name, f"Recipe {name}", "configs/a.py", seeds=(0, 1), expected=70.0)
+    for name in ("whole", "less", "other")
+  )
+  for table in ("best", "ingredients"):
+    monkeypatch.setitem(TABLES, table, rows)
+    (tmp_path / table).mkdir()
+    for name, accuracy in (
+      ("whole_seed0", 0.7),
+      ("whole_seed1", 0.72),
+      ("less_seed0", 0.69),
+    ):
+      scores = {"accuracy": accuracy, "macro_f1": accuracy / 2}
+      text = json.dumps({"splits": {"validation": scores}})
+      (tmp_path / table / f"{name}.json").write_text(text)
+  return report.epath.Path(tmp_path)
+
+
+def test_the_best_table_names_split_and_runs(row_results):
+  assert report_runs.best_table(row_results)[2:] == [
+    "| Recipe whole | validation | 71.00 ± 1.41 | 35.50 ± 0.71 | 2 of 2 | "
+    "70.00 |",
+    "| Recipe less | validation | 69.00 | 34.50 | 1 of 2 | 70.00 |",
+    "| Recipe other |  | not run | not run | 0 of 2 | 70.00 |",
+  ]
+
+
+def test_ingredients_are_compared_with_the_first_row(row_results):
+  assert report_runs.ingredient_table(row_results)[2:] == [
+    "| Recipe whole | validation | 71.00 ± 1.41 |  | 2 of 2 |",
+    "| Recipe less | validation | 69.00 | -2.00 | 1 of 2 |",
+    "| Recipe other |  | not run |  | 0 of 2 |",
+  ]
+
+
 def test_validation_figures_are_called_so(results):
   text = json.dumps(run_result(0.9, 0.8, split="validation"))
   (results / "single.json").write_text(text)
-  assert report.single_runs(results)[2] == (
+  assert report_runs.single_runs(results)[2] == (
     "| [single](results/single.json) | batch | validation | 80.00 | 3 + 1 |"
   )
 
