@@ -30,6 +30,9 @@ def get_config() -> ml_collections.ConfigDict:
   # Trains on the shares of the votes for each image, of sets that have votes
   # (FER+), in place of its label; accuracies are still of the label.
   config.data.soft_targets = False
+  # A file of pattlite_jax.pack, read in place of `dir`; training then
+  # needs neither TensorFlow nor clu, and logs text alone.
+  config.data.packed = ""
   config.data.download = False  # Fetch from Kaggle with your credentials.
 
   config.model = ml_collections.ConfigDict()

@@ -1,8 +1,13 @@
 # Sourced by the launch scripts: leaves `python` with the project installed,
 # in the active virtual environment or else in .venv. EXTRAS names extras of
-# pyproject.toml to install too, such as "cuda" or "test,cuda".
+# pyproject.toml to install too, such as "cuda" or "test,cuda". INSTALL=no takes
+# the `python` on the PATH with what it has, for machines without a network.
 # shellcheck shell=bash
 
+if [[ "${INSTALL:-yes}" == no ]]; then
+  export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
+  return
+fi
 if [[ -z "${VIRTUAL_ENV:-}" && -z "${CONDA_PREFIX:-}" ]]; then
   if [[ ! -x .venv/bin/python ]]; then
     for candidate in python3.13 python3.12 python3.11 python3 python; do

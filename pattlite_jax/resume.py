@@ -28,6 +28,7 @@ HARMLESS = (
   "data.dir",  # Where files lie: what is in them is compared by digests.
   "data.prepared_dir",
   "data.download",
+  "data.packed",
   "checkpoint_every_steps",  # When the state is saved, not what it is.
   "log_every_steps",
   "steps_per_dispatch",  # The devices take the same steps.

@@ -24,6 +24,7 @@ from pattlite_jax import (
   result,
   resume,
   stop,
+  train_inputs,
   workdir,
 )
 from pattlite_jax.data import examples as examples_lib
@@ -41,35 +42,17 @@ def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def _load_and_fit(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  # TensorFlow takes seconds to import and may be missing where `fit` runs.
-  from clu import metric_writers, parameter_overview, periodic_actions
-
-  from pattlite_jax.data import pipeline
-
-  splits = load.load_splits(
-    config.data.name,
-    data_dir=config.data.dir,
-    prepared_dir=config.data.prepared_dir,
-    image_size=config.data.image_size,
-    download=config.data.download,
-    soft_targets=config.data.soft_targets,
-  )
-  preflight.check(config, splits)
-  variables = build.init_variables(config, len(splits["train"].class_names))
-  parameter_overview.log_parameter_overview(variables, include_stats=False)
-  writer = metric_writers.create_default_writer(
-    config.workdir, just_logging=not parallel.is_writer()
-  )
-  epochs = config.stage1.epochs + config.stage2.epochs
-  steps_per_epoch = examples_lib.steps_per_epoch(
-    len(splits["train"]), config.batch_size
-  )
-  report = periodic_actions.ReportProgress(
-    num_train_steps=epochs * steps_per_epoch, every_secs=30.0, writer=writer
-  )
-  with contextlib.closing(writer):
+  inputs = train_inputs.load(config)
+  with contextlib.closing(inputs.writer):
+    preflight.check(config, inputs.splits)
+    num_classes = len(inputs.splits["train"].class_names)
     return fit(
-      config, splits, variables, pipeline.train_batches, writer, [report]
+      config,
+      inputs.splits,
+      build.init_variables(config, num_classes),
+      inputs.make_batches,
+      inputs.writer,
+      inputs.hooks,
     )
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.data import pipeline
+from pattlite_jax.data import in_memory, pipeline
 
 
-@pytest.fixture
-def batches_of(make_examples):
+@pytest.fixture(params=[pipeline, in_memory], ids=["tf.data", "in_memory"])
+def batches_of(request):
   # Each image holds its own number, so that batches tell what they hold.
   def make(num_batches, *, seed=0, first_step=0, targets=None, **hosts):
     images = np.arange(11, dtype=np.uint8).reshape(11, 1, 1, 1)
@@ -19,7 +19,7 @@ def batches_of(make_examples):
       ("a", "b", "c"),
       targets,
     )
-    batches = pipeline.train_batches(
+    batches = request.param.train_batches(
       examples, batch_size=4, seed=seed, first_step=first_step, **hosts
     )
     return list(itertools.islice(batches, num_batches))

@@ -158,7 +158,7 @@ def gather(
   rows = np.where(mask, rows, 0)
   batch = {
     "image": examples.images[rows],
-    "label": examples.labels[rows],
+    "label": examples.labels[rows].astype(np.int32),
     "mask": mask,
   }
   if examples.targets is not None:

@@ -93,6 +93,11 @@ def published_counts(name: str) -> Mapping[str, tuple[int, ...]]:
   return builder_class(data_dir="unused", config=config).published_counts()
 
 
+def has_targets(name: str) -> bool:
+  """Whether a data set has targets (`soft_targets`); see `load_splits`."""
+  return _find_builder(name)[0].HAS_TARGETS
+
+
 def require_files(name: str, data_dir: str) -> None:
   """Raises FileNotFoundError, saying what to get, if files are missing."""
   builder_class, _ = _find_builder(name)

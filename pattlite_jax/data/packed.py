@@ -1,0 +1,105 @@
+"""A data set in one file, for machines without TensorFlow; `pack` writes it.
+
+An .npz of plain arrays: the images, lossless as PNG mosaics (FER2013 takes
+55 MB), labels, ids and class names, and targets where the set has votes.
+"""
+
+import io
+import zipfile
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from etils import epath
+from jaxtyping import UInt8
+
+from pattlite_jax.data.examples import Examples
+
+_BROKEN = (EOFError, LookupError, OSError, ValueError, zipfile.BadZipFile)
+_PER_MOSAIC = 4096  # Images; Pillow warns of pictures that are much larger.
+_PER_ROW = 64
+
+
+def write(path: epath.PathLike, splits: dict[str, Examples]) -> None:
+  """Writes all splits of a data set to a file."""
+  arrays: dict[str, Any] = {"splits": list(splits)}
+  for name, split in splits.items():
+    arrays |= {
+      f"{name}/shape": split.images.shape,
+      f"{name}/labels": split.labels,
+      f"{name}/ids": split.ids.astype(str),
+      f"{name}/class_names": list(split.class_names),
+    }
+    if split.targets is not None:
+      arrays[f"{name}/targets"] = split.targets
+    for first in range(0, len(split), _PER_MOSAIC):
+      part = split.images[first : first + _PER_MOSAIC]
+      arrays[f"{name}/png/{first}"] = _to_png(part)
+  with epath.Path(path).open("wb") as file:
+    np.savez_compressed(file, **arrays)
+
+
+def read(path: epath.PathLike, *, soft_targets: bool) -> dict[str, Examples]:
+  """Returns the splits that `write` wrote; targets if they are asked for.
+
+  Raises:
+    FileNotFoundError: if there is no file.
+    ValueError: if it is another file, or has no targets.
+  """
+  path = epath.Path(path)
+  if not path.is_file():
+    raise FileNotFoundError(f"No packed data set at {path} (data.packed).")
+  try:
+    with (
+      path.open("rb") as file,
+      np.load(file, allow_pickle=False) as arrays,
+    ):
+      return {
+        name: _read_split(arrays, name, soft_targets)
+        for name in arrays["splits"].tolist()
+      }
+  except _BROKEN as error:
+    raise ValueError(
+      f"{path} is no whole file of python -m pattlite_jax.pack, or lacks what "
+      f"is asked for ({error}); data.soft_targets needs a set with votes."
+    ) from error
+
+
+def _read_split(arrays: Any, name: str, soft_targets: bool) -> Examples:
+  shape = tuple(arrays[f"{name}/shape"].tolist())
+  images = np.zeros(shape, np.uint8)
+  for first in range(0, len(images), _PER_MOSAIC):
+    part = images[first : first + _PER_MOSAIC]
+    part[...] = _from_png(arrays[f"{name}/png/{first}"], part.shape)
+  return Examples(
+    images,
+    arrays[f"{name}/labels"],
+    arrays[f"{name}/ids"],
+    tuple(arrays[f"{name}/class_names"].tolist()),
+    arrays[f"{name}/targets"] if soft_targets else None,
+  )
+
+
+def _to_png(images: UInt8[np.ndarray, "N H W C"]) -> UInt8[np.ndarray, "bytes"]:
+  """Returns a PNG of the images side by side, `_PER_ROW` in a row."""
+  count, height, width, channels = images.shape
+  rows = -(-count // _PER_ROW)
+  tiles = np.zeros((rows * _PER_ROW, height, width, channels), np.uint8)
+  tiles[:count] = images
+  mosaic = tiles.reshape(rows, _PER_ROW, height, width, channels)
+  mosaic = mosaic.swapaxes(1, 2).reshape(rows * height, -1, channels)
+  picture = PIL.Image.fromarray(mosaic[..., 0] if channels == 1 else mosaic)
+  file = io.BytesIO()
+  picture.save(file, "png")
+  return np.frombuffer(file.getvalue(), np.uint8)
+
+
+def _from_png(
+  png: UInt8[np.ndarray, "bytes"], shape: tuple[int, ...]
+) -> UInt8[np.ndarray, "N H W C"]:
+  """Undoes `_to_png` for images of a shape [N, H, W, C]."""
+  count, height, width, channels = shape
+  with PIL.Image.open(io.BytesIO(png.tobytes()), formats=["PNG"]) as picture:
+    mosaic = np.asarray(picture)
+  tiles = mosaic.reshape(-1, height, _PER_ROW, width, channels).swapaxes(1, 2)
+  return tiles.reshape(-1, height, width, channels)[:count]

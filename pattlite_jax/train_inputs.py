@@ -1,0 +1,85 @@
+"""What a run reads and where it logs: with TensorFlow, or without it.
+
+TensorFlow takes seconds to import, so nothing else of a training imports it.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ml_collections
+from absl import logging
+
+from pattlite_jax import build, parallel
+from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.run import MakeBatches
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+  """The data set, its batches, and what is told of the run."""
+
+  splits: dict[str, examples_lib.Examples]
+  make_batches: MakeBatches
+  writer: Any  # Has clu's write_scalars(step, scalars) and close().
+  hooks: Sequence[Callable[[int], Any]]
+
+
+class LogWriter:
+  """Logs scalars as text, where clu and its TensorBoard files are missing."""
+
+  def write_scalars(self, step: int, scalars: dict[str, float]) -> None:
+    """Logs a line."""
+    figures = ", ".join(f"{k}={v:.6g}" for k, v in sorted(scalars.items()))
+    logging.info("[%d] %s", step, figures)
+
+  def close(self) -> None:
+    """Does nothing."""
+
+
+def load(config: ml_collections.ConfigDict) -> Inputs:
+  """Loads what the config names.
+
+  Raises:
+    ValueError, OSError: as `data.load.load_splits` and `data.packed.read`.
+  """
+  return _packed(config) if config.data.packed else _with_tensorflow(config)
+
+
+def _packed(config: ml_collections.ConfigDict) -> Inputs:
+  from pattlite_jax.data import in_memory, packed
+
+  splits = packed.read(
+    config.data.packed, soft_targets=config.data.soft_targets
+  )
+  return Inputs(splits, in_memory.train_batches, LogWriter(), [])
+
+
+def _with_tensorflow(config: ml_collections.ConfigDict) -> Inputs:
+  from clu import metric_writers, parameter_overview, periodic_actions
+
+  from pattlite_jax.data import load as load_lib
+  from pattlite_jax.data import pipeline
+
+  splits = load_lib.load_splits(
+    config.data.name,
+    data_dir=config.data.dir,
+    prepared_dir=config.data.prepared_dir,
+    image_size=config.data.image_size,
+    download=config.data.download,
+    soft_targets=config.data.soft_targets,
+  )
+  train = splits["train"]
+  parameter_overview.log_parameter_overview(
+    build.variable_shapes(config, len(train.class_names)), include_stats=False
+  )
+  writer = metric_writers.create_default_writer(
+    config.workdir, just_logging=not parallel.is_writer()
+  )
+  steps = examples_lib.steps_per_epoch(len(train), config.batch_size)
+  report = periodic_actions.ReportProgress(
+    num_train_steps=(config.stage1.epochs + config.stage2.epochs) * steps,
+    every_secs=30.0,
+    writer=writer,
+  )
+  return Inputs(splits, pipeline.train_batches, writer, [report])
