@@ -20,7 +20,10 @@ from pattlite_jax import hosts
 from pattlite_jax.data.load import SPLITS
 
 _CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", None, "A run's workdir, or one step's folder in it."
+  "checkpoint",
+  None,
+  "A run's workdir, one step's folder in it, a folder that release wrote, or "
+  "the name of a shipped model.",
 )
 _DATASET = flags.DEFINE_string(
   "dataset", None, "A data set, such as ferplus/majority; default: its own."

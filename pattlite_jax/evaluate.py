@@ -22,7 +22,8 @@ from pattlite_jax.data.load import SPLITS
 _CHECKPOINT = flags.DEFINE_string(
   "checkpoint",
   None,
-  "A run's workdir, or one step's folder in it.",
+  "A run's workdir, one step's folder in it, a folder that release wrote, or "
+  "the name of a shipped model.",
   required=True,
 )
 _DATASET = flags.DEFINE_string(

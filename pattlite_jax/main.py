@@ -10,6 +10,7 @@ or a preemption has stopped it and its checkpoint is saved.
 
 import signal
 import sys
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -46,10 +47,10 @@ def main(argv: list[str]) -> None:
       print("Interrupted. Start the same command again.", file=sys.stderr)
       sys.exit(128 + signal.SIGINT)
     if parallel.is_writer():
-      print(_report(config.workdir, result))
+      print(_report(config, result))
 
 
-def _report(workdir: str, result: dict) -> str:
+def _report(config: Any, result: dict) -> str:
   """Returns the end of a run in words: figures with protocol, and paths."""
   rule = f" ({result['rule']})" if result["rule"] else ""
   lines = [
@@ -65,11 +66,12 @@ def _report(workdir: str, result: dict) -> str:
     )
     lines += _figures(published["splits"])
   lines += [
-    f"checkpoint  {workdir}/checkpoints",
-    f"pictures    {workdir}/pictures",
-    f"result      {workdir}/result.json",
-    f"curves      tensorboard --logdir {workdir}",
+    f"checkpoint  {config.workdir}/checkpoints",
+    f"pictures    {config.workdir}/pictures",
+    f"result      {config.workdir}/result.json",
   ]
+  if not config.data.packed:  # Which trains without TensorBoard's logs.
+    lines.append(f"curves      tensorboard --logdir {config.workdir}")
   return "\n".join(lines)
 
 

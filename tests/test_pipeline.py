@@ -80,3 +80,19 @@ def test_hosts_share_the_batches_of_one_host(batches_of):
 def test_the_order_is_the_one_of_the_numpy_path(batches_of):
   order = examples_lib.epoch_order(11, seed=0, epoch=1)
   assert list(itertools.chain(*rows(batches_of(6))[3:]))[:11] == order.tolist()
+
+
+@pytest.mark.parametrize("host", [0, 1])
+def test_both_ways_make_the_same_batches(make_examples, host):
+  examples = make_examples(11)
+  ways = [
+    module.train_batches(
+      examples, batch_size=4, seed=3, first_step=2, host=host, num_hosts=2
+    )
+    for module in (pipeline, in_memory)
+  ]
+  for one, other in itertools.islice(zip(*ways, strict=True), 8):
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+      assert array.dtype == other[name].dtype
+      np.testing.assert_array_equal(array, other[name])
