@@ -114,8 +114,12 @@ def _stage() -> ml_collections.ConfigDict:
   stage.label_smoothing = 0.0  # Share of a target given to all classes alike.
   # "frozen", what the notebook does in both stages, or "all_but_bn": the
   # trunk's convolutions train, as its second stage intends, or "all": so do
-  # its batch norm's scales and biases. Its statistics stay ImageNet's.
+  # its batch norm's scales and biases.
   stage.trunk = "frozen"
+  # Statistics of the trunk's batch norm: "imagenet" keeps them, as published;
+  # "batch" normalises by each batch's and tracks them, as a training from
+  # scratch does.
+  stage.trunk_statistics = "imagenet"
   stage.trunk_learning_rate_factor = 1.0  # Of the trunk's rate to the head's.
   stage.spatial_dropout = 0.0  # Of whole channels of the patches.
   stage.pooled_dropout = 0.0  # After pooling ("token": of the patches).

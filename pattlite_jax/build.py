@@ -35,6 +35,8 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     "model.attention": ATTENTIONS,
     "model.cut": LAYER_NAMES,
     "eval.order": examples_lib.ORDERS,
+    "stage1.trunk_statistics": recipe.STATISTICS,
+    "stage2.trunk_statistics": recipe.STATISTICS,
     "stage1.trunk": recipe.TRUNKS,
     "stage2.trunk": recipe.TRUNKS,
     "stage1.monitor": recipe.MONITORS,
@@ -157,6 +159,7 @@ def train_step(
     model=make_model(
       config,
       num_classes,
+      update_trunk_stats=fields.trunk_statistics == "batch",
       spatial_dropout=fields.spatial_dropout,
       pooled_dropout=fields.pooled_dropout,
       attended_dropout=fields.attended_dropout,

@@ -1,6 +1,7 @@
 """Faces of any size to the probability of each expression, one at a time."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,10 +13,6 @@ from pattlite_jax import trained
 from pattlite_jax.data import examples as examples_lib
 
 _BATCH_SIZE = 32  # Of more than one face; another size would compile anew.
-
-# uint8 [H, W], [H, W, C], [N, H, W, C], or a list of faces: checked below, with
-# better words than a type's.
-Faces = np.ndarray | Sequence[np.ndarray]
 
 
 class Classifier:
@@ -32,13 +29,14 @@ class Classifier:
   def __init__(self, network: trained.Trained):
     if network.image_shape is None:
       raise ValueError(
-        "The checkpoint does not say what its training images looked like; "
-        "write it with python -m pattlite_jax.release, and load that."
+        "The checkpoint does not say what its training images looked like, so "
+        "faces of any size cannot be made like them; use "
+        "pattlite_jax.trained.load and images of the right shape, or, for a "
+        "run of an older version, write it anew with pattlite_jax.release."
       )
     self.network = network
     self._image_shape = network.image_shape
-    alone = "none" if network.attention == "batch" else None
-    self._logits_of = network.predictor(alone)
+    self._logits_of = network.predictor_alone()
 
   @property
   def class_names(self) -> tuple[str, ...]:
@@ -46,19 +44,22 @@ class Classifier:
     return self.network.class_names
 
   def __call__(
-    self, faces: Faces
+    self, faces: Any
   ) -> Float[np.ndarray, "K"] | Float[np.ndarray, "N K"]:
     """Returns probabilities: [K] of one face, [N, K] of a batch or a list.
 
-    A face is uint8 [H, W] or [H, W, 1] (grey) or [H, W, 3] (RGB), cut out of
-    its photograph with little around it; those of a list may differ in size.
+    A face is an array (NumPy's, JAX's, ...) of uint8 [H, W] or [H, W, 1] (grey)
+    or [H, W, 3] (RGB), cut out of its photograph with little around it; those
+    of a list may differ in size.
 
     Raises:
       TypeError: if a face is not uint8.
       ValueError: if it has another shape.
     """
+    if hasattr(faces, "ndim"):  # An array of another library.
+      faces = np.asarray(faces)
     one = isinstance(faces, np.ndarray) and faces.ndim <= 3
-    images = stack(faces, self._image_shape)
+    images = stack([faces] if one else faces, self._image_shape)
     logits = self._logits_of(
       examples_lib.unlabelled(images, self.class_names),
       1 if len(images) == 1 else _BATCH_SIZE,
@@ -78,15 +79,13 @@ def load(name: epath.PathLike) -> Classifier:
 
 
 def stack(
-  faces: Faces, image_shape: tuple[int, int, int]
+  faces: np.ndarray | Sequence[np.ndarray], image_shape: tuple[int, int, int]
 ) -> UInt8[np.ndarray, "N H W C"]:
-  """Returns one or more faces in the shape of the training images.
+  """Returns faces in the shape of the training images.
 
   Raises:
     TypeError, ValueError: as `prepare`, and if there are no faces.
   """
-  if isinstance(faces, np.ndarray) and faces.ndim <= 3:
-    faces = [faces]
   if not len(faces):
     raise ValueError("There are no faces.")
   return np.stack([prepare(np.asarray(face), image_shape) for face in faces])

@@ -143,13 +143,9 @@ def make_predict(
   network: Trained, batches: Batches, *, flip_views: bool = False
 ) -> Callable[[examples_lib.Examples], Predictions]:
   """Returns examples -> predictions, both in the asked order."""
-  predictors = {"logits": network.predictor()}
+  predictors = {"logits": network.predictor_alone()}
   if network.attention == "batch":
-    predictors = {
-      "logits": network.predictor("none"),
-      "logits_across_batch": network.predictor(),
-    }
-
+    predictors["logits_across_batch"] = network.predictor()
   if flip_views:
     predictors["logits_flip_views"] = _of_flip_views(predictors["logits"])
 

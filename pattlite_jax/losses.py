@@ -15,8 +15,9 @@ def cross_entropy(
 ) -> Float[Array, "B"]:
   """Returns the cross-entropies against `targets`, else against the labels.
 
-  The share of class k in a target counts `class_weights[k]` times. Smoothing
-  moves a part of each target to all classes alike.
+  The share of class k in a target weighs the image `class_weights[k]` times:
+  for a label that is Keras' class_weight. Smoothing then moves a part of each
+  target to all classes alike.
   """
   if targets is None and not label_smoothing:
     return class_weights[labels] * (
@@ -24,5 +25,6 @@ def cross_entropy(
     )
   if targets is None:
     targets = jax.nn.one_hot(labels, logits.shape[-1])
-  targets = optax.smooth_labels(targets, label_smoothing)
-  return -(class_weights * targets * jax.nn.log_softmax(logits)).sum(-1)
+  weights = (class_weights * targets).sum(-1)
+  smooth = optax.smooth_labels(targets, label_smoothing)
+  return weights * optax.softmax_cross_entropy(logits, smooth)

@@ -43,9 +43,9 @@ a still picture, and people often show what they do not feel.
 ## Known biases
 
 Nothing in the data says who is shown, so no figures by age, sex or skin colour
-can be given; faces found on the web do not represent people at large. Rare
-classes are recognised worst (table above), and what annotators expect of whom
-is in the labels."""
+can be given; faces found on the web do not represent people at large. What
+annotators expect of whom is in the labels. The rarer a class, the less its
+figures above say."""
 _USE = """\
 ```python
 import pattlite_jax
@@ -101,8 +101,7 @@ def _figures(result: dict[str, Any]) -> str:
   low, high = (100 * edge for edge in alone["accuracy_interval"])
   lines = [
     f"{result['split'].capitalize()} split, {alone['num_examples']:,} images, "
-    "one at a time, one view, one model. The epoch was chosen on the "
-    "validation split, so its own accuracy is slightly optimistic.",
+    "one at a time, one view, one model.",
     "",
     "| figure | |",
     "|---|---|",
@@ -159,9 +158,35 @@ def _training(described: dict[str, Any]) -> str:
     f"```bash\n{training['command']}\n```\n\n"
     f"Revision {training['git_revision']}; {training['machine']}, "
     f"{training['device']}{took}; {epochs} epochs (stage 1 + 2), seed "
-    f"{training['seed']}; weights chosen by {training['epoch_chosen_by']}. "
-    "No face data but the training split; the trunk started from ImageNet."
+    f"{training['seed']}; {_chosen(training['epoch_chosen_by'])} "
+    f"No face data but the training split; the trunk started from "
+    f"{_start(described['config'])}.{_changes(training['config_changes'])}"
   )
+
+
+def _chosen(monitor: str | None) -> str:
+  if monitor == "val_accuracy":
+    return (
+      "The epoch was chosen by the accuracy on the validation split, which is "
+      "therefore slightly optimistic."
+    )
+  return f"The epoch was chosen by {monitor}."
+
+
+def _start(config: dict[str, Any]) -> str:
+  weights = config["model"]["trunk_weights"]
+  return "ImageNet" if weights == "imagenet" else "weights of its own"
+
+
+def _changes(changes: list[dict[str, Any]]) -> str:
+  """Says what config.resume=force has let through, if anything."""
+  if not changes:
+    return ""
+  lines = (
+    f"\n- step {c['step']}: `{c['field']}` {c['old']} -> {c['new']}"
+    for c in changes
+  )
+  return f"\n\nThe config changed on the way:{''.join(lines)}"
 
 
 def _percent(share: float | None) -> str:

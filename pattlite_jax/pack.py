@@ -10,6 +10,12 @@ _DATASET = flags.DEFINE_string(
   "dataset", None, "Such as ferplus/argmax.", required=True
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", "", "Where its files lie.")
+_IMAGE_SIZE = flags.DEFINE_integer(
+  "image_size",
+  224,
+  "As config.data.image_size: of sets of mixed sizes (CK+).",
+  lower_bound=1,
+)
 _OUT = flags.DEFINE_string("out", None, "The .npz to write.", required=True)
 
 
@@ -27,10 +33,10 @@ def main(argv: list[str]) -> None:
       _DATASET.value,
       data_dir=_DATA_DIR.value,
       prepared_dir=fields.prepared_dir,
-      image_size=fields.image_size,
+      image_size=_IMAGE_SIZE.value,
       soft_targets=load.has_targets(_DATASET.value),
     )
-    packed.write(_OUT.value, splits)
+    packed.write(_OUT.value, _DATASET.value, splits)
   counts = ", ".join(f"{len(split):,} {name}" for name, split in splits.items())
   print(f"{_OUT.value}: {counts}")
 

@@ -24,7 +24,24 @@ def predict(
   `predict_step` comes from `parallel.pmap_predict_step`. Rows added to fill
   the last batch, or to share a batch over the devices, are masked.
   """
-  variables = parallel.replicate(jax.jit(fold_batch_norm)(variables))
+  return predict_prepared(
+    predict_step, prepare(variables), examples, batch_size=batch_size
+  )
+
+
+def prepare(variables: dict[str, Any]) -> dict[str, Any]:
+  """Returns folded variables on the devices, as a predict step takes them."""
+  return parallel.replicate(jax.jit(fold_batch_norm)(variables))
+
+
+def predict_prepared(
+  predict_step: Callable[..., Any],
+  variables: dict[str, Any],
+  examples: examples_lib.Examples,
+  *,
+  batch_size: int,
+) -> Float[np.ndarray, "N K"]:
+  """Returns what `predict` does, of variables that `prepare` returned."""
   host, num_hosts = parallel.host()
   batches = examples_lib.eval_batches(
     examples,

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from pattlite_jax.models.pattlite import TRUNK
 
 TRUNKS = ("frozen", "all_but_bn", "all")
+STATISTICS = ("imagenet", "batch")
 MONITORS = ("val_accuracy", "train_accuracy")
 SCHEDULES = ("by_epoch", "cosine")
 
@@ -23,8 +24,7 @@ def trainable(params: PyTree, trunk: str) -> PyTree[bool]:
 
   `frozen` is what the notebook's second stage really does: it unfreezes only
   a ReLU. `all_but_bn` is what its text says: the trunk's convolutions train,
-  its batch norm stays. `all` trains batch norm's scales and biases as well;
-  its statistics are no parameters and stay in any case.
+  its batch norm stays. `all` trains batch norm's scales and biases as well.
   """
   if trunk not in TRUNKS:
     raise ValueError(

@@ -111,23 +111,25 @@ def best_table(results: epath.Path) -> list[str]:
 
 
 def ingredient_table(results: epath.Path) -> list[str]:
-  """Returns the lines of a recipe without, or with another, ingredient."""
+  """Returns the lines of a recipe without, or with another, ingredient.
+
+  Always of the validation split, which chooses the recipe.
+  """
   lines = [
-    "| recipe | split | accuracy | difference | runs |",
-    "|---|---|---|---|---|",
+    "| recipe | validation accuracy | difference | runs |",
+    "|---|---|---|---|",
   ]
   whole = None
   for row in TABLES["ingredients"]:
     runs = _runs(results / "ingredients", row)
-    split = _split(runs)
-    values = _values(runs, per_sample, split)
+    values = _values(runs, per_sample, "validation")
     difference = ""
     if values and whole is not None:
       difference = f"{statistics.fmean(values) - whole:+.2f}"
     if row is TABLES["ingredients"][0] and values:  # What they differ from.
       whole = statistics.fmean(values)
     lines.append(
-      f"| {row.label} | {split if runs else ''} | {summarise(values)} | "
+      f"| {row.label} | {summarise(values)} | "
       f"{difference} | {len(runs)} of {len(row.seeds)} |"
     )
   return lines

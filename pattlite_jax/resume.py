@@ -33,6 +33,8 @@ HARMLESS = (
   "log_every_steps",
   "steps_per_dispatch",  # The devices take the same steps.
 )
+# Fields that decide which arrays the state holds: no run can change them.
+STRUCTURE = ("optimizer", "schedule", "trunk")
 ITEMS = ("state", "best", "progress", "config")  # What `saved` must hold.
 
 
@@ -83,6 +85,14 @@ def progress(
       f"config they are {new}, which --config.resume=force cannot change:"
       f"{lines}\nPass the old values, or another --config.workdir."
     )
+  for change in changed:
+    if _changes_structure(change):
+      raise ValueError(
+        f"{change['field']} {change['old']} -> {change['new']} makes another "
+        f"state of the optimizer than the one in {config['workdir']}, which "
+        f"--config.resume=force cannot change:{lines}\nPass the old values, or "
+        "another --config.workdir."
+      )
   logging.warning("Going on at step %d with changes:%s", step, lines)
   marked = [{"step": step} | change for change in changed]
   return dataclasses.replace(
@@ -90,6 +100,13 @@ def progress(
     learning_rate=_new_rate(reached, saved["config"]["config"], config),
     config_changes=(*reached.config_changes, *marked),
   )
+
+
+def _changes_structure(change: dict[str, Any]) -> bool:
+  name = change["field"].rpartition(".")[2]
+  if name == "ema_decay":  # Another decay goes on; none, or the first, cannot.
+    return bool(change["old"]) != bool(change["new"])
+  return name in STRUCTURE
 
 
 def changes(

@@ -16,6 +16,7 @@ from pattlite_jax import losses as losses_lib
 from pattlite_jax import metrics as metrics_lib
 from pattlite_jax import parallel
 from pattlite_jax.data import augment as augment_lib
+from pattlite_jax.data import mixing
 
 # image u8[B, h, w, C]; label i32[B]; mask bool[B]; maybe targets f32[B, K].
 Batch = dict[str, Array]
@@ -33,18 +34,19 @@ class TrainState:
   # bool[]. False once a step had a loss or gradients that are not finite: such
   # a step and all after it change nothing else and have metrics of zero.
   finite: Any
-  average: Any = None  # An `Average` of the trainable parameters, if any.
+  # An `Average` of {"params" (the trainable ones), "batch_stats"}, if any.
+  average: Any = None
 
   @property
   def variables(self) -> dict[str, Any]:
     """What `model.apply` takes, and what a checkpoint's user wants.
 
-    Averaged parameters where there is an average; batch statistics as they are.
+    Averaged where there is an average.
     """
-    params = self.params
-    if self.average is not None:
-      params = merge(self.average.params, params)
-    return {"params": params, "batch_stats": self.batch_stats}
+    if self.average is None:
+      return {"params": self.params, "batch_stats": self.batch_stats}
+    means = self.average.values
+    return means | {"params": merge(means["params"], self.params)}
 
 
 def create_state(
@@ -57,7 +59,8 @@ def create_state(
 ) -> TrainState:
   """Returns a state with a fresh optimizer for the trainable parameters.
 
-  With `averaged` it keeps an average of them, for steps with an `ema_decay`.
+  With `averaged` it keeps an average of these and of the batch statistics, for
+  steps with an `ema_decay`.
 
   It holds copies of the variables, as the mapped step donates its state.
   """
@@ -69,7 +72,11 @@ def create_state(
     batch_stats=variables["batch_stats"],
     opt_state=tx.init(train_params),
     finite=jnp.array(True),
-    average=average_lib.start(train_params) if averaged else None,
+    average=(
+      average_lib.start(variables | {"params": train_params})
+      if averaged
+      else None
+    ),
   )
 
 
@@ -108,11 +115,10 @@ def train_step(
 
   `key` is the run's key, the same at every step; draws come from
   fold_in(key, state.step) and the row's place in the global batch, so they
-  depend neither on a restart nor on the number of devices (with `mix`, the
-  partners depend on the latter). The loss is Keras' with class_weight: the
-  weighted cross-entropies over the number of rows, of the batch's `targets`
-  where it has them (`losses.cross_entropy`). A step that is not finite changes
-  nothing (`TrainState.finite`).
+  depend neither on a restart nor on the number of devices. The loss is Keras'
+  with class_weight: the weighted cross-entropies over the number of rows, of
+  the batch's `targets` where it has them (`losses.cross_entropy`). A step that
+  is not finite changes nothing (`TrainState.finite`).
   """
   augment_key, dropout_key = jax.random.split(
     jax.random.fold_in(key, state.step)
@@ -158,10 +164,13 @@ def train_step(
   train_params = optax.apply_updates(train_params, updates)
   average = state.average
   if ema_decay:
-    average = average_lib.update(average, train_params, decay=ema_decay)
-  metrics = metrics_lib.from_batch(
-    losses, logits, batch["label"], batch["mask"]
-  )
+    means = {"params": train_params, "batch_stats": batch_stats}
+    average = average_lib.update(average, means, decay=ema_decay)
+  # Of a mixture, the class that has most of it is right.
+  labels = batch["label"]
+  if mix is not None and targets is not None:
+    labels = targets.argmax(-1)
+  metrics = metrics_lib.from_batch(losses, logits, labels, batch["mask"])
   metrics = jax.lax.psum(metrics, parallel.AXIS)
   new_state = TrainState(
     step=state.step + 1,
@@ -197,7 +206,8 @@ def training_inputs(
   if targets is None:
     targets = jax.nn.one_hot(batch["label"], num_classes)
   mix_key = jax.random.fold_in(key, _NO_ROW)
-  return mix(mix_key, rows, images, targets, batch["mask"])
+  own = mixing.Rows(images, targets, batch["mask"])
+  return mix(mix_key, rows, own, parallel.all_rows(own))
 
 
 def train_steps(

@@ -43,16 +43,17 @@ def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 def _load_and_fit(config: ml_collections.ConfigDict) -> dict[str, Any]:
   inputs = train_inputs.load(config)
-  with contextlib.closing(inputs.writer):
-    preflight.check(config, inputs.splits)
+  preflight.check(config, inputs.splits)
+  writer, hooks = inputs.make_writer()
+  with contextlib.closing(writer):
     num_classes = len(inputs.splits["train"].class_names)
     return fit(
       config,
       inputs.splits,
       build.init_variables(config, num_classes),
       inputs.make_batches,
-      inputs.writer,
-      inputs.hooks,
+      writer,
+      hooks,
     )
 
 

@@ -21,8 +21,8 @@ class Inputs:
 
   splits: dict[str, examples_lib.Examples]
   make_batches: MakeBatches
-  writer: Any  # Has clu's write_scalars(step, scalars) and close().
-  hooks: Sequence[Callable[[int], Any]]
+  # Makes what has clu's write_scalars(step, scalars) and close(), and hooks.
+  make_writer: Callable[[], tuple[Any, Sequence[Callable[[int], Any]]]]
 
 
 class LogWriter:
@@ -50,14 +50,14 @@ def _packed(config: ml_collections.ConfigDict) -> Inputs:
   from pattlite_jax.data import in_memory, packed
 
   splits = packed.read(
-    config.data.packed, soft_targets=config.data.soft_targets
+    config.data.packed,
+    config.data.name,
+    soft_targets=config.data.soft_targets,
   )
-  return Inputs(splits, in_memory.train_batches, LogWriter(), [])
+  return Inputs(splits, in_memory.train_batches, lambda: (LogWriter(), []))
 
 
 def _with_tensorflow(config: ml_collections.ConfigDict) -> Inputs:
-  from clu import metric_writers, parameter_overview, periodic_actions
-
   from pattlite_jax.data import load as load_lib
   from pattlite_jax.data import pipeline
 
@@ -69,7 +69,19 @@ def _with_tensorflow(config: ml_collections.ConfigDict) -> Inputs:
     download=config.data.download,
     soft_targets=config.data.soft_targets,
   )
-  train = splits["train"]
+
+  def make_writer():
+    return _clu_writer(config, splits["train"])
+
+  return Inputs(splits, pipeline.train_batches, make_writer)
+
+
+def _clu_writer(
+  config: ml_collections.ConfigDict, train: examples_lib.Examples
+) -> tuple[Any, Sequence[Callable[[int], Any]]]:
+  """Logs the parameters; returns the writer and a hook for progress."""
+  from clu import metric_writers, parameter_overview, periodic_actions
+
   parameter_overview.log_parameter_overview(
     build.variable_shapes(config, len(train.class_names)), include_stats=False
   )
@@ -82,4 +94,4 @@ def _with_tensorflow(config: ml_collections.ConfigDict) -> Inputs:
     every_secs=30.0,
     writer=writer,
   )
-  return Inputs(splits, pipeline.train_batches, writer, [report])
+  return writer, [report]

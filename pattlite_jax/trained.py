@@ -43,13 +43,24 @@ class Trained:
     "none" gives what attention "batch" computes for each image alone.
     """
     step = build.build_predict(self.config, len(self.class_names), attention)
+    variables = predict.prepare(self.variables)
 
     def logits_of(examples, batch_size):
-      return predict.predict(
-        step, self.variables, examples, batch_size=batch_size
+      return predict.predict_prepared(
+        step, variables, examples, batch_size=batch_size
       )
 
     return logits_of
+
+  def predictor_alone(
+    self,
+  ) -> Callable[[examples_lib.Examples, int], Float[np.ndarray, "N K"]]:
+    """Returns f(examples, batch_size) -> logits of each image alone.
+
+    Attention "batch" gives an image alone what "none" gives it in any company,
+    as softmax over one image is 1.
+    """
+    return self.predictor("none" if self.attention == "batch" else None)
 
   def logits(
     self, images: UInt8[np.ndarray, "N H W C"]
@@ -75,7 +86,9 @@ def load(path: epath.PathLike) -> Trained:
     return _load(path)
   except FileNotFoundError as error:
     shipped = ", ".join(model_folder.shipped())
-    raise FileNotFoundError(f"{error} Shipped networks: {shipped}.") from error
+    raise FileNotFoundError(
+      f"{error} The networks that come with the package are: {shipped}."
+    ) from error
   except Exception as error:  # Orbax raises any kind for broken files.
     reason = textwrap.shorten(str(error), 400) or type(error).__name__
     raise ValueError(

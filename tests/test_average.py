@@ -15,7 +15,7 @@ def test_the_average_of_a_constant_is_reached_soon():
     mean = average.update(mean, {"a": jnp.ones(2), "b": None}, decay=0.9999)
   assert mean.count == 30
   # Without the warm-up it would be 0.003.
-  assert 0.99 < float(mean.params["a"][0]) < 1
+  assert 0.99 < float(mean.values["a"][0]) < 1
 
 
 def test_the_average_is_the_weighted_sum_of_its_steps():
@@ -26,7 +26,7 @@ def test_the_average_is_the_weighted_sum_of_its_steps():
     mean = average.update(mean, {"a": jnp.array(value)}, decay=0.2)
     decay = min(0.2, (1 + t) / (10 + t))
     expected = decay * expected + (1 - decay) * value
-  np.testing.assert_allclose(mean.params["a"], expected, rtol=1e-6)
+  np.testing.assert_allclose(mean.values["a"], expected, rtol=1e-6)
 
 
 def test_the_averaged_weights_are_validated_and_kept(quick_config, splits):
@@ -36,7 +36,13 @@ def test_the_averaged_weights_are_validated_and_kept(quick_config, splits):
   with checkpoint.open_manager(quick_config.workdir) as manager:
     _, saved = checkpoint.restore_newest(manager, resume.ITEMS)
   best, state = saved["best"]["params"], saved["state"]
-  means = state["average"]["params"]["attention_classifier"]
+  averaged = state["average"]["values"]
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    saved["best"]["batch_stats"],
+    averaged["batch_stats"],
+  )
+  means = averaged["params"]["attention_classifier"]
   own = state["params"]["attention_classifier"]
   for found, mean, last in zip(
     *map(jax.tree.leaves, (best["attention_classifier"], means, own)),

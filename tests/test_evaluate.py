@@ -17,6 +17,7 @@ from configs import default
 from pattlite_jax import build, checkpoint, evaluation, evaluation_text
 from pattlite_jax.data import augment, challenge_lists, challenges, ferplus
 from pattlite_jax.data.examples import reorder
+from pattlite_jax.progress import Progress
 from pattlite_jax.trained import Trained
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -350,7 +351,7 @@ def test_the_command_scores_prints_and_writes(tmp_path):
       1,
       state={"step": np.ones(1)},
       best=build.random_variables(config, 8),
-      progress={},
+      progress=Progress().to_json(),
       config=checkpoint.describe(config, ferplus.CLASS_NAMES),
     )
     manager.wait_until_finished()

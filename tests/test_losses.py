@@ -55,3 +55,16 @@ def test_one_hot_targets_are_labels_with_their_class_weights(logits):
     for targets in (None, jnp.asarray(one_hot()))
   )
   np.testing.assert_allclose(hard, soft, rtol=1e-5)
+
+
+def test_weights_and_smoothing_are_keras(logits):
+  """The label weighs the image, however its target is smoothed."""
+  weights = jnp.array([0.5, 2.0, 3.0])
+  expected = keras.losses.categorical_crossentropy(
+    one_hot(), np.asarray(logits), from_logits=True, label_smoothing=0.1
+  )
+  got = losses.cross_entropy(
+    logits, LABELS, None, class_weights=weights, label_smoothing=0.1
+  )
+  expected = np.asarray(expected) * np.asarray(weights[LABELS])
+  np.testing.assert_allclose(got, expected, rtol=1e-5)

@@ -16,8 +16,9 @@ FULL = jnp.ones(COUNT, bool)
 
 def mixed(seed=0, mask=FULL, **alphas):
   alphas = {"mixup_alpha": 0.0, "cutmix_alpha": 0.0} | alphas
+  rows = mixing.Rows(IMAGES, TARGETS, mask)
   return mixing.mix(
-    jax.random.key(seed), jnp.arange(COUNT), IMAGES, TARGETS, mask, **alphas
+    jax.random.key(seed), jnp.arange(COUNT), rows, rows, **alphas
   )
 
 
@@ -62,14 +63,34 @@ def test_padding_takes_no_part():
 
 
 def test_a_row_alone_stays_as_it_is():
+  row = mixing.Rows(IMAGES[:1], TARGETS[:1], FULL[:1])
   images, targets = mixing.mix(
     jax.random.key(0),
     jnp.arange(1),
-    IMAGES[:1],
-    TARGETS[:1],
-    FULL[:1],
+    row,
+    row,
     mixup_alpha=1.0,
     cutmix_alpha=0.0,
   )
   np.testing.assert_allclose(images, IMAGES[:1], rtol=1e-6)
   np.testing.assert_allclose(targets, TARGETS[:1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["mixup_alpha", "cutmix_alpha"])
+def test_devices_mix_their_rows_with_those_of_all(kind):
+  alphas = {"mixup_alpha": 0.0, "cutmix_alpha": 0.0, kind: 1.0}
+  everyone = mixing.Rows(IMAGES, TARGETS, FULL.at[3].set(False))
+  whole = mixing.mix(
+    jax.random.key(2), jnp.arange(COUNT), everyone, everyone, **alphas
+  )
+  for first in (0, COUNT // 2):
+    rows = slice(first, first + COUNT // 2)
+    part = mixing.mix(
+      jax.random.key(2),
+      jnp.arange(COUNT)[rows],
+      mixing.Rows(*(x[rows] for x in everyone)),
+      everyone,
+      **alphas,
+    )
+    for found, expected in zip(part, whole, strict=True):
+      np.testing.assert_array_equal(found, expected[rows])

@@ -17,8 +17,8 @@ def splits(make_examples):
 
 
 def test_what_is_read_is_what_was_written(splits, tmp_path):
-  packed.write(tmp_path / "faces.npz", splits)
-  back = packed.read(tmp_path / "faces.npz", soft_targets=False)
+  packed.write(tmp_path / "faces.npz", "raf_db", splits)
+  back = packed.read(tmp_path / "faces.npz", "raf_db", soft_targets=False)
   assert back.keys() == splits.keys()
   for name, split in splits.items():
     assert examples_lib.fingerprint(back[name]) == examples_lib.fingerprint(
@@ -40,34 +40,42 @@ def test_images_of_many_mosaics(monkeypatch, tmp_path, channels):
     ("a", "b"),
     targets,
   )
-  packed.write(tmp_path / "f.npz", {"train": examples})
-  back = packed.read(tmp_path / "f.npz", soft_targets=True)["train"]
+  packed.write(tmp_path / "f.npz", "ferplus/argmax", {"train": examples})
+  back = packed.read(tmp_path / "f.npz", "ferplus/argmax", soft_targets=True)[
+    "train"
+  ]
   np.testing.assert_array_equal(back.images, images)
   np.testing.assert_array_equal(back.targets, targets)
   assert back.ids.tolist() == examples.ids.tolist()
-  hard = packed.read(tmp_path / "f.npz", soft_targets=False)["train"]
+  hard = packed.read(tmp_path / "f.npz", "ferplus/argmax", soft_targets=False)[
+    "train"
+  ]
   assert hard.targets is None
 
 
 def test_other_files_are_refused_in_one_line(splits, tmp_path):
   path = tmp_path / "faces.npz"
-  packed.write(path, splits)
+  packed.write(path, "raf_db", splits)
   whole = path.read_bytes()
   with pytest.raises(ValueError, match=r"faces\.npz.*soft_targets"):
-    packed.read(path, soft_targets=True)
+    packed.read(path, "raf_db", soft_targets=True)
   for content in (b"", b"text", whole[:-40]):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"^[^\n]*faces\.npz[^\n]*$"):
-      packed.read(path, soft_targets=False)
+      packed.read(path, "raf_db", soft_targets=False)
   np.savez(path, splits=np.array([{}], object))
   with pytest.raises(ValueError, match=r"faces\.npz"):  # Nothing is unpickled.
-    packed.read(path, soft_targets=False)
+    packed.read(path, "raf_db", soft_targets=False)
+  packed.write(path, "raf_db", splits)
+  with pytest.raises(ValueError, match=r"holds raf_db, but data\.name is fer"):
+    packed.read(path, "fer2013", soft_targets=False)
   with pytest.raises(FileNotFoundError):
-    packed.read(tmp_path / "none.npz", soft_targets=False)
+    packed.read(tmp_path / "none.npz", "raf_db", soft_targets=False)
 
 
 def test_a_run_on_it_needs_no_tensorflow(splits, tmp_path):
-  packed.write(tmp_path / "faces.npz", splits | {"validation": splits["test"]})
+  all_splits = splits | {"validation": splits["test"]}
+  packed.write(tmp_path / "faces.npz", "synthetic_faces", all_splits)
   code = (
     "import sys\n"
     "for name in ('tensorflow', 'tensorflow_datasets', 'clu', 'keras'):\n"

@@ -8,7 +8,7 @@ import pytest
 from small_run import fit
 
 import pattlite_jax
-from pattlite_jax import model_check, model_folder, release, trained
+from pattlite_jax import model_check, model_folder, releasing, trained
 from pattlite_jax.data import load
 
 NUM_PARAMETERS = 1_200_000  # At most.
@@ -18,11 +18,13 @@ MAX_BYTES = 5_000_000
 def test_paths_of_the_machine_leave_the_command():
   command = (
     "python -m pattlite_jax.main --config configs/a.py --config.seed=1 "
-    "--config.data.dir=/home/me/data --config.workdir '/a b/c'"
+    "'--config.data.dir=/home/my faces' --config.workdir '/a b/c' "
+    "'--config.data.packed=~/f.npz'"
   )
-  assert release.without_folders(command) == (
+  assert releasing.without_folders(command) == (
     "python -m pattlite_jax.main --config configs/a.py --config.seed=1 "
-    "--config.data.dir=FOLDER --config.workdir=FOLDER"
+    "--config.data.dir=FOLDER --config.workdir=FOLDER "
+    "--config.data.packed=FOLDER"
   )
 
 
@@ -34,7 +36,7 @@ def released(quick_config, splits, monkeypatch, tmp_path):
   quick_config.stage2.epochs = 0
   result, _ = fit(quick_config, splits)
   monkeypatch.setattr(load, "load_splits", lambda *args, **kwargs: splits)
-  release.release(
+  releasing.release(
     quick_config.workdir,
     tmp_path / "model",
     dataset=None,
@@ -81,7 +83,7 @@ def test_the_card_says_what_was_measured(released):
 
 def test_a_run_that_has_not_ended_is_refused(tmp_path):
   with pytest.raises(FileNotFoundError, match="has ended"):
-    release.release(
+    releasing.release(
       tmp_path, tmp_path / "out", dataset=None, data_dir=None, split="test"
     )
 

@@ -76,9 +76,9 @@ def test_the_best_table_names_split_and_runs(row_results):
 
 def test_ingredients_are_compared_with_the_first_row(row_results):
   assert report_runs.ingredient_table(row_results)[2:] == [
-    "| Recipe whole | validation | 71.00 ± 1.41 |  | 2 of 2 |",
-    "| Recipe less | validation | 69.00 | -2.00 | 1 of 2 |",
-    "| Recipe other |  | not run |  | 0 of 2 |",
+    "| Recipe whole | 71.00 ± 1.41 |  | 2 of 2 |",
+    "| Recipe less | 69.00 | -2.00 | 1 of 2 |",
+    "| Recipe other | not run |  | 0 of 2 |",
   ]
 
 

@@ -26,12 +26,7 @@ def logits_of(network: Trained) -> LogitsOf:
   def logits_of_batch(
     images: UInt8[np.ndarray, "B H W C"],
   ) -> Float[np.ndarray, "B K"]:
-    examples = examples_lib.Examples(
-      images,
-      labels=np.zeros(len(images), np.int32),
-      ids=np.arange(len(images)).astype(str),
-      class_names=network.class_names,
-    )
+    examples = examples_lib.unlabelled(images, network.class_names)
     return predict(examples, len(images))
 
   return logits_of_batch
@@ -40,10 +35,5 @@ def logits_of(network: Trained) -> LogitsOf:
 def logits_alone(
   network: Trained, examples: examples_lib.Examples
 ) -> Float[np.ndarray, "N K"]:
-  """Returns the logits of each image alone, whatever the attention.
-
-  Attention "batch" gives an image alone what "none" gives it in any company.
-  """
-  attention = "none" if network.attention == "batch" else None
-  batch_size = network.config.eval.batch_size
-  return network.predictor(attention)(examples, batch_size)
+  """Returns the logits of each image alone, whatever the attention."""
+  return network.predictor_alone()(examples, network.config.eval.batch_size)

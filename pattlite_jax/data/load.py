@@ -189,7 +189,8 @@ def _read_batched(builder, split: str) -> Examples:
   """Reads a split whose images all have the size that the builder states."""
   height, width, channels = builder.info.features["image"].shape
   images = [np.zeros((0, height, width, channels), np.uint8)]
-  labels, ids, targets = [], [], []
+  targets = [np.zeros((0, len(builder.CLASS_NAMES)), np.float32)]
+  labels, ids = [], []
   for batch in _numpy_iterator(builder, split, batch_size=_READ_BATCH):
     images.append(batch["image"])
     labels.extend(batch["label"])
@@ -197,7 +198,7 @@ def _read_batched(builder, split: str) -> Examples:
     if builder.HAS_TARGETS:
       targets.append(batch["targets"])
   examples = _examples(builder, np.concatenate(images), labels, ids)
-  if not targets:
+  if not builder.HAS_TARGETS:
     return examples
   return dataclasses.replace(examples, targets=np.concatenate(targets))
 

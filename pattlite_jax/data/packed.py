@@ -13,6 +13,7 @@ import PIL.Image
 from etils import epath
 from jaxtyping import UInt8
 
+from pattlite_jax.data import user_files
 from pattlite_jax.data.examples import Examples
 
 _BROKEN = (EOFError, LookupError, OSError, ValueError, zipfile.BadZipFile)
@@ -20,49 +21,58 @@ _PER_MOSAIC = 4096  # Images; Pillow warns of pictures that are much larger.
 _PER_ROW = 64
 
 
-def write(path: epath.PathLike, splits: dict[str, Examples]) -> None:
-  """Writes all splits of a data set to a file."""
-  arrays: dict[str, Any] = {"splits": list(splits)}
-  for name, split in splits.items():
+def write(path: epath.PathLike, name: str, splits: dict[str, Examples]) -> None:
+  """Writes all splits of the data set `name` to a file."""
+  arrays: dict[str, Any] = {"name": name, "splits": list(splits)}
+  for key, split in splits.items():
     arrays |= {
-      f"{name}/shape": split.images.shape,
-      f"{name}/labels": split.labels,
-      f"{name}/ids": split.ids.astype(str),
-      f"{name}/class_names": list(split.class_names),
+      f"{key}/shape": split.images.shape,
+      f"{key}/labels": split.labels,
+      f"{key}/ids": split.ids.astype(str),
+      f"{key}/class_names": list(split.class_names),
     }
     if split.targets is not None:
-      arrays[f"{name}/targets"] = split.targets
+      arrays[f"{key}/targets"] = split.targets
     for first in range(0, len(split), _PER_MOSAIC):
       part = split.images[first : first + _PER_MOSAIC]
-      arrays[f"{name}/png/{first}"] = _to_png(part)
-  with epath.Path(path).open("wb") as file:
+      arrays[f"{key}/png/{first}"] = _to_png(part)
+  with user_files.folder(str(path)).open("wb") as file:
     np.savez_compressed(file, **arrays)
 
 
-def read(path: epath.PathLike, *, soft_targets: bool) -> dict[str, Examples]:
-  """Returns the splits that `write` wrote; targets if they are asked for.
+def read(
+  path: epath.PathLike, name: str, *, soft_targets: bool
+) -> dict[str, Examples]:
+  """Returns the splits of the data set `name`; targets if they are asked for.
 
   Raises:
     FileNotFoundError: if there is no file.
-    ValueError: if it is another file, or has no targets.
+    ValueError: if it is another file or of another set, or has no targets.
   """
-  path = epath.Path(path)
+  path = user_files.folder(str(path))
   if not path.is_file():
     raise FileNotFoundError(f"No packed data set at {path} (data.packed).")
   try:
     with (
-      path.open("rb") as file,
+      user_files.open_bytes(path) as file,
       np.load(file, allow_pickle=False) as arrays,
     ):
-      return {
-        name: _read_split(arrays, name, soft_targets)
-        for name in arrays["splits"].tolist()
+      packed_name = arrays["name"].item()
+      splits = {
+        split: _read_split(arrays, split, soft_targets)
+        for split in arrays["splits"].tolist()
       }
   except _BROKEN as error:
     raise ValueError(
       f"{path} is no whole file of python -m pattlite_jax.pack, or lacks what "
       f"is asked for ({error}); data.soft_targets needs a set with votes."
     ) from error
+  if packed_name != name:
+    raise ValueError(
+      f"{path} holds {packed_name}, but data.name is {name}; pass the file of "
+      f"that set, or --config.data.name={packed_name}."
+    )
+  return splits
 
 
 def _read_split(arrays: Any, name: str, soft_targets: bool) -> Examples:

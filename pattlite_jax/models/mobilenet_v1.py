@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.depthwise import DepthwiseConv
@@ -105,13 +105,15 @@ class MobileNetV1(nn.Module):
   def __call__(
     self,
     images: Float[Array, "B H W C"],
+    mask: Bool[Array, "B"] | None = None,
     *,
     update_stats: bool = False,
   ) -> Float[Array, "B ..."]:
     """Returns the output of `cut` for images scaled to [-1, 1].
 
     C is 3, or 1 for grey images, which give what three equal channels give.
-    With `update_stats` batch norm uses, and tracks, the batch's statistics.
+    With `update_stats` batch norm uses, and tracks, the batch's statistics:
+    those of the rows where `mask` is True.
     """
     if self.cut not in LAYER_NAMES:
       raise ValueError(
@@ -123,13 +125,14 @@ class MobileNetV1(nn.Module):
     for layer, following in zip(layers, (*layers[1:], None), strict=True):
       normalised = following is not None and following.kind == "bn"
       if not (self.folded and layer.kind == "bn"):
-        x = self._operation(layer, update_stats, normalised)(x)
+        operation = self._operation(layer, update_stats, normalised)
+        x = operation(x, mask) if layer.kind == "bn" else operation(x)
       self.sow("intermediates", f"{layer.name}_output", x)
     return x
 
   def _operation(
     self, layer: Layer, update_stats: bool, normalised: bool
-  ) -> Callable[[jax.Array], jax.Array]:
+  ) -> Callable[..., jax.Array]:
     name, kind, features, stride = layer
     use_bias = self.folded and normalised
     if kind == "conv3x3":

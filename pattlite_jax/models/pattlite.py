@@ -25,6 +25,9 @@ class PAttLite(nn.Module):
   cut: str = PATT_LITE_CUT
   patch_extraction: bool = True  # False classifies the trunk's features.
   patch_stride: int = 4
+  # In training, batch norm of the trunk uses and tracks the batch's statistics;
+  # False keeps those that it has, as the notebook does in both stages.
+  update_trunk_stats: bool = False
   spatial_dropout: float = 0.0
   pooled_dropout: float = 0.0
   attended_dropout: float = 0.0
@@ -47,14 +50,13 @@ class PAttLite(nn.Module):
     """
     if mask is None:
       mask = jnp.ones(images.shape[0], bool)
-    # Batch norm of the trunk keeps its ImageNet statistics in both stages.
     features = MobileNetV1(
       self.cut,
       axis_name=self.axis_name,
       dtype=self.dtype,
       folded=self.folded,
       name=TRUNK,
-    )(images)
+    )(images, mask, update_stats=train and self.update_trunk_stats)
     if self.patch_extraction:
       patches = PatchExtraction(
         stride=self.patch_stride, dtype=self.dtype, name="patch_extraction"

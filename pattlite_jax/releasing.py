@@ -1,0 +1,125 @@
+"""What `release` writes: a finished run as plain files, with a model card."""
+
+import dataclasses
+import json
+import operator
+import shlex
+from typing import Any
+
+from etils import epath
+
+from configs import default
+from pattlite_jax import (
+  evaluation,
+  model_card,
+  model_check,
+  model_folder,
+  pictures,
+  provenance,
+  train_time,
+)
+
+# Fields that hold folders of the machine that trained.
+_FIELDS = ("workdir", "data.dir", "data.packed", "data.prepared_dir")
+_FOLDERS = {f"--config.{field}" for field in _FIELDS}
+
+
+def release(
+  workdir: epath.PathLike,
+  out: epath.PathLike,
+  *,
+  dataset: str | None,
+  data_dir: str | None,
+  split: str,
+) -> None:
+  """Scores the best weights of a finished run and writes the folder.
+
+  Raises:
+    FileNotFoundError: if the run has not ended.
+    ValueError, OSError: as `evaluation.load_inputs`.
+  """
+  workdir, out = epath.Path(workdir), epath.Path(out)
+  training = _training(workdir)
+  inputs = evaluation.load_inputs(
+    str(workdir),
+    dataset=dataset,
+    data_dir=data_dir,
+    split=split,
+    challenge_lists=None,
+  )
+  own_set = (inputs.dataset, inputs.network.config.data.name)
+  if inputs.network.image_shape is None and len(set(own_set)) > 1:
+    raise ValueError(
+      f"The checkpoint does not say the shape of its images, so only the set "
+      f"that it was trained on, {own_set[1]}, can tell: leave out --dataset."
+    )
+  batches = evaluation.Batches("official", 32, 0)
+  result, _ = evaluation.evaluate(inputs, batches, flip_views=True)
+  described = _describe(inputs, training, result)
+  model_folder.write(out, inputs.network.variables, described)
+  pictures.draw_evaluation(out, result)
+  (out / "README.md").write_text(model_card.text(out.name, described))
+
+
+def _training(workdir: epath.Path) -> dict[str, Any]:
+  """Returns what the run's folder says of how it was trained.
+
+  Raises:
+    FileNotFoundError: if the run has not ended.
+  """
+  path = workdir / "result.json"
+  if not path.exists():
+    raise FileNotFoundError(
+      f"No {path}: --checkpoint must be the workdir of a run that has ended."
+    )
+  result = json.loads(path.read_text())
+  fields = ("git_revision", "versions", "machine", "device", "epochs", "seed")
+  return {
+    "command": without_folders(result["command"]),
+    **{name: result.get(name) for name in fields},
+    "epoch_chosen_by": result["epoch_chosen_by"],
+    "config_changes": result["config_changes"],
+    "hours": train_time.hours(workdir),
+  }
+
+
+def without_folders(command: str) -> str:
+  """Returns a command without the values of flags that name folders."""
+  words = []
+  for word in shlex.split(command):
+    flag, equals, _ = word.partition("=")
+    if words and words[-1] in _FOLDERS:  # The value, in a word of its own.
+      words[-1:] = [f"{words[-1]}=FOLDER"]
+    else:
+      words.append(f"{flag}=FOLDER" if equals and flag in _FOLDERS else word)
+  return shlex.join(words)
+
+
+def _describe(
+  inputs: evaluation.Inputs, training: dict[str, Any], result: dict[str, Any]
+) -> dict[str, Any]:
+  """Returns what config.json holds."""
+  network = inputs.network
+  # An old checkpoint does not say it; it is scored on its own set.
+  image_shape = network.image_shape or inputs.examples.images.shape[1:]
+  network = dataclasses.replace(network, image_shape=image_shape)
+  config = network.config.copy_and_resolve_references().unlock()
+  plain = default.get_config()
+  config.update_from_flattened_dict(
+    {field: operator.attrgetter(field)(plain) for field in _FIELDS}
+  )
+  return {
+    "config": config.to_dict(),
+    "class_names": list(network.class_names),
+    "image_shape": list(image_shape),
+    "preprocessing": (
+      "Faces become uint8 images of image_shape [H, W, C]; the network makes "
+      "grey RGB, resizes to config.model.image_size (bilinear) and scales to "
+      "[-1, 1]."
+    ),
+    "training": training,
+    "evaluation": result,
+    "check": model_check.on_drawn_faces(network),
+    "history": list(network.history),
+    "released_by": provenance.environment()["git_revision"],
+  }
