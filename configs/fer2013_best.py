@@ -21,13 +21,14 @@ def get_config():
   config.augment.random_shift = 0.06
   config.augment.random_erasing = 0.5
 
-  config.stage1.epochs = 30
+  config.stage1.epochs = 20
   config.stage1.trunk = "all"
+  config.stage1.trunk_statistics = "batch"
   config.stage1.optimizer = "adamw"
   config.stage1.learning_rate = 1e-3
   config.stage1.weight_decay = 0.02
   config.stage1.schedule = "cosine"
-  config.stage1.warmup_epochs = 2.0
+  config.stage1.warmup_epochs = 1.0
   config.stage1.plateau_patience = 0
   config.stage1.patience = 0  # The rate has to fall to its end.
   config.stage1.min_delta = 0.0  # The best epoch, by however little.

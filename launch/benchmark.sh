@@ -22,5 +22,8 @@ EXTRAS="bench${EXTRAS:+,$EXTRAS}"
 # shellcheck source=/dev/null
 source launch/environment.sh
 
+if [[ "$device" == gpu ]]; then
+  python -c 'import jax; assert jax.default_backend() == "gpu", jax.devices()'
+fi
 python -m pattlite_jax.benchmark "${flags[@]}" \
   --json="results/bench_$device.json" --png="results/bench_$device.png" "$@"

@@ -10,31 +10,21 @@ if [[ $# -lt 2 ]]; then
   sed -n '/^# Usage/,/^[^#]/s/^# //p' "$0" >&2
   exit 2
 fi
-overrides=("${@:3}")
+export EXTRAS="cuda${EXTRAS:+,$EXTRAS}"
 # shellcheck source=/dev/null
 source launch/environment.sh
+source launch/table.sh
 
-# train CONFIG NAME PACKED SEED
+# train ROW PACKED [--config.FIELD=VALUE ...]
 train() {
-  local run="best/$2_seed$4"
-  if [[ -z "$3" ]]; then
-    return
+  if [[ -n "$2" ]]; then
+    run_table best "--rows=$1" "--config.data.packed=$2" \
+      --config.steps_per_dispatch=16 "${@:3}"
   fi
-  if [[ -s "results/$run.json" ]]; then
-    echo "done     results/$run.json"
-    return
-  fi
-  python -m pattlite_jax.main "--config=configs/$1.py" "--config.seed=$4" \
-    "--config.workdir=runs/$run" "--config.data.packed=$3" \
-    --config.steps_per_dispatch=16 "${overrides[@]}"
-  mkdir -p results/best
-  cp "runs/$run/result.json" "results/$run.json"
 }
 
 if [[ ! -s results/bench_gpu.json ]]; then
   launch/benchmark.sh gpu
 fi
-for seed in 0 1 2; do
-  train fer2013_best fer2013 "$1" "$seed"
-  train ferplus_best ferplus_argmax "$2" "$seed"
-done
+train fer2013 "$1" "${@:3}"
+train ferplus_argmax "$2" "${@:3}"

@@ -26,6 +26,33 @@ from pattlite_jax.weights import trunk
 Variables = dict[str, Any]
 
 
+# The least and the largest value that have a meaning.
+_RANGES = {
+  "augment.random_contrast": (0, 1),
+  "augment.random_rotation": (0, 180),
+  "augment.random_zoom": (0, 0.9),
+  "augment.random_shift": (0, 1),
+  "augment.random_brightness": (0, 1),
+  "augment.random_erasing": (0, 1),
+  "augment.erasing_min_area": (0, 1),
+  "augment.erasing_max_area": (0, 1),
+  "mixing.mixup_alpha": (0, 100),
+  "mixing.cutmix_alpha": (0, 100),
+  **{
+    f"{stage}.{field}": limits
+    for stage in STAGES
+    for field, limits in {
+      "ema_decay": (0, 0.999999),
+      "label_smoothing": (0, 1),
+      "spatial_dropout": (0, 1),
+      "pooled_dropout": (0, 1),
+      "attended_dropout": (0, 1),
+      "trunk_learning_rate_factor": (0, 100),
+    }.items()
+  },
+}
+
+
 def check_config(config: ml_collections.ConfigDict) -> None:
   """Raises ValueError for fields that no run can have.
 
@@ -53,6 +80,18 @@ def check_config(config: ml_collections.ConfigDict) -> None:
       raise ValueError(
         f"config.{field} is {value!r}, but must be one of {', '.join(words)}."
       )
+  for field, (low, high) in _RANGES.items():
+    value = operator.attrgetter(field)(config)
+    if not low <= value <= high:
+      raise ValueError(
+        f"config.{field} is {value}, but must lie in {low} to {high}."
+      )
+  if config.augment.erasing_min_area > config.augment.erasing_max_area:
+    raise ValueError(
+      "config.augment.erasing_min_area is "
+      f"{config.augment.erasing_min_area}, but must not exceed "
+      f"erasing_max_area, {config.augment.erasing_max_area}."
+    )
   for stage in STAGES:
     _check_stage(stage, config[stage])
 
@@ -65,6 +104,17 @@ def _check_stage(stage: str, fields: ml_collections.ConfigDict) -> None:
     "decay_epochs": ("schedule", "by_epoch"),
     "plateau_patience": ("schedule", "by_epoch"),
   }
+  warmup, epochs = fields.warmup_epochs, fields.epochs
+  if epochs and warmup >= epochs:
+    raise ValueError(
+      f"config.{stage}.warmup_epochs is {warmup}, but must be less than "
+      f"config.{stage}.epochs, {epochs}: the rate would never fall."
+    )
+  if fields.trunk == "frozen" and fields.trunk_learning_rate_factor != 1:
+    raise ValueError(
+      f"config.{stage}.trunk_learning_rate_factor has no effect on a frozen "
+      f"trunk; set it to 1, or config.{stage}.trunk to all."
+    )
   for field, (other, word) in needs.items():
     if fields[field] and fields[other] != word:
       raise ValueError(

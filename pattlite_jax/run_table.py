@@ -14,7 +14,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from absl import app, flags
 from etils import epath
@@ -30,6 +30,7 @@ _TABLE = flags.DEFINE_enum("table", "main", list(TABLES), "The table to run.")
 _SPLIT = flags.DEFINE_string(
   "scored_split", "test", "The split that the leak table scores."
 )
+_ROWS = flags.DEFINE_list("rows", [], "Rows to run; default: all.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the commands only.")
 
 
@@ -78,7 +79,8 @@ def missing_data(row: Row, extra: list[str]) -> str | None:
     field, _, value = argument.removeprefix("--config.").partition("=")
     fields[field] = value
   try:
-    load.require_files(fields["data.name"], fields["data.dir"])
+    if not fields.get("data.packed"):
+      load.require_files(fields["data.name"], fields["data.dir"])
   except FileNotFoundError as error:
     return str(error)
   uses_lists = any("challenge_lists" in s.flags for s in row.scorings)
@@ -109,10 +111,29 @@ def describe(row: Row) -> str:
   return text
 
 
-def run(table: str, split: str, extra: list[str], *, dry_run: bool) -> int:
-  """Runs the table's rows; returns the number of commands that failed."""
+def run(
+  table: str,
+  split: str,
+  extra: list[str],
+  *,
+  dry_run: bool,
+  only: Sequence[str] = (),
+) -> int:
+  """Runs the table's rows, or `only` those of these names.
+
+  Returns the number of commands that failed.
+
+  Raises:
+    ValueError: if there is no row of a name.
+  """
+  names = [row.name for row in TABLES[table]]
+  for name in only:
+    if name not in names:
+      raise ValueError(f"--rows has {name!r}, but must be of {names}.")
   failures = 0
   for row in TABLES[table]:
+    if only and row.name not in only:
+      continue
     print(f"# {describe(row)}")
     missing = None if dry_run else missing_data(row, extra)
     if missing:
@@ -163,7 +184,13 @@ def _status(command: list[str]) -> int:
 
 def main(argv: list[str]) -> None:
   """Runs --table, passing the arguments after -- on."""
-  failures = run(_TABLE.value, _SPLIT.value, argv[1:], dry_run=_DRY_RUN.value)
+  failures = run(
+    _TABLE.value,
+    _SPLIT.value,
+    argv[1:],
+    dry_run=_DRY_RUN.value,
+    only=_ROWS.value,
+  )
   if failures:
     raise SystemExit(f"{failures} commands failed; the others are done.")
 

@@ -63,12 +63,37 @@ def test_an_unknown_word_is_refused_before_a_run(field, value):
     ({"stage1.warmup_epochs": 1.0}, "schedule=cosine, which is 'by_epoch'"),
     ({"stage2.schedule": "cosine"}, "decay_epochs is 80.0"),
     ({"stage1.schedule": "cosine"}, "plateau_patience is 3"),
+    ({"stage1.trunk_learning_rate_factor": 0.1}, "no effect on a frozen trunk"),
   ],
 )
 def test_fields_that_would_do_nothing_are_refused(fields, message):
   config = default.get_config()
   config.update_from_flattened_dict(fields)
   with pytest.raises(ValueError, match=message):
+    build.check_config(config)
+
+
+@pytest.mark.parametrize(
+  ("field", "value"),
+  [
+    ("stage1.ema_decay", -0.1),
+    ("stage2.label_smoothing", 3.0),
+    ("mixing.mixup_alpha", -0.2),
+    ("augment.random_zoom", 1.5),
+    ("augment.erasing_min_area", 0.9),
+  ],
+)
+def test_numbers_without_a_meaning_are_refused(field, value):
+  config = default.get_config()
+  config.update_from_flattened_dict({field: value})
+  with pytest.raises(ValueError, match=rf"config.{field} is {value}, but must"):
+    build.check_config(config)
+
+
+def test_a_short_run_must_leave_the_rate_time_to_fall():
+  config = importlib.import_module("configs.fer2013_best").get_config()
+  config.stage1.epochs = 1
+  with pytest.raises(ValueError, match=r"stage1.warmup_epochs is 1.0.*less"):
     build.check_config(config)
 
 

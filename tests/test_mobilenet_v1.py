@@ -1,6 +1,7 @@
 """MobileNetV1 has Keras' layers, names and shapes, wherever it is cut."""
 
 import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from pattlite_jax.models.mobilenet_v1 import (
   PATT_LITE_CUT,
   MobileNetV1,
 )
+from pattlite_jax.weights.keras_port import variables_from_keras
+from pattlite_jax.weights.trunk import select_layers
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +60,36 @@ def test_default_cut_is_minus_29_of_keras_without_top():
 def test_unknown_cut_is_named_with_the_field_to_change():
   with pytest.raises(ValueError, match=r"'conv_pw_14'.*config\.model\.cut"):
     _shapes("conv_pw_14", 224)
+
+
+def test_statistics_of_a_batch_are_those_of_keras_in_training():
+  model = keras.applications.MobileNet(
+    weights=None, include_top=False, input_shape=(64, 64, 3)
+  )
+  model = keras.Model(model.input, model.get_layer(PATT_LITE_CUT).output)
+  rng = np.random.default_rng(0)
+  for variable in model.variables:
+    if variable.name == "kernel":  # Layers in use: not all of one scale.
+      variable.assign(variable * rng.uniform(0.5, 2, variable.shape[-1]))
+  variables = select_layers(
+    variables_from_keras(model), _shapes(PATT_LITE_CUT, 64)[1]
+  )
+  images = rng.normal(size=(8, 64, 64, 3)).astype(np.float32)
+  expected = np.asarray(model(images, training=True))
+  tracked = variables_from_keras(model)["batch_stats"]
+
+  padding = 100 * rng.normal(size=(3, 64, 64, 3)).astype(np.float32)
+  output, updated = MobileNetV1().apply(
+    jax.tree.map(jnp.asarray, variables),
+    jnp.concatenate([images, padding]),
+    jnp.arange(11) < 8,  # Padded rows do not count.
+    update_stats=True,
+    mutable=["batch_stats"],
+  )
+  scale = np.abs(expected).max()
+  np.testing.assert_allclose(output[:8], expected, atol=1e-4 * scale)
+  for name, stats in updated["batch_stats"].items():
+    for part, value in stats.items():
+      np.testing.assert_allclose(
+        value, tracked[name][part], rtol=1e-4, atol=1e-5, err_msg=name
+      )

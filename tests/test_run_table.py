@@ -47,6 +47,22 @@ def test_each_seed_is_run_once_and_its_result_kept(ran, capsys):
   assert capsys.readouterr().out.count("done     results/main") == 2
 
 
+def test_rows_can_be_chosen(ran, monkeypatch):
+  rows = (*TABLES["main"], Row("b", "B", "configs/fer2013.py", seeds=(0,)))
+  monkeypatch.setitem(TABLES, "main", rows)
+  assert run(only=["b"]) == 0
+  assert len(ran) == 1
+  assert "--config.workdir=runs/main/b_seed0" in ran[0]
+  with pytest.raises(ValueError, match=r"--rows has 'c'.*'a', 'b'"):
+    run(only=["c"])
+
+
+def test_a_packed_set_needs_no_other_files():
+  row = TABLES["best"][0]
+  assert "FER2013" in run_table.missing_data(row, ["--config.data.dir=none"])
+  assert run_table.missing_data(row, ["--config.data.packed=f.npz"]) is None
+
+
 def test_a_command_that_was_asked_to_stop_ends_the_table(
   ran, monkeypatch, capsys
 ):
