@@ -1,7 +1,7 @@
 """FER2013 for the best accuracy per image: one stage, the whole trunk trains.
 
 python -m pattlite_jax.main --config configs/fer2013_best.py \
-  --config.data.dir=<folder of fer2013.csv> [--config.stage1.epochs=40]
+  --config.data.dir=<folder of fer2013.csv> [--config.stage1.epochs=30]
 """
 
 from configs import default
@@ -21,7 +21,7 @@ def get_config():
   config.augment.random_shift = 0.06
   config.augment.random_erasing = 0.5
 
-  config.stage1.epochs = 20
+  config.stage1.epochs = 14
   config.stage1.trunk = "all"
   config.stage1.trunk_statistics = "batch"
   config.stage1.optimizer = "adamw"

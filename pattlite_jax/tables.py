@@ -102,7 +102,7 @@ def _best(name, label, config, expected=None, overrides=None):
 
 
 # What the recipes of the table "ingredients" share: half of the epochs.
-_BUDGET = {"stage1.epochs": 10}
+_BUDGET = {"stage1.epochs": 7}
 
 
 def _ingredient(name, label, overrides=None):
@@ -188,7 +188,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
     ),
   ),
   "ingredients": (
-    _ingredient("whole", "configs/fer2013_best.py, 10 epochs"),
+    _ingredient("whole", "configs/fer2013_best.py, 7 epochs"),
     _ingredient(
       "imagenet_statistics",
       "ImageNet's statistics kept in the trunk",
