@@ -152,15 +152,16 @@ def _data(result: dict[str, Any]) -> str:
 def _training(described: dict[str, Any]) -> str:
   training = described["training"]
   hours = training["hours"]
-  took = "" if hours is None else f", {hours:.1f} hours"
+  where = [training["machine"], training["device"]]
+  where += [] if hours is None else [f"{hours:.1f} hours"]
   epochs = " + ".join(map(str, training["epochs"].values()))
   return (
     f"```bash\n{training['command']}\n```\n\n"
-    f"Revision {training['git_revision']}; {training['machine']}, "
-    f"{training['device']}{took}; {epochs} epochs (stage 1 + 2), seed "
-    f"{training['seed']}; {_chosen(training['epoch_chosen_by'])} "
-    f"No face data but the training split; the trunk started from "
-    f"{_start(described['config'])}.{_changes(training['config_changes'])}"
+    f"Revision {training['git_revision']}; {', '.join(filter(None, where))}; "
+    f"{epochs} epochs (stage 1 + 2), seed {training['seed']}. "
+    f"{_chosen(training['epoch_chosen_by'])} No face data but the training "
+    f"split; the trunk started from {_start(described['config'])}."
+    f"{_changes(training['config_changes'])}"
   )
 
 

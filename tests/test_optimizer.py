@@ -1,12 +1,14 @@
 """The optimizers against Keras' and against AdamW's own formula."""
 
+import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 import optax
 import pytest
 
-from pattlite_jax import optimizer
+from configs import default
+from pattlite_jax import build, optimizer
 
 
 def test_adam_is_keras_adam_with_its_clip():
@@ -105,3 +107,16 @@ def test_the_trunk_may_train_slower(name):
   np.testing.assert_allclose(
     moved["trunk"]["conv1"]["kernel"], -0.025, rtol=1e-3
   )
+
+
+@pytest.mark.parametrize("attention", ["token", "batch"])
+def test_what_decays_is_every_kernel_of_the_network(attention):
+  config = default.get_config()
+  config.model.attention = attention
+  params = build.variable_shapes(config, 7)["params"]
+  marked = jax.tree.leaves(optimizer.kernels(params))
+  for leaf, decays in zip(jax.tree.leaves(params), marked, strict=True):
+    assert decays == (leaf.ndim > 1)
+  trunk = optimizer.of_trunk(params)
+  assert all(jax.tree.leaves(trunk.pop("trunk")))
+  assert not any(jax.tree.leaves(trunk))
