@@ -1,6 +1,7 @@
 """A run's folder becomes a model's folder, and the shipped ones are whole."""
 
 import json
+import os
 
 import jax
 import numpy as np
@@ -8,7 +9,13 @@ import pytest
 from small_run import fit
 
 import pattlite_jax
-from pattlite_jax import model_check, model_folder, releasing, trained
+from pattlite_jax import (
+  evaluation,
+  model_check,
+  model_folder,
+  releasing,
+  trained,
+)
 from pattlite_jax.data import load
 
 NUM_PARAMETERS = 1_200_000  # At most.
@@ -111,3 +118,27 @@ def test_a_shipped_model_is_what_was_released(name):
   assert check["accuracy"] == described["check"]["accuracy"]
   face = np.zeros([90, 70, 3], np.uint8)
   assert classify(face).shape == (len(classify.class_names),)
+
+
+@pytest.mark.skipif(
+  "PATTLITE_FER2013_DIR" not in os.environ,
+  reason="PATTLITE_FER2013_DIR, the folder of fer2013.csv, is not set",
+)
+@pytest.mark.parametrize("name", model_folder.shipped())
+def test_a_shipped_models_figures_come_back_on_the_real_split(name):
+  folder = model_folder.find(name)
+  described = json.loads((folder / model_folder.CONFIG).read_text())
+  expected = described["evaluation"]
+  dataset = expected["dataset"]
+  if expected["rule"]:
+    dataset = f"{dataset}/{expected['rule']}"
+  inputs = evaluation.load_inputs(
+    name,
+    dataset=dataset,
+    data_dir=os.environ["PATTLITE_FER2013_DIR"],
+    split=expected["split"],
+    challenge_lists=None,
+  )
+  found, _ = evaluation.evaluate(inputs, evaluation.Batches("official", 32, 0))
+  for figure in ("accuracy", "macro_f1", "num_examples", "confusion_matrix"):
+    assert found["per_sample"][figure] == expected["per_sample"][figure]
