@@ -137,3 +137,15 @@ def test_force_cannot_change_the_network(quick_config, splits):
   quick_config.model.cut = "conv_pw_2_relu"
   with pytest.raises(ValueError, match="arrays are not those of the config"):
     fit(quick_config, splits)
+
+
+@pytest.mark.parametrize(
+  ("field", "value"), [("optimizer", "adamw"), ("ema_decay", 0.9)]
+)
+def test_force_cannot_change_the_arrays_of_the_state(
+  small_config, splits, described, field, value
+):
+  fields = {f"stage1.{field}": value, "resume": "force"}
+  new = again(small_config, splits, **fields)
+  with pytest.raises(ValueError, match=rf"stage1\.{field}.*cannot change"):
+    resume.progress(8, saved(described), new)
