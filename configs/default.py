@@ -35,6 +35,13 @@ def get_config() -> ml_collections.ConfigDict:
   config.data.packed = ""
   config.data.download = False  # Fetch from Kaggle with your credentials.
 
+  # Trained networks, as pattlite_jax.load takes them and with commas between
+  # ("fer2013,runs/other"). What they see in each training image and its mirror
+  # image, a mean of probabilities, has a share in its target.
+  config.distillation = ml_collections.ConfigDict()
+  config.distillation.teachers = ""  # No distillation.
+  config.distillation.share = 0.7  # The label keeps the rest.
+
   config.model = ml_collections.ConfigDict()
   # "token" attends over the patches of one image; "batch" over the images of
   # the batch, as published (predictions then depend on their company); "none".

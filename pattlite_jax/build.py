@@ -36,6 +36,7 @@ _RANGES = {
   "augment.random_erasing": (0, 1),
   "augment.erasing_min_area": (0, 1),
   "augment.erasing_max_area": (0, 1),
+  "distillation.share": (0, 1),
   "mixing.mixup_alpha": (0, 100),
   "mixing.cutmix_alpha": (0, 100),
   **{

@@ -20,7 +20,6 @@ from pattlite_jax.trained import Trained
 # ids str[N], labels i32[N], logits f32[N, K] of each image alone; attention
 # "batch" also logits_across_batch f32[N, K], flip views logits_flip_views.
 Predictions = dict[str, np.ndarray]
-LogitsOf = Callable[[examples_lib.Examples, int], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +146,7 @@ def make_predict(
   if network.attention == "batch":
     predictors["logits_across_batch"] = network.predictor()
   if flip_views:
-    predictors["logits_flip_views"] = _of_flip_views(predictors["logits"])
+    predictors["logits_flip_views"] = trained.of_flip_views(predictors["logits"])
 
   def predict(examples):
     examples = examples_lib.reorder(examples, batches.order, batches.order_seed)
@@ -157,17 +156,6 @@ def make_predict(
     }
 
   return predict
-
-
-def _of_flip_views(logits_of: LogitsOf) -> LogitsOf:
-  """Returns the same for the mean logits of an image and its mirror image."""
-
-  def mean_logits_of(examples, batch_size):
-    mirrored = dataclasses.replace(examples, images=examples.images[:, :, ::-1])
-    views = [logits_of(view, batch_size) for view in (examples, mirrored)]
-    return np.mean(views, axis=0)
-
-  return mean_logits_of
 
 
 def figures(

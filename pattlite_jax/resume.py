@@ -9,6 +9,7 @@ run would belong to another one. `config.resume` decides what happens if not:
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import flax.traverse_util
@@ -39,15 +40,22 @@ ITEMS = ("state", "best", "progress", "config")  # What `saved` must hold.
 
 
 def describe(
-  config: ml_collections.ConfigDict, splits: dict[str, examples_lib.Examples]
+  config: ml_collections.ConfigDict,
+  splits: dict[str, examples_lib.Examples],
+  teachers: Mapping[str, str],
 ) -> dict[str, Any]:
-  """Returns what a checkpoint says of its run: to load it, and to compare."""
+  """Returns what a checkpoint says of its run: to load it, and to compare.
+
+  Teachers are told by fingerprints of their weights: what they see in an image
+  may differ in its last bits between two starts on a GPU.
+  """
   train = splits["train"]
   described = checkpoint.describe(config, train.class_names) | {
     "data": {
       f"{name} images": examples_lib.fingerprint(splits[name])
       for name in ("train", "validation")
-    },
+    }
+    | {f"teacher {name}": weights for name, weights in teachers.items()},
     "image_shape": train.images.shape[1:],
     "steps_per_epoch": examples_lib.steps_per_epoch(
       len(train), config.batch_size

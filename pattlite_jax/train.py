@@ -15,6 +15,7 @@ from pattlite_jax import (
   build,
   checkpoint,
   checkpoint_items,
+  distillation,
   epoch_end,
   metrics,
   optimizer,
@@ -73,12 +74,17 @@ def fit(
   parallel.check_batch_size(config.batch_size)
   for split in ("train", "validation"):
     load.require_examples(splits[split], split, config.data.name)
-  described = resume.describe(config, splits)
+  teachers = distillation.load_teachers(config)
+  described = resume.describe(
+    config, splits, {name: t.fingerprint() for name, t in teachers.items()}
+  )
   with checkpoint.open_manager(config.workdir, exclusive=True) as manager:
     stops = stop.StopRequests(manager.reached_preemption)
     run = Run(
       config,
-      splits["train"],
+      distillation.teach(
+        splits["train"], teachers, share=config.distillation.share
+      ),
       make_batches,
       build.build_validate(config, splits["validation"]),
       manager,

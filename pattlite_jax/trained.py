@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import hashlib
+import json
 import reprlib
 import textwrap
 from collections.abc import Callable, Sequence
@@ -17,6 +19,9 @@ from configs import default
 from pattlite_jax import build, checkpoint, model_folder, predict
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.weights import trunk
+
+# (examples, batch_size) -> logits f32[N, K].
+LogitsOf = Callable[[examples_lib.Examples, int], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +40,7 @@ class Trained:
     """The attention mode that the weights were trained with."""
     return self.config.model.attention
 
-  def predictor(
-    self, attention: str | None = None
-  ) -> Callable[[examples_lib.Examples, int], Float[np.ndarray, "N K"]]:
+  def predictor(self, attention: str | None = None) -> LogitsOf:
     """Returns f(examples, batch_size) -> logits, in another mode if given.
 
     "none" gives what attention "batch" computes for each image alone.
@@ -52,9 +55,7 @@ class Trained:
 
     return logits_of
 
-  def predictor_alone(
-    self,
-  ) -> Callable[[examples_lib.Examples, int], Float[np.ndarray, "N K"]]:
+  def predictor_alone(self) -> LogitsOf:
     """Returns f(examples, batch_size) -> logits of each image alone.
 
     Attention "batch" gives an image alone what "none" gives it in any company,
@@ -70,9 +71,27 @@ class Trained:
       examples_lib.unlabelled(images, self.class_names), len(images)
     )
 
+  def fingerprint(self) -> str:
+    """Returns words that change with any weight or class name."""
+    digest = hashlib.sha256(json.dumps(self.class_names).encode())
+    for leaf in jax.tree.leaves(self.variables):
+      digest.update(np.asarray(leaf).tobytes())
+    return f"sha256 {digest.hexdigest()[:16]}"
+
   @functools.cached_property
   def _predict(self):
     return self.predictor()  # Kept, as each one compiles anew.
+
+
+def of_flip_views(logits_of: LogitsOf) -> LogitsOf:
+  """Returns the same for the mean logits of an image and its mirror image."""
+
+  def mean_logits_of(examples, batch_size):
+    mirrored = dataclasses.replace(examples, images=examples.images[:, :, ::-1])
+    views = [logits_of(view, batch_size) for view in (examples, mirrored)]
+    return np.mean(views, axis=0)
+
+  return mean_logits_of
 
 
 def load(path: epath.PathLike) -> Trained:

@@ -14,14 +14,14 @@ from pattlite_jax.progress import Progress
 
 @pytest.fixture
 def described(small_config, splits):
-  return resume.describe(small_config, splits)
+  return resume.describe(small_config, splits, {})
 
 
 def again(small_config, splits, **fields):
   """What a second start with other fields says of itself."""
   config = small_config.copy_and_resolve_references()
   config.update_from_flattened_dict(fields)
-  return resume.describe(config, splits)
+  return resume.describe(config, splits, {})
 
 
 def saved(described, **changes):
@@ -70,7 +70,7 @@ def test_changed_data_is_a_change(small_config, splits, described, part):
   changed[0] = changed[1]
   assert not np.array_equal(changed, getattr(train, part))
   splits["train"] = dataclasses.replace(train, **{part: changed})
-  changes = resume.changes(described, resume.describe(small_config, splits))
+  changes = resume.changes(described, resume.describe(small_config, splits, {}))
   assert [change["field"] for change in changes] == ["train images"]
 
 

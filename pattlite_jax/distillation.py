@@ -1,0 +1,71 @@
+"""Targets in which trained networks have a share: knowledge distillation.
+
+After Hinton et al., "Distilling the Knowledge in a Neural Network" (2015), at
+temperature 1, and Furlanello et al., "Born-Again Neural Networks" (2018), where
+teacher and student have the same architecture. Teachers see each training image
+once, before augmentation, so they cost nothing in the steps.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import ml_collections
+import numpy as np
+from jaxtyping import Float32
+
+from pattlite_jax import trained
+from pattlite_jax.data import examples as examples_lib
+
+_BATCH_SIZE = 64  # Of the teachers; decides nothing about the targets.
+
+
+def load_teachers(
+  config: ml_collections.ConfigDict,
+) -> dict[str, trained.Trained]:
+  """Returns the teachers that the config names, if any.
+
+  Raises:
+    FileNotFoundError, ValueError: as `trained.load`.
+  """
+  names = filter(None, config.distillation.teachers.split(","))
+  return {name: trained.load(name) for name in names}
+
+
+def teach(
+  train: examples_lib.Examples,
+  teachers: Mapping[str, trained.Trained],
+  *,
+  share: float,
+) -> examples_lib.Examples:
+  """Returns the examples with targets: `share` teachers, the rest label.
+
+  The rest is the targets that the examples have, if any.
+
+  Raises:
+    ValueError: if a teacher has other classes.
+  """
+  if not teachers:
+    return train
+  views = [_probabilities(train, *teacher) for teacher in teachers.items()]
+  own = train.targets
+  if own is None:
+    own = np.eye(len(train.class_names), dtype=np.float32)[train.labels]
+  targets = (1 - share) * own + share * np.mean(views, axis=0)
+  return dataclasses.replace(train, targets=targets.astype(np.float32))
+
+
+def _probabilities(
+  train: examples_lib.Examples, name: str, teacher: trained.Trained
+) -> Float32[np.ndarray, "N K"]:
+  """Returns what a teacher sees in each image alone, in the examples' order."""
+  if sorted(teacher.class_names) != sorted(train.class_names):
+    raise ValueError(
+      f"config.distillation.teachers names {name}, which was trained for "
+      f"{', '.join(teacher.class_names)}, but the training images have the "
+      f"classes {', '.join(train.class_names)}."
+    )
+  logits_of = trained.of_flip_views(teacher.predictor_alone())
+  probabilities = np.asarray(jax.nn.softmax(logits_of(train, _BATCH_SIZE)))
+  columns = [teacher.class_names.index(name) for name in train.class_names]
+  return probabilities[:, columns]
