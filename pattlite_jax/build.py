@@ -272,7 +272,7 @@ def build_predict(
     model=model,
     image_size=config.model.image_size,
   )
-  return parallel.pmap_predict_step(step)
+  return parallel.map_predict_step(step)
 
 
 def build_validate(

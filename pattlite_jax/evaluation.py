@@ -146,7 +146,9 @@ def make_predict(
   if network.attention == "batch":
     predictors["logits_across_batch"] = network.predictor()
   if flip_views:
-    predictors["logits_flip_views"] = trained.of_flip_views(predictors["logits"])
+    predictors["logits_flip_views"] = trained.of_flip_views(
+      predictors["logits"]
+    )
 
   def predict(examples):
     examples = examples_lib.reorder(examples, batches.order, batches.order_seed)

@@ -161,7 +161,7 @@ def _training(described: dict[str, Any]) -> str:
     f"{epochs} epochs (stage 1 + 2), seed {training['seed']}. "
     f"{_chosen(training['epoch_chosen_by'])} No face data but the training "
     f"split; the trunk started from {_start(described['config'])}."
-    f"{_changes(training['config_changes'])}"
+    f"{_teachers(described)}{_changes(training['config_changes'])}"
   )
 
 
@@ -172,6 +172,19 @@ def _chosen(monitor: str | None) -> str:
       "therefore slightly optimistic."
     )
   return f"The epoch was chosen by {monitor}."
+
+
+def _teachers(described: dict[str, Any]) -> str:
+  """Says who had a share in the targets, and what they had learned from."""
+  taught_by = described["training"].get("taught_by")
+  if not taught_by:
+    return ""
+  share = described["config"]["distillation"]["share"]
+  names = ", ".join(f"`{name}` ({on})" for name, on in taught_by.items())
+  return (
+    f" A share of {share} of each target was the mean probabilities that "
+    f"trained networks, this one's teachers, see in the image: {names}."
+  )
 
 
 def _start(config: dict[str, Any]) -> str:

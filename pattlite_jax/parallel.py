@@ -1,7 +1,7 @@
 """Devices and hosts: no other file knows how many there are.
 
-Steps run under `jax.pmap` over the axis AXIS. Training state goes in and comes
-out whole (in_axes and out_axes None), so it never has a device axis.
+Steps are mapped over the axis AXIS, `jax.pmap`'s. Training state goes in and
+comes out whole (in_axes and out_axes None), so it never has a device axis.
 """
 
 import collections
@@ -104,9 +104,26 @@ def pmap_train_step(step: Callable[..., Any]) -> Callable[..., Any]:
   )
 
 
-def pmap_predict_step(step: Callable[..., Any]) -> Callable[..., Any]:
+def map_predict_step(step: Callable[..., Any]) -> Callable[..., Any]:
   """Maps step(variables, batch) -> logits over the devices."""
-  return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0))
+  if jax.process_count() > 1:
+    return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0))
+
+  # The same without pmap's own Python, which a single image would feel. pmap
+  # alone takes the host-local arrays of several hosts.
+  def on_device(variables, batch):
+    return step(variables, jax.tree.map(lambda x: x[0], batch))[None]
+
+  sharding = _sharding(jax.sharding.PartitionSpec(AXIS))
+  return jax.jit(
+    jax.shard_map(
+      on_device,
+      mesh=sharding.mesh,
+      in_specs=(jax.sharding.PartitionSpec(), sharding.spec),
+      out_specs=sharding.spec,
+      check_vma=False,
+    )
+  )
 
 
 def global_rows(num_rows: int) -> Int[Array, "B"]:

@@ -21,7 +21,7 @@ def predict(
 ) -> Float[np.ndarray, "N K"]:
   """Returns the logits of the examples, in their order.
 
-  `predict_step` comes from `parallel.pmap_predict_step`. Rows added to fill
+  `predict_step` comes from `parallel.map_predict_step`. Rows added to fill
   the last batch, or to share a batch over the devices, are masked.
   """
   return predict_prepared(

@@ -1,7 +1,7 @@
 """The end of a run: score every split, write result.json and the pictures."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -18,11 +18,14 @@ def finish(
   splits: dict[str, examples_lib.Examples],
   variables: dict[str, Any],
   history: Sequence[dict[str, Any]],
-  config_changes: Sequence[dict[str, Any]] = (),
+  *,
+  config_changes: Sequence[dict[str, Any]],
+  taught_by: Mapping[str, str],
 ) -> dict[str, Any]:
   """Scores the chosen weights, writes to the workdir, returns the result.
 
-  `config_changes` are those that config.resume=force has let through.
+  `config_changes` are those that config.resume=force has let through;
+  `taught_by` is `distillation.describe`'s.
   """
   scored = {name: split for name, split in splits.items() if len(split)}
   for name in splits.keys() - scored.keys():
@@ -43,6 +46,7 @@ def finish(
     "epoch_chosen_by": _monitor(config, history),
     "history": list(history),
     "config_changes": list(config_changes),
+    "taught_by": dict(taught_by),
     **provenance.environment(),
   }
   if config.model.attention == "batch":

@@ -42,12 +42,12 @@ ITEMS = ("state", "best", "progress", "config")  # What `saved` must hold.
 def describe(
   config: ml_collections.ConfigDict,
   splits: dict[str, examples_lib.Examples],
-  teachers: Mapping[str, str],
+  taught_by: Mapping[str, str],
 ) -> dict[str, Any]:
   """Returns what a checkpoint says of its run: to load it, and to compare.
 
-  Teachers are told by fingerprints of their weights: what they see in an image
-  may differ in its last bits between two starts on a GPU.
+  `taught_by` is `distillation.describe`'s. Teachers are told by their weights:
+  what they see may differ in its last bits between two starts on a GPU.
   """
   train = splits["train"]
   described = checkpoint.describe(config, train.class_names) | {
@@ -55,7 +55,7 @@ def describe(
       f"{name} images": examples_lib.fingerprint(splits[name])
       for name in ("train", "validation")
     }
-    | {f"teacher {name}": weights for name, weights in teachers.items()},
+    | {f"teacher {name}": words for name, words in taught_by.items()},
     "image_shape": train.images.shape[1:],
     "steps_per_epoch": examples_lib.steps_per_epoch(
       len(train), config.batch_size

@@ -75,9 +75,8 @@ def fit(
   for split in ("train", "validation"):
     load.require_examples(splits[split], split, config.data.name)
   teachers = distillation.load_teachers(config)
-  described = resume.describe(
-    config, splits, {name: t.fingerprint() for name, t in teachers.items()}
-  )
+  taught_by = distillation.describe(teachers)
+  described = resume.describe(config, splits, taught_by)
   with checkpoint.open_manager(config.workdir, exclusive=True) as manager:
     stops = stop.StopRequests(manager.reached_preemption)
     run = Run(
@@ -97,7 +96,12 @@ def fit(
       best, progress = _run_stages(run, variables)
     checkpoint.wait(manager)
   return result.finish(
-    config, splits, best, progress.history, progress.config_changes
+    config,
+    splits,
+    best,
+    progress.history,
+    config_changes=progress.config_changes,
+    taught_by=taught_by,
   )
 
 

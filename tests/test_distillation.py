@@ -93,10 +93,13 @@ def test_a_run_is_a_teacher_and_belongs_to_what_it_taught(
   monkeypatch.setattr(steps, "train_step", kept)
   result, _ = fit(student, splits)
   assert batches and all(batches)
-  assert result["epochs"] == {"stage1": 2, "stage2": 2}
+  (words,) = result["taught_by"].values()
+  assert words.startswith("synthetic_faces, sha256 ")
 
   shutil.rmtree(small_config.workdir)
   small_config.seed = 1
   fit(small_config, splits)  # Another teacher of the same name.
-  with pytest.raises(ValueError, match=r"teacher .*run: sha256 \w+ -> sha256"):
+  with pytest.raises(
+    ValueError, match=r"teacher .*run: synthetic_faces, sha256 \w+ -> "
+  ):
     fit(student, splits)

@@ -11,6 +11,7 @@ from small_run import fit
 import pattlite_jax
 from pattlite_jax import (
   evaluation,
+  model_card,
   model_check,
   model_folder,
   releasing,
@@ -86,6 +87,18 @@ def test_the_card_says_what_was_measured(released):
   for line in card.splitlines():
     if line.startswith("!["):
       assert (folder / line.split("(")[1][:-1]).stat().st_size > 1000
+
+
+def test_the_card_names_teachers(released):
+  folder, _ = released
+  described = json.loads((folder / "config.json").read_text())
+  assert described["training"]["taught_by"] == {}
+  assert "teacher" not in model_card.text("model", described)
+  described["training"]["taught_by"] = {"runs/a": "ferplus/argmax, sha256 5e"}
+  described["config"]["distillation"]["share"] = 0.25
+  card = model_card.text("model", described)
+  assert "A share of 0.25" in card
+  assert "`runs/a` (ferplus/argmax, sha256 5e)" in card
 
 
 def test_a_run_that_has_not_ended_is_refused(tmp_path):
