@@ -15,7 +15,7 @@ export EXTRAS="cuda${EXTRAS:+,$EXTRAS}"
 source launch/environment.sh
 source launch/table.sh
 
-# train ROW PACKED [--config.FIELD=VALUE ...]
+# train ROWS PACKED [--config.FIELD=VALUE ...]
 train() {
   if [[ -n "$2" ]]; then
     run_table best "--rows=$1" "--config.data.packed=$2" \
@@ -26,5 +26,5 @@ train() {
 if [[ ! -s results/bench_gpu.json ]]; then
   launch/benchmark.sh gpu
 fi
-train fer2013 "$1" "${@:3}"
+train fer2013,fer2013_taught "$1" "${@:3}"
 train ferplus_argmax "$2" "${@:3}"

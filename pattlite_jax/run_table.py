@@ -1,7 +1,7 @@
 """Runs the rows of a table; a finished row is not run again.
 
-python -m pattlite_jax.run_table --table main [--dry_run] \
-  [--scored_split test] [-- --config.<field>=<value> ...]
+python -m pattlite_jax.run_table --table main [--rows A,B] [--seed 0] \
+  [--dry_run] [--scored_split test] [-- --config.<field>=<value> ...]
 
 Trains each row and seed in runs/<table>/, copies its result to
 results/<table>/, and skips rows whose data is missing, saying what to get.
@@ -31,6 +31,9 @@ _SPLIT = flags.DEFINE_string(
   "scored_split", "test", "The split that the leak table scores."
 )
 _ROWS = flags.DEFINE_list("rows", [], "Rows to run; default: all.")
+_SEEDS = flags.DEFINE_multi_integer(
+  "seed", [], "A seed to run, as often as wanted; default: each row's."
+)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the commands only.")
 
 
@@ -118,10 +121,12 @@ def run(
   *,
   dry_run: bool,
   only: Sequence[str] = (),
+  seeds: Sequence[int] = (),
 ) -> int:
   """Runs the table's rows, or `only` those of these names.
 
-  Returns the number of commands that failed.
+  `seeds` are run in place of each row's. Returns the number of commands that
+  failed.
 
   Raises:
     ValueError: if there is no row of a name.
@@ -139,7 +144,7 @@ def run(
     if missing:
       print(f"skipped  {row.label}: {missing}")
       continue
-    for seed in row.seeds:
+    for seed in seeds or row.seeds:
       for command, target in commands(table, row, seed, split, extra):
         if dry_run:
           print(shlex.join(command))
@@ -190,6 +195,7 @@ def main(argv: list[str]) -> None:
     argv[1:],
     dry_run=_DRY_RUN.value,
     only=_ROWS.value,
+    seeds=_SEEDS.value,
   )
   if failures:
     raise SystemExit(f"{failures} commands failed; the others are done.")

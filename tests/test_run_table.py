@@ -57,6 +57,13 @@ def test_rows_can_be_chosen(ran, monkeypatch):
     run(only=["c"])
 
 
+def test_seeds_can_be_chosen(ran):
+  assert run(seeds=[5]) == 0
+  assert len(ran) == 1
+  assert "--config.workdir=runs/main/a_seed5" in ran[0]
+  assert "--config.seed=5" in ran[0]
+
+
 def test_a_packed_set_needs_no_other_files():
   row = TABLES["best"][0]
   assert "FER2013" in run_table.missing_data(row, ["--config.data.dir=none"])
