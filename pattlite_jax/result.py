@@ -11,6 +11,7 @@ from etils import epath
 from pattlite_jax import build, metrics, parallel, pictures, provenance
 from pattlite_jax import predict as predict_lib
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.models import attention_classifier
 
 
 def finish(
@@ -69,13 +70,12 @@ def finish(
 def _score(config, splits, variables, protocol):
   """Returns ({split: scores}, {split: logits f32[N, K]}) under a protocol.
 
-  per_sample: each image alone. The weights of `batch` attention are then those
-  of no attention, as softmax over one image is 1. published: class-sorted (or
-  config.eval.order) batches of config.eval.batch_size.
+  per_sample: each image alone. published: class-sorted (or config.eval.order)
+  batches of config.eval.batch_size.
   """
   attention = config.model.attention
-  if protocol == "per_sample" and attention == "batch":
-    attention = "none"
+  if protocol == "per_sample":
+    attention = attention_classifier.alone(attention)
   num_classes = len(next(iter(splits.values())).class_names)
   step = build.build_predict(config, num_classes, attention)
   scores, logits = {}, {}

@@ -18,6 +18,7 @@ from jaxtyping import Float, UInt8
 from configs import default
 from pattlite_jax import build, checkpoint, model_folder, predict
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.models import attention_classifier
 from pattlite_jax.weights import trunk
 
 # (examples, batch_size) -> logits f32[N, K].
@@ -41,10 +42,7 @@ class Trained:
     return self.config.model.attention
 
   def predictor(self, attention: str | None = None) -> LogitsOf:
-    """Returns f(examples, batch_size) -> logits, in another mode if given.
-
-    "none" gives what attention "batch" computes for each image alone.
-    """
+    """Returns f(examples, batch_size) -> logits, in another mode if given."""
     step = build.build_predict(self.config, len(self.class_names), attention)
     variables = predict.prepare(self.variables)
 
@@ -56,12 +54,8 @@ class Trained:
     return logits_of
 
   def predictor_alone(self) -> LogitsOf:
-    """Returns f(examples, batch_size) -> logits of each image alone.
-
-    Attention "batch" gives an image alone what "none" gives it in any company,
-    as softmax over one image is 1.
-    """
-    return self.predictor("none" if self.attention == "batch" else None)
+    """Returns f(examples, batch_size) -> logits of each image alone."""
+    return self.predictor(attention_classifier.alone(self.attention))
 
   def logits(
     self, images: UInt8[np.ndarray, "N H W C"]

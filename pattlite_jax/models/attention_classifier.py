@@ -16,6 +16,14 @@ from pattlite_jax.models.dropout import Dropout
 ATTENTIONS = ("batch", "token", "none")
 
 
+def alone(attention: str) -> str:
+  """Returns the mode that gives an image in any company what it gets alone.
+
+  For "batch" that is "none", as softmax over one image is 1.
+  """
+  return "none" if attention == "batch" else attention
+
+
 def attend(
   queries: Float[Array, "... Q D"],
   keys: Float[Array, "... N D"],
