@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 def load(name: Any) -> "Classifier":
   """Loads a network: a shipped one's name, a run's workdir, a model's folder.
 
-  `load("fer2013")(faces)` are probabilities; see `classifier.Classifier`.
+  `load("ferplus")(faces)` are probabilities; see `classifier.Classifier`.
   """
   from pattlite_jax import classifier  # Here, as commands' --help need no JAX.
 

@@ -69,7 +69,7 @@ class Classifier:
 
 
 def load(name: epath.PathLike) -> Classifier:
-  """Loads a shipped network ("fer2013"), a run or a model's folder.
+  """Loads a shipped network ("ferplus", "fer2013"), a run or a model's folder.
 
   Raises:
     FileNotFoundError: if there is none.

@@ -128,7 +128,7 @@ def test_a_folder_is_loaded_by_its_path(small_config, faces, tmp_path):
 
 def test_a_missing_model_names_those_that_are_shipped(tmp_path):
   with pytest.raises(
-    FileNotFoundError, match=r"come with the package are: fer2013\."
+    FileNotFoundError, match=r"come with the package are: fer2013, ferplus\."
   ):
     pattlite_jax.load(tmp_path / "nothing")
 
