@@ -101,6 +101,10 @@ def _best(name, label, config, expected=None, overrides=None):
   )
 
 
+_TAUGHT = {
+  "distillation.teachers": "runs/best/fer2013_seed0",
+  "stage1.label_smoothing": 0.0,  # The teacher's targets are soft.
+}
 # What the recipes of the table "ingredients" share: half of the epochs.
 _BUDGET = {"stage1.epochs": 7}
 
@@ -185,8 +189,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
       "fer2013_best",
       70.08,
       overrides={
-        "distillation.teachers": "runs/best/fer2013_seed0",
-        "stage1.label_smoothing": 0.0,  # The teacher's targets are soft.
+        **_TAUGHT,
         "stage1.epochs": 18,
       },
     ),
@@ -231,6 +234,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
         "augment.random_shift": 0.0,
       },
     ),
+    _ingredient("taught", "taught by seed 0 of fer2013_best", _TAUGHT),
     _ingredient("mixup", "with mixup", {"mixing.mixup_alpha": 0.2}),
     _ingredient("cutmix", "with CutMix", {"mixing.cutmix_alpha": 1.0}),
   ),
