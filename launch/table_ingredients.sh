@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What each ingredient of configs/fer2013_best.py is worth, for half of its epochs.
+# What each ingredient of configs/fer2013_best.py is worth, in five epochs each.
 # Resumes. Usage: launch/table_ingredients.sh [--dry-run] [--config.FIELD=VALUE ...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
