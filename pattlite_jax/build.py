@@ -211,6 +211,7 @@ def train_step(
       config,
       num_classes,
       update_trunk_stats=fields.trunk_statistics == "batch",
+      folded=fields.trunk_statistics == "imagenet",
       spatial_dropout=fields.spatial_dropout,
       pooled_dropout=fields.pooled_dropout,
       attended_dropout=fields.attended_dropout,

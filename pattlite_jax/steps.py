@@ -17,6 +17,7 @@ from pattlite_jax import metrics as metrics_lib
 from pattlite_jax import parallel
 from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.data import mixing
+from pattlite_jax.models.folding import fold_batch_norm
 
 # image u8[B, h, w, C]; label i32[B]; mask bool[B]; maybe targets f32[B, K].
 Batch = dict[str, Array]
@@ -134,11 +135,14 @@ def train_step(
   train_params, frozen_params = split(state.params, trainable)
 
   def loss_fn(train_params):
+    variables = {
+      "params": merge(train_params, frozen_params),
+      "batch_stats": state.batch_stats,
+    }
+    if model.folded:  # Gradients flow to what is folded.
+      variables = fold_batch_norm(variables)
     logits, updated = model.apply(
-      {
-        "params": merge(train_params, frozen_params),
-        "batch_stats": state.batch_stats,
-      },
+      variables,
       images,
       batch["mask"],
       train=True,
@@ -154,7 +158,7 @@ def train_step(
     )
     # This device's share of the global mean; psum adds the gradients up.
     loss = jnp.sum(losses * batch["mask"]) / count
-    return loss, (losses, logits, updated["batch_stats"])
+    return loss, (losses, logits, state.batch_stats | updated["batch_stats"])
 
   grads, (losses, logits, batch_stats) = jax.grad(loss_fn, has_aux=True)(
     train_params

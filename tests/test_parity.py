@@ -36,9 +36,11 @@ NUM_CLASSES = len(EXPRESSIONS)
 NUM_STEPS, BATCH_SIZE = 10, 8
 TOLERANCE = 1e-4  # Of the largest value compared.
 GRADIENT_TOLERANCE = 1e-3  # Likewise; leaves room for a few moved ReLUs.
-# Rates of the two stages' Adam, and a tenth of what each moves in ten steps or
-# less: a bound as wide as the movement would pass steps that do nothing.
-RATES = {"frozen": (1e-3, 1e-4), "all_but_bn": (1e-5, 1e-5)}
+# Of the norm of what ten steps move: a bound on values alone would pass steps
+# that do nothing. Adam moves by its whole rate even where a gradient is near
+# zero and its sign a matter of rounding.
+MOVEMENT_TOLERANCE = 0.02
+RATES = {"frozen": 1e-3, "all_but_bn": 1e-5}  # Of the two stages' Adam.
 # 224 px and stride 4 leave 2x2 patches; so do the first two, in less time.
 HALF = {"image_size": 112, "patch_stride": 2, "cut": PATT_LITE_CUT}
 SHALLOW = {"image_size": 32, "patch_stride": 4, "cut": "conv1_relu"}
@@ -270,7 +272,7 @@ def keras_steps(model, examples, batches, learning_rate):
 @pytest.mark.parametrize("trunk_field", ["frozen", "all_but_bn"])
 def test_ten_steps_are_keras(trunk_field, faces, keras_float64):
   config = make_config("batch", DEEP, trunk_field)
-  learning_rate, tolerance = RATES[trunk_field]
+  learning_rate = RATES[trunk_field]
   config.stage1.learning_rate = learning_rate
   variables = random_head(config)
   model = keras_model(config, variables)
@@ -297,10 +299,13 @@ def test_ten_steps_are_keras(trunk_field, faces, keras_float64):
   assert found.keys() == places.keys()
   for path, variable in places.items():
     expected = reference.flax_layout(path, variable)
-    difference = np.abs(found[path] - expected).max()
+    difference = found[path] - expected
     statistic = path[0] == "batch_stats"
-    bound = 1e-4 * np.abs(expected).max() if statistic else tolerance
-    assert difference <= bound, f"{path}: {difference}"
+    bound = TOLERANCE * (np.abs(expected).max() if statistic else 1)
+    assert np.abs(difference).max() <= bound, path
+    movement = np.linalg.norm(expected - flat[path])
+    share = MOVEMENT_TOLERANCE * movement
+    assert np.linalg.norm(difference) <= share, f"{path}: of {movement}"
     trains = path[1] != "trunk" or path[1:] in theirs
     moved = np.abs(found[path] - flat[path]).max()
     assert (moved > learning_rate) == trains, f"{path} moved by {moved}"

@@ -1,4 +1,8 @@
-"""Batch norm folded into the convolutions before it, once, for inference."""
+"""Batch norm folded into the convolutions before it.
+
+Once for inference; in each training step that keeps the trunk's statistics, as
+multiplying the kernels is less work than multiplying what they give.
+"""
 
 from typing import Any
 

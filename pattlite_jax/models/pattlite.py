@@ -33,7 +33,7 @@ class PAttLite(nn.Module):
   attended_dropout: float = 0.0
   axis_name: str | None = None
   dtype: DTypeLike = jnp.float32
-  folded: bool = False  # For variables out of `fold_batch_norm`: inference.
+  folded: bool = False  # For variables out of `fold_batch_norm`.
 
   @nn.compact
   def __call__(
