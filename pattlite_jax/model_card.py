@@ -160,8 +160,8 @@ def _training(described: dict[str, Any]) -> str:
     f"Revision {training['git_revision']}; {', '.join(filter(None, where))}; "
     f"{epochs} epochs (stage 1 + 2), seed {training['seed']}. "
     f"{_chosen(training['epoch_chosen_by'])} No face data but the training "
-    f"split; the trunk started from {_start(described['config'])}."
-    f"{_teachers(described)}{_changes(training['config_changes'])}"
+    f"split{_teachers(described)}; the trunk started from "
+    f"{_start(described['config'])}.{_changes(training['config_changes'])}"
   )
 
 
@@ -182,8 +182,8 @@ def _teachers(described: dict[str, Any]) -> str:
   share = described["config"]["distillation"]["share"]
   names = ", ".join(f"`{name}` ({on})" for name, on in taught_by.items())
   return (
-    f" A share of {share} of each target was the mean probabilities that "
-    f"trained networks, this one's teachers, see in the image: {names}."
+    f" and what its teachers learned from, whose mean probabilities have a "
+    f"share of {share} in each target: {names}"
   )
 
 

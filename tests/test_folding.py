@@ -10,27 +10,51 @@ from pattlite_jax.models.folding import fold_batch_norm
 from pattlite_jax.weights import trunk
 
 
-@pytest.mark.parametrize("cut", ["conv_dw_2_relu", "conv_pw_1", "conv_pw_1_bn"])
-def test_predictions_stay_the_same(small_config, cut):
-  small_config.model.cut = cut
-  small_config.model.image_size = 40
+def draw(config, cut):
+  """Returns a network, variables with batch norms that matter, and images."""
+  config.model.cut = cut
+  config.model.image_size = 40
   rng = np.random.default_rng(0)
-  shapes = build.variable_shapes(small_config, 3)
   drawn = traverse_util.path_aware_map(
     lambda path, leaf: (
       rng.uniform(0.5, 1.5, leaf.shape)
       if path[-1] in ("scale", "var")
       else rng.normal(0, 0.2, leaf.shape)
     ).astype(np.float32),
-    shapes,
+    build.variable_shapes(config, 3),
   )
-  model = build.make_model(small_config, 3).clone(axis_name=None)
+  model = build.make_model(config, 3).clone(axis_name=None)
+  return model, drawn, rng.uniform(-1, 1, (4, 40, 40, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("cut", ["conv_dw_2_relu", "conv_pw_1", "conv_pw_1_bn"])
+def test_predictions_stay_the_same(small_config, cut):
+  model, drawn, images = draw(small_config, cut)
   folded = fold_batch_norm(drawn)
-  images = rng.uniform(-1, 1, (4, 40, 40, 3)).astype(np.float32)
   expected = jax.jit(model.apply)(drawn, images)
   got = jax.jit(model.clone(folded=True).apply)(folded, images)
   np.testing.assert_allclose(got, expected, atol=1e-5)
   assert np.ptp(expected) > 0.01
+
+
+def test_gradients_stay_the_same(small_config):
+  model, drawn, images = draw(small_config, "conv_dw_2_relu")
+
+  def loss(params, images, *, folded):
+    variables = drawn | {"params": params}
+    if folded:
+      variables = fold_batch_norm(variables)
+    logits = model.clone(folded=folded).apply(variables, images)
+    return (logits * np.arange(12).reshape(4, 3)).sum()
+
+  gradients = jax.jit(jax.grad(loss), static_argnames="folded")
+  expected = gradients(drawn["params"], images, folded=False)
+  got = gradients(drawn["params"], images, folded=True)
+  for path, gradient in traverse_util.flatten_dict(expected).items():
+    scale = np.abs(gradient).max()
+    assert scale > 0 or path[-1] == "attention_scale"  # There is one patch.
+    found = traverse_util.flatten_dict(got)[path]
+    np.testing.assert_allclose(found, gradient, atol=1e-4 * scale)
 
 
 def test_the_imagenet_trunk_has_no_batch_norm_left(small_config):

@@ -97,7 +97,7 @@ def test_the_card_names_teachers(released):
   described["training"]["taught_by"] = {"runs/a": "ferplus/argmax, sha256 5e"}
   described["config"]["distillation"]["share"] = 0.25
   card = model_card.text("model", described)
-  assert "A share of 0.25" in card
+  assert "a share of 0.25" in card
   assert "`runs/a` (ferplus/argmax, sha256 5e)" in card
 
 
