@@ -12,7 +12,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
 def configure(compilation_cache: str = "~/.cache/pattlite_jax/xla") -> None:
   """Prepares a command: quiet libraries, kept memory, kept compilations."""
-  _keep_freed_memory()
+  keep_freed_memory()
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Read at its import.
   # Orbax logs ~55 lines a checkpoint, and what it raises besides.
   logging.get_absl_handler().addFilter(
@@ -37,11 +37,11 @@ def _use_wide_vectors() -> None:
     os.environ["XLA_FLAGS"] = f"{flags} {name}=512".strip()
 
 
-def _keep_freed_memory() -> None:
-  """Lets XLA's CPU buffers reuse pages instead of faulting them in each step.
+def keep_freed_memory() -> None:
+  """Lets large CPU buffers reuse pages instead of faulting them in each step.
 
-  glibc maps each large buffer anew and gives it back, which slows a train step
-  at 224 pixels a good deal.
+  glibc maps each of them anew and gives it back, which slows a train step at
+  224 pixels a good deal.
   """
   if not sys.platform.startswith("linux"):
     return
