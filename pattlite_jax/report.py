@@ -134,8 +134,8 @@ def main(argv: list[str]) -> None:
   for name, lines in (
     ("best", report_runs.best_table(results)),
     ("ingredients", report_runs.ingredient_table(results)),
-    ("main", report_runs.main_table(results, "main")),
-    ("ablations", report_runs.main_table(results, "ablations")),
+    ("main", report_runs.main_table(results)),
+    ("ablations", report_runs.ablation_table(results)),
     ("challenges", challenge_table(results)),
     ("leak", leak_table(results)),
     ("runs", report_runs.single_runs(results)),

@@ -8,7 +8,7 @@ from typing import Any
 
 from etils import epath
 
-from pattlite_jax.tables import TABLES, Row
+from pattlite_jax.tables import SHUFFLED, TABLES, Row
 
 NOT_RUN = "not run"
 
@@ -45,34 +45,64 @@ def summarise(values: Sequence[float]) -> str:
   return f"{mean} ± {statistics.stdev(values):.2f}"
 
 
-def main_table(results: epath.Path, table: str) -> list[str]:
-  """Returns the lines of a table of rows and seeds."""
+def main_table(results: epath.Path) -> list[str]:
+  """Returns the lines of the published attention's rows, over their seeds."""
   lines = [
-    "| data set | published | split | as published, reproduced | per sample "
-    "| runs |",
-    "|---|---|---|---|---|---|",
+    "| data set | published | split | as published, reproduced | shuffled "
+    "| per sample | runs |",
+    "|---|---|---|---|---|---|---|",
   ]
-  by_label = itertools.groupby(TABLES[table], lambda row: row.label)
+  by_label = itertools.groupby(TABLES["main"], lambda row: row.label)
   for label, rows in by_label:
     rows = list(rows)
-    runs = [run for row in rows for run in _runs(results / table, row)]
+    runs = [run for row in rows for run in _runs(results / "main", row)]
     published = rows[0].published
     published = "" if published is None else f"{published:.2f}"
     split = _split(runs)
     planned = sum(len(row.seeds) for row in rows)
     cells = [
-      summarise(_values(runs, figure, split))
-      for figure in (as_published, per_sample)
+      summarise(values)
+      for values in (
+        _values(runs, as_published, split),
+        [s for row in rows for s in _shuffled(results / "main", row, split)],
+        _values(runs, per_sample, split),
+      )
     ]
     lines.append(
       f"| {label} | {published} | {split if runs else ''} | "
-      f"{cells[0]} | {cells[1]} | {len(runs)} of {planned} |"
+      f"{' | '.join(cells)} | {len(runs)} of {planned} |"
     )
   return lines
 
 
-def _runs(folder: epath.Path, row: Row) -> list[Result]:
-  found = (read(folder / f"{row.name}_seed{seed}.json") for seed in row.seeds)
+def _shuffled(folder: epath.Path, row: Row, split: str) -> list[float]:
+  """Returns accuracies of shuffled batches, in percent."""
+  found = _runs(folder, row, f"_{SHUFFLED.name}")
+  return [
+    100 * result["across_batch"]["accuracy"]
+    for result in found
+    if result["split"] == split
+  ]
+
+
+def ablation_table(results: epath.Path) -> list[str]:
+  """Returns the lines of the ablations, over their seeds."""
+  lines = ["| network | split | per sample | runs |", "|---|---|---|---|"]
+  for row in TABLES["ablations"]:
+    runs = _runs(results / "ablations", row)
+    split = _split(runs)
+    lines.append(
+      f"| {row.label} | {split if runs else ''} | "
+      f"{summarise(_values(runs, per_sample, split))} | "
+      f"{len(runs)} of {len(row.seeds)} |"
+    )
+  return lines
+
+
+def _runs(folder: epath.Path, row: Row, scoring: str = "") -> list[Result]:
+  found = (
+    read(folder / f"{row.name}_seed{seed}{scoring}.json") for seed in row.seeds
+  )
   return [result for result in found if result]
 
 

@@ -28,7 +28,7 @@ from pattlite_jax.tables import (
 
 _TABLE = flags.DEFINE_enum("table", "main", list(TABLES), "The table to run.")
 _SPLIT = flags.DEFINE_string(
-  "scored_split", "test", "The split that the leak table scores."
+  "scored_split", "test", "Of what is scored after a row's training."
 )
 _ROWS = flags.DEFINE_list("rows", [], "Rows to run; default: all.")
 _SEEDS = flags.DEFINE_multi_integer(

@@ -37,6 +37,8 @@ LEAK_SCORINGS = tuple(
     ("shuffled", 8),
   )
 )
+# What is left of the published figure when chance orders the test images.
+SHUFFLED = Scoring("shuffled_32", {"order": "shuffled", "batch_size": 32})
 CHALLENGES = Scoring(
   "challenges",
   {
@@ -78,6 +80,7 @@ def _main_row(name, label, config, published, expected=None, overrides=None):
     source=_PAPER if published else "",
     expected=expected,
     expected_source=_NEAR_NEUTRAL if expected else "",
+    scorings=(SHUFFLED,),
   )
 
 

@@ -32,15 +32,30 @@ def results(tmp_path, monkeypatch):
   ):
     text = json.dumps(run_result(published, alone))
     (tmp_path / "main" / f"{name}.json").write_text(text)
+  for name, split in (("a_seed1", "test"), ("b0_seed0", "validation")):
+    text = json.dumps({"split": split, "across_batch": {"accuracy": 0.8}})
+    (tmp_path / "main" / f"{name}_shuffled_32.json").write_text(text)
   return report.epath.Path(tmp_path)
 
 
 def test_a_row_has_mean_and_deviation_over_its_runs(results):
-  lines = report_runs.main_table(results, "main")
-  assert lines[2:] == [
-    "| Set A | 95.00 | test | 95.00 ± 1.41 | 76.00 ± 1.41 | 2 of 2 |",
-    "| Set B |  | test | 50.00 | 40.00 | 1 of 2 |",
-    "| Set C | 90.00 |  | not run | not run | 0 of 3 |",
+  lines = report_runs.main_table(results)
+  assert lines[2:] == [  # Shuffled figures of another split stay out.
+    "| Set A | 95.00 | test | 95.00 ± 1.41 | 80.00 | 76.00 ± 1.41 | 2 of 2 |",
+    "| Set B |  | test | 50.00 | not run | 40.00 | 1 of 2 |",
+    "| Set C | 90.00 |  | not run | not run | not run | 0 of 3 |",
+  ]
+
+
+def test_ablations_are_of_one_image_at_a_time(tmp_path, monkeypatch):
+  rows = (Row("a", "Net A", "configs/a.py"), Row("b", "Net B", "configs/b.py"))
+  monkeypatch.setitem(TABLES, "ablations", rows)
+  (tmp_path / "ablations").mkdir()
+  text = json.dumps(run_result(0.9, 0.7))
+  (tmp_path / "ablations" / "a_seed2.json").write_text(text)
+  assert report_runs.ablation_table(report.epath.Path(tmp_path))[2:] == [
+    "| Net A | test | 70.00 | 1 of 3 |",
+    "| Net B |  | not run | 0 of 3 |",
   ]
 
 

@@ -151,8 +151,11 @@ def test_challenges_score_the_runs_of_the_main_table():
     "challenges", row, 1, "test", []
   )
   (main_row,) = [r for r in TABLES["main"] if r.name == row.name]
-  (main_train,) = run_table.commands("main", main_row, 1, "test", [])
+  main_train, (shuffled, _) = run_table.commands(
+    "main", main_row, 1, "test", []
+  )
   assert train == main_train
+  assert {"--order=shuffled", "--batch_size=32"} <= set(shuffled)
   assert "--challenge_lists=data/challenge_lists" in scoring
   assert target.name == "ferplus_majority_seed1_challenges.json"
 
