@@ -78,6 +78,8 @@ class Side:
   def _model(self, num_classes, **options):
     model = torch_pattlite.PAttLite(num_classes, **options)
     torch_pattlite.load(model, self._work.flat)
+    # Torch's own overloads lack memory_format.
+    # pyrefly: ignore [no-matching-overload]
     return model.to(_DEVICE, memory_format=torch.channels_last)
 
   def _autocast(self):
