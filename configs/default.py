@@ -35,6 +35,10 @@ def get_config() -> ml_collections.ConfigDict:
   config.data.packed = ""
   config.data.download = False  # Fetch from Kaggle with your credentials.
 
+  # A trained network, as pattlite_jax.load takes it, whose weights the first
+  # stage starts from, in place of ImageNet's trunk and a random head.
+  config.start_from = ""
+
   # Trained networks, as pattlite_jax.load takes them and with commas between
   # ("fer2013,runs/other"). What they see in each training image and its mirror
   # image, a mean of probabilities, has a share in its target.

@@ -93,6 +93,12 @@ def check_config(config: ml_collections.ConfigDict) -> None:
       f"{config.augment.erasing_min_area}, but must not exceed "
       f"erasing_max_area, {config.augment.erasing_max_area}."
     )
+  if config.start_from and config.model.trunk_weights != "imagenet":
+    raise ValueError(
+      f"config.model.trunk_weights is {config.model.trunk_weights!r}, but has "
+      f"no effect on a run that starts from {config.start_from!r}; set it to "
+      'imagenet, or config.start_from to "".'
+    )
   for stage in STAGES:
     _check_stage(stage, config[stage])
 

@@ -32,14 +32,6 @@ def load_teachers(
   return {name: trained.load(name) for name in names}
 
 
-def describe(teachers: Mapping[str, trained.Trained]) -> dict[str, str]:
-  """Returns what each was trained on, and words that its weights decide."""
-  return {
-    name: f"{teacher.config.data.name}, {teacher.fingerprint()}"
-    for name, teacher in teachers.items()
-  }
-
-
 def teach(
   train: examples_lib.Examples,
   teachers: Mapping[str, trained.Trained],

@@ -160,8 +160,7 @@ def _training(described: dict[str, Any]) -> str:
     f"Revision {training['git_revision']}; {', '.join(filter(None, where))}; "
     f"{epochs} epochs (stage 1 + 2), seed {training['seed']}. "
     f"{_chosen(training['epoch_chosen_by'])} No face data but the training "
-    f"split{_teachers(described)}; the trunk started from "
-    f"{_start(described['config'])}.{_changes(training['config_changes'])}"
+    f"split{_networks(described)}.{_changes(training['config_changes'])}"
   )
 
 
@@ -174,22 +173,31 @@ def _chosen(monitor: str | None) -> str:
   return f"The epoch was chosen by {monitor}."
 
 
-def _teachers(described: dict[str, Any]) -> str:
-  """Says who had a share in the targets, and what they had learned from."""
-  taught_by = described["training"].get("taught_by")
-  if not taught_by:
-    return ""
-  share = described["config"]["distillation"]["share"]
-  names = ", ".join(f"`{name}` ({on})" for name, on in taught_by.items())
-  return (
-    f" and what its teachers learned from, whose mean probabilities have a "
-    f"share of {share} in each target: {names}"
-  )
+def _networks(described: dict[str, Any]) -> str:
+  """Says what it started from, and who had a share in the targets."""
+  training, config = described["training"], described["config"]
+  started_from = training.get("started_from")
+  taught_by = training.get("taught_by")
+  words = ""
+  if started_from or taught_by:
+    words += " and what the networks named here learned from"
+  if started_from:
+    words += f"; all weights started from {_named(started_from)}"
+  elif config["model"]["trunk_weights"] == "imagenet":
+    words += "; the trunk started from ImageNet"
+  else:
+    words += "; the trunk started from weights of its own"
+  if taught_by:
+    share = config["distillation"]["share"]
+    words += (
+      f"; teachers, whose mean probabilities have a share of {share} in each "
+      f"target: {_named(taught_by)}"
+    )
+  return words
 
 
-def _start(config: dict[str, Any]) -> str:
-  weights = config["model"]["trunk_weights"]
-  return "ImageNet" if weights == "imagenet" else "weights of its own"
+def _named(networks: dict[str, str]) -> str:
+  return ", ".join(f"`{name}` ({origin})" for name, origin in networks.items())
 
 
 def _changes(changes: list[dict[str, Any]]) -> str:

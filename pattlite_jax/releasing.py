@@ -79,6 +79,7 @@ def _training(workdir: epath.Path) -> dict[str, Any]:
     **{name: result.get(name) for name in fields},
     "epoch_chosen_by": result["epoch_chosen_by"],
     "config_changes": result["config_changes"],
+    "started_from": result.get("started_from", {}),
     "taught_by": result.get("taught_by", {}),
     "hours": train_time.hours(workdir),
   }

@@ -21,12 +21,13 @@ def finish(
   history: Sequence[dict[str, Any]],
   *,
   config_changes: Sequence[dict[str, Any]],
-  taught_by: Mapping[str, str],
+  networks: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
   """Scores the chosen weights, writes to the workdir, returns the result.
 
   `config_changes` are those that config.resume=force has let through;
-  `taught_by` is `distillation.describe`'s.
+  `networks` are the origins of those that the run learned from, as
+  `resume.describe` takes them.
   """
   scored = {name: split for name, split in splits.items() if len(split)}
   for name in splits.keys() - scored.keys():
@@ -47,7 +48,7 @@ def finish(
     "epoch_chosen_by": _monitor(config, history),
     "history": list(history),
     "config_changes": list(config_changes),
-    "taught_by": dict(taught_by),
+    **networks,
     **provenance.environment(),
   }
   if config.model.attention == "batch":

@@ -42,12 +42,13 @@ ITEMS = ("state", "best", "progress", "config")  # What `saved` must hold.
 def describe(
   config: ml_collections.ConfigDict,
   splits: dict[str, examples_lib.Examples],
-  taught_by: Mapping[str, str],
+  networks: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
   """Returns what a checkpoint says of its run: to load it, and to compare.
 
-  `taught_by` is `distillation.describe`'s. Teachers are told by their weights:
-  what they see may differ in its last bits between two starts on a GPU.
+  `networks` are the origins of those that the run learns from, by their part
+  in it and their names. They are told by their weights: what a teacher sees
+  may differ in its last bits between two starts on a GPU.
   """
   train = splits["train"]
   described = checkpoint.describe(config, train.class_names) | {
@@ -55,7 +56,11 @@ def describe(
       f"{name} images": examples_lib.fingerprint(splits[name])
       for name in ("train", "validation")
     }
-    | {f"teacher {name}": words for name, words in taught_by.items()},
+    | {
+      f"{part} {name}": origin
+      for part, origins in networks.items()
+      for name, origin in origins.items()
+    },
     "image_shape": train.images.shape[1:],
     "steps_per_epoch": examples_lib.steps_per_epoch(
       len(train), config.batch_size

@@ -109,6 +109,19 @@ _TAUGHT = {
   "distillation.teachers": "runs/best/fer2013_seed0",
   "stage1.label_smoothing": 0.0,  # The teacher's targets are soft.
 }
+
+
+def _more(start_from, *, taught_by, epochs):
+  """Returns what a training differs in that goes on from a trained network."""
+  return {
+    "start_from": start_from,
+    "distillation.teachers": taught_by,
+    "distillation.share": 0.5,
+    "stage1.epochs": epochs,
+    "stage1.learning_rate": 5e-4,  # The weights need no large steps any more.
+  }
+
+
 # What the recipes of the table "ingredients" share: a cheap run.
 _BUDGET = {"stage1.epochs": 5}
 
@@ -198,6 +211,30 @@ TABLES: dict[str, tuple[Row, ...]] = {
       },
     ),
     _best("ferplus_argmax", "FER+ (argmax)", "ferplus_best", 83.10),
+    _best(
+      "ferplus_argmax_round2",
+      "FER+ (argmax), 10 epochs from seed 0 of the row above, taught by it",
+      "ferplus_best",
+      83.10,
+      overrides=_more(
+        "runs/best/ferplus_argmax_seed0",
+        taught_by="runs/best/ferplus_argmax_seed0",
+        epochs=10,
+      ),
+    ),
+    _best(
+      "fer2013_from_ferplus",
+      "FER2013, 8 epochs from seed 0 of the row above (FER+ votes are extra "
+      "labels), taught by seed 0 of the second row",
+      "fer2013_best",
+      70.08,
+      overrides=_more(
+        "runs/best/ferplus_argmax_round2_seed0",
+        taught_by="runs/best/fer2013_taught_seed0",
+        epochs=8,
+      )
+      | {"stage1.label_smoothing": 0.0},
+    ),
     _best(
       "ferplus_majority",
       "FER+ (majority)",

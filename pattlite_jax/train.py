@@ -24,6 +24,7 @@ from pattlite_jax import (
   recipe,
   result,
   resume,
+  start,
   stop,
   train_inputs,
   workdir,
@@ -47,26 +48,17 @@ def _load_and_fit(config: ml_collections.ConfigDict) -> dict[str, Any]:
   preflight.check(config, inputs.splits)
   writer, hooks = inputs.make_writer()
   with contextlib.closing(writer):
-    num_classes = len(inputs.splits["train"].class_names)
-    return fit(
-      config,
-      inputs.splits,
-      build.init_variables(config, num_classes),
-      inputs.make_batches,
-      writer,
-      hooks,
-    )
+    return fit(config, inputs.splits, inputs.make_batches, writer, hooks)
 
 
 def fit(
   config: ml_collections.ConfigDict,
   splits: dict[str, examples_lib.Examples],
-  variables: Variables,
   make_batches: MakeBatches,
   writer: Any,
   hooks: Sequence[Callable[[int], Any]] = (),
 ) -> dict[str, Any]:
-  """Runs both stages from `variables`, or from the workdir's checkpoint.
+  """Runs both stages from the start, or from the workdir's checkpoint.
 
   `make_batches` is `pipeline.train_batches` or takes the same arguments; hooks
   are called with each step's number. Needs no TensorFlow.
@@ -74,9 +66,14 @@ def fit(
   parallel.check_batch_size(config.batch_size)
   for split in ("train", "validation"):
     load.require_examples(splits[split], split, config.data.name)
+  start_from = start.load_network(config)
+  variables = start.variables(config, start_from, splits["train"].class_names)
   teachers = distillation.load_teachers(config)
-  taught_by = distillation.describe(teachers)
-  described = resume.describe(config, splits, taught_by)
+  networks = {
+    "started_from": {name: n.origin() for name, n in start_from.items()},
+    "taught_by": {name: n.origin() for name, n in teachers.items()},
+  }
+  described = resume.describe(config, splits, networks)
   with checkpoint.open_manager(config.workdir, exclusive=True) as manager:
     stops = stop.StopRequests(manager.reached_preemption)
     run = Run(
@@ -101,7 +98,7 @@ def fit(
     best,
     progress.history,
     config_changes=progress.config_changes,
-    taught_by=taught_by,
+    networks=networks,
   )
 
 

@@ -65,6 +65,10 @@ class Trained:
       examples_lib.unlabelled(images, self.class_names), len(images)
     )
 
+  def origin(self) -> str:
+    """Returns what it was trained on, and words that its weights decide."""
+    return f"{self.config.data.name}, {self.fingerprint()}"
+
   def fingerprint(self) -> str:
     """Returns words that change with any weight or class name."""
     digest = hashlib.sha256(json.dumps(self.class_names).encode())

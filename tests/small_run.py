@@ -1,6 +1,6 @@
 """A whole run in the test's own process, on a small network."""
 
-from pattlite_jax import build, checkpoint, train
+from pattlite_jax import checkpoint, train
 from pattlite_jax.data import pipeline
 
 
@@ -26,10 +26,9 @@ def fit(config, splits, *, stop_at=None, hook=lambda step: None):
       raise StoppedError
 
   writer = Writer()
-  variables = build.init_variables(config, 3)
   batches = pipeline.train_batches
   hooks = [stop, hook]
-  result = train.fit(config, splits, variables, batches, writer, hooks)
+  result = train.fit(config, splits, batches, writer, hooks)
   return result, writer
 
 

@@ -19,7 +19,7 @@ from etils import epath
 from etils.epath import backend
 from orbax.checkpoint._src.path import gcs_utils
 
-from pattlite_jax import build, checkpoint, preflight, train, trained
+from pattlite_jax import checkpoint, preflight, train, trained
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import load as load_lib
 from pattlite_jax.data import pipeline, user_files
@@ -86,7 +86,6 @@ def test_a_run_goes_on_and_is_loaded_from_a_bucket(
   small_config.stage2.epochs = 0
   small_config.stage1.epochs = 4
   splits = {name: make_examples(9) for name in ("train", "validation", "test")}
-  variables = build.init_variables(small_config, 3)
 
   def stop(step):
     if step == 8:
@@ -94,7 +93,7 @@ def test_a_run_goes_on_and_is_loaded_from_a_bucket(
 
   def fit(*hooks):
     return train.fit(
-      small_config, splits, variables, pipeline.train_batches, Writer(), hooks
+      small_config, splits, pipeline.train_batches, Writer(), hooks
     )
 
   with pytest.raises(StoppedError):

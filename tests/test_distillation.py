@@ -100,6 +100,6 @@ def test_a_run_is_a_teacher_and_belongs_to_what_it_taught(
   small_config.seed = 1
   fit(small_config, splits)  # Another teacher of the same name.
   with pytest.raises(
-    ValueError, match=r"teacher .*run: synthetic_faces, sha256 \w+ -> "
+    ValueError, match=r"taught_by .*run: synthetic_faces, sha256 \w+ -> "
   ):
     fit(student, splits)

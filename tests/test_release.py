@@ -89,16 +89,24 @@ def test_the_card_says_what_was_measured(released):
       assert (folder / line.split("(")[1][:-1]).stat().st_size > 1000
 
 
-def test_the_card_names_teachers(released):
+def test_the_card_names_the_networks_it_learned_from(released):
   folder, _ = released
   described = json.loads((folder / "config.json").read_text())
   assert described["training"]["taught_by"] == {}
-  assert "teacher" not in model_card.text("model", described)
+  assert described["training"]["started_from"] == {}
+  card = model_card.text("model", described)
+  assert "training split; the trunk started from ImageNet." in card
+  assert "teacher" not in card
   described["training"]["taught_by"] = {"runs/a": "ferplus/argmax, sha256 5e"}
   described["config"]["distillation"]["share"] = 0.25
   card = model_card.text("model", described)
   assert "a share of 0.25" in card
   assert "`runs/a` (ferplus/argmax, sha256 5e)" in card
+  assert "networks named here learned from; the trunk started from Im" in card
+  described["training"]["started_from"] = {"runs/b": "ck_plus/fold1, sha256 7"}
+  card = model_card.text("model", described)
+  assert "all weights started from `runs/b` (ck_plus/fold1, sha256 7)" in card
+  assert "ImageNet" not in card.partition("## Training")[2].partition("##")[0]
 
 
 def test_a_run_that_has_not_ended_is_refused(tmp_path):

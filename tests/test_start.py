@@ -1,0 +1,92 @@
+"""Runs that start from a trained network."""
+
+import jax
+import numpy as np
+import pytest
+from small_run import StoppedError, fit, saved_best
+
+from pattlite_jax import build, start, trained
+
+NAMES = ("anger", "disgust", "happiness")
+
+
+@pytest.fixture
+def learned(small_config):
+  """A network whose every weight is drawn, of two of NAMES and another."""
+  rng = np.random.default_rng(0)
+  variables = jax.tree.map(
+    lambda x: rng.normal(size=x.shape).astype(x.dtype),
+    jax.device_get(build.init_variables(small_config, 3)),
+  )
+  return trained.Trained(
+    variables, small_config, ("happiness", "fear", "anger")
+  )
+
+
+def classifier(variables):
+  return variables["params"]["attention_classifier"]["classifier"]
+
+
+def test_without_a_network_it_is_imagenets_trunk(small_config):
+  assert start.load_network(small_config) == {}
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    start.variables(small_config, {}, NAMES),
+    build.init_variables(small_config, 3),
+  )
+
+
+def test_all_weights_are_the_networks_but_of_classes_new_to_it(
+  small_config, learned
+):
+  started = start.variables(small_config, {"a": learned}, NAMES)
+  fresh = build.init_variables(small_config, 3)
+  for key in ("kernel", "bias"):
+    own, theirs, new = (
+      classifier(v)[key] for v in (started, learned.variables, fresh)
+    )
+    np.testing.assert_array_equal(own[..., 0], theirs[..., 2])  # Anger.
+    np.testing.assert_array_equal(own[..., 2], theirs[..., 0])  # Happiness.
+    np.testing.assert_array_equal(own[..., 1], new[..., 1])  # Disgust is new.
+  classifier(started).update(classifier(learned.variables))
+  jax.tree.map(np.testing.assert_array_equal, started, learned.variables)
+
+
+def test_the_number_of_classes_may_differ(small_config, learned):
+  started = start.variables(small_config, {"a": learned}, (*NAMES, "contempt"))
+  assert classifier(started)["kernel"].shape == (32, 4)
+  assert classifier(learned.variables)["kernel"].shape == (32, 3)
+
+
+def test_another_architecture_is_refused(small_config, learned):
+  small_config.model.cut = "conv_pw_2_relu"
+  with pytest.raises(
+    ValueError, match=r"config\.start_from names a, .*conv_.*config\.model"
+  ):
+    start.variables(small_config, {"a": learned}, NAMES)
+
+
+def test_a_run_starts_where_another_ended_and_belongs_to_it(
+  quick_config, splits, tmp_path
+):
+  fit(quick_config, splits)
+  config = quick_config.copy_and_resolve_references()
+  config.workdir = str(tmp_path / "second")
+  config.start_from = quick_config.workdir
+  config.stage1.learning_rate = 0.0
+  result, _ = fit(config, splits)
+  jax.tree.map(  # Nothing but batch norm's statistics can move.
+    np.testing.assert_array_equal,
+    saved_best(config)["params"],
+    saved_best(quick_config)["params"],
+  )
+  ((name, origin),) = result["started_from"].items()
+  assert name == quick_config.workdir
+  assert origin.startswith("synthetic_faces, sha256 ")
+
+  config.workdir = str(tmp_path / "third")
+  with pytest.raises(StoppedError):
+    fit(config, splits, stop_at=8)
+  config.start_from = ""
+  with pytest.raises(ValueError, match=r" start_from: .* -> \n"):
+    fit(config, splits)
