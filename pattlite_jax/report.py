@@ -2,8 +2,8 @@
 
 python -m pattlite_jax.report [--results results] [--readme README.md]
 
-Tables stand between `<!-- NAME -->` and `<!-- end -->` in the README. A row
-without results says so; figures are mean ± standard deviation over seeds.
+Tables stand between `<!-- NAME -->` and `<!-- end -->` in the README. Rows
+without results are named below; figures are mean ± standard deviation over seeds.
 """
 
 import json
@@ -23,10 +23,7 @@ _ALONE = "one at a time"
 
 def challenge_table(results: epath.Path) -> list[str]:
   """Returns the lines of RAN's subsets, scored by the labels of the lists."""
-  lines = [
-    "| data set | subset | published | as published, reproduced | per sample |",
-    "|---|---|---|---|---|",
-  ]
+  rows = {}
   for row in TABLES["challenges"]:
     folder = results / "challenges"
     found = (
@@ -42,11 +39,11 @@ def challenge_table(results: epath.Path) -> list[str]:
         )
         for kind in ("across_batch", "per_sample")
       ]
-      lines.append(
-        f"| {row.label} | {subset.replace('_', ' > ')} | {published:.2f} | "
-        f"{cells[0]} | {cells[1]} |"
-      )
-  return lines
+      name = f"{row.label}, {subset.replace('_', ' > ')}"
+      rows[name] = [f"{published:.2f}", *cells] if scores else None
+  return report_runs.table(
+    ["subset", "published", "as published, reproduced", "per sample"], rows
+  )
 
 
 def leak_scores(results: epath.Path) -> dict[str, dict[str, float]]:

@@ -3,7 +3,7 @@
 import itertools
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -11,6 +11,7 @@ from etils import epath
 from pattlite_jax.tables import SHUFFLED, TABLES, Row
 
 NOT_RUN = "not run"
+_ELSEWHERE = "elsewhere, test split"
 
 Result = dict[str, Any]
 
@@ -45,34 +46,59 @@ def summarise(values: Sequence[float]) -> str:
   return f"{mean} ± {statistics.stdev(values):.2f}"
 
 
+def table(
+  columns: Sequence[str], rows: Mapping[str, Sequence[str] | None]
+) -> list[str]:
+  """Returns the lines of a table whose rows have a label and cells.
+
+  Below it are named the labels of rows without cells: those not run.
+  """
+  lines = [
+    f"| {' | '.join(columns)} |",
+    "|---" * len(columns) + "|",
+    *(f"| {' | '.join((k, *row))} |" for k, row in rows.items() if row),
+  ]
+  missing = [label for label, row in rows.items() if not row]
+  if len(missing) == len(rows):
+    lines = []
+  if missing:
+    lines += ["", f"Not run yet: {'; '.join(missing)}."]
+  return lines
+
+
 def main_table(results: epath.Path) -> list[str]:
   """Returns the lines of the published attention's rows, over their seeds."""
-  lines = [
-    "| data set | published | split | as published, reproduced | shuffled "
-    "| per sample | runs |",
-    "|---|---|---|---|---|---|---|",
+  columns = [
+    "data set",
+    "published",
+    "split",
+    "as published, reproduced",
+    "shuffled",
+    "per sample",
+    "runs",
   ]
   by_label = itertools.groupby(TABLES["main"], lambda row: row.label)
-  for label, rows in by_label:
-    rows = list(rows)
-    runs = [run for row in rows for run in _runs(results / "main", row)]
-    published = rows[0].published
-    published = "" if published is None else f"{published:.2f}"
-    split = _split(runs)
-    planned = sum(len(row.seeds) for row in rows)
-    cells = [
-      summarise(values)
-      for values in (
-        _values(runs, as_published, split),
-        [s for row in rows for s in _shuffled(results / "main", row, split)],
-        _values(runs, per_sample, split),
-      )
-    ]
-    lines.append(
-      f"| {label} | {published} | {split if runs else ''} | "
-      f"{' | '.join(cells)} | {len(runs)} of {planned} |"
-    )
-  return lines
+  return table(
+    columns,
+    {k: _main_cells(results / "main", list(rows)) for k, rows in by_label},
+  )
+
+
+def _main_cells(folder: epath.Path, rows: list[Row]) -> list[str] | None:
+  runs = [run for row in rows for run in _runs(folder, row)]
+  if not runs:
+    return None
+  split = _split(runs)
+  published = rows[0].published
+  shuffled = [s for row in rows for s in _shuffled(folder, row, split)]
+  return [
+    "" if published is None else f"{published:.2f}",
+    split,
+    summarise(_values(runs, as_published, split)),
+    summarise(shuffled),
+    summarise(_values(runs, per_sample, split)),
+    f"{len(runs)} of {sum(len(row.seeds) for row in rows)}",
+  ]
 
 
 def _shuffled(folder: epath.Path, row: Row, split: str) -> list[float]:
@@ -87,16 +113,19 @@ def _shuffled(folder: epath.Path, row: Row, split: str) -> list[float]:
 
 def ablation_table(results: epath.Path) -> list[str]:
   """Returns the lines of the ablations, over their seeds."""
-  lines = ["| network | split | per sample | runs |", "|---|---|---|---|"]
-  for row in TABLES["ablations"]:
+
+  def cells(row):
     runs = _runs(results / "ablations", row)
+    if not runs:
+      return None
     split = _split(runs)
-    lines.append(
-      f"| {row.label} | {split if runs else ''} | "
-      f"{summarise(_values(runs, per_sample, split))} | "
-      f"{len(runs)} of {len(row.seeds)} |"
-    )
-  return lines
+    values = summarise(_values(runs, per_sample, split))
+    return [split, values, f"{len(runs)} of {len(row.seeds)}"]
+
+  return table(
+    ["network", "split", "per sample", "runs"],
+    {row.label: cells(row) for row in TABLES["ablations"]},
+  )
 
 
 def _runs(folder: epath.Path, row: Row, scoring: str = "") -> list[Result]:
@@ -120,24 +149,25 @@ def _values(
 
 def best_table(results: epath.Path) -> list[str]:
   """Returns the lines of the recipes for the best accuracy per image."""
-  lines = [
-    "| data set | split | accuracy | macro F1 | runs | elsewhere, test split |",
-    "|---|---|---|---|---|---|",
-  ]
-  for row in TABLES["best"]:
+
+  def cells(row):
     runs = _runs(results / "best", row)
+    if not runs:
+      return None
     split = _split(runs)
     scores = [run["splits"][split] for run in runs if split in run["splits"]]
-    elsewhere = "" if row.expected is None else f"{row.expected:.2f}"
-    cells = [
-      summarise([100 * score[name] for score in scores])
-      for name in ("accuracy", "macro_f1")
+    return [
+      split,
+      summarise([100 * score["accuracy"] for score in scores]),
+      summarise([100 * score["macro_f1"] for score in scores]),
+      f"{len(runs)} of {len(row.seeds)}",
+      "" if row.expected is None else f"{row.expected:.2f}",
     ]
-    lines.append(
-      f"| {row.label} | {split if runs else ''} | {cells[0]} | {cells[1]} | "
-      f"{len(runs)} of {len(row.seeds)} | {elsewhere} |"
-    )
-  return lines
+
+  return table(
+    ["data set", "split", "accuracy", "macro F1", "runs", _ELSEWHERE],
+    {row.label: cells(row) for row in TABLES["best"]},
+  )
 
 
 def ingredient_table(results: epath.Path) -> list[str]:
@@ -145,40 +175,43 @@ def ingredient_table(results: epath.Path) -> list[str]:
 
   Always of the validation split, which chooses the recipe.
   """
-  lines = [
-    "| recipe | validation accuracy | difference | runs |",
-    "|---|---|---|---|",
-  ]
-  whole = None
-  for row in TABLES["ingredients"]:
-    runs = _runs(results / "ingredients", row)
-    values = _values(runs, per_sample, "validation")
-    difference = ""
-    if values and whole is not None:
-      difference = f"{statistics.fmean(values) - whole:+.2f}"
-    if row is TABLES["ingredients"][0] and values:  # What they differ from.
-      whole = statistics.fmean(values)
-    lines.append(
-      f"| {row.label} | {summarise(values)} | "
-      f"{difference} | {len(runs)} of {len(row.seeds)} |"
+  rows = TABLES["ingredients"]
+  found = {
+    row.label: _values(
+      _runs(results / "ingredients", row), per_sample, "validation"
     )
-  return lines
+    for row in rows
+  }
+  whole = found[rows[0].label]  # What the others differ from.
+
+  def cells(values):
+    if not values:
+      return None
+    difference = ""
+    if whole and values is not whole:
+      difference = f"{statistics.fmean(values) - statistics.fmean(whole):+.2f}"
+    return [summarise(values), difference, str(len(values))]
+
+  return table(
+    ["recipe", "validation accuracy", "difference", "runs"],
+    {label: cells(values) for label, values in found.items()},
+  )
 
 
 def single_runs(results: epath.Path) -> list[str]:
   """Returns a line for each run that lies in the results' own folder."""
-  lines = [
-    "| run | attention | split | per sample | epochs (stage 1 + 2) |",
-    "|---|---|---|---|---|",
-  ]
+  rows = {}
   for path in sorted(results.glob("*.json")):
     result = json.loads(path.read_text())
     if "splits" not in result:  # Not a training run's.
       continue
     split = _split([result])
-    epochs = "{stage1} + {stage2}".format(**result["epochs"])
-    lines.append(
-      f"| [{path.stem}](results/{path.name}) | {result['attention']} | {split} "
-      f"| {per_sample(result, split):.2f} | {epochs} |"
-    )
-  return lines
+    rows[f"[{path.stem}](results/{path.name})"] = [
+      result["attention"],
+      split,
+      f"{per_sample(result, split):.2f}",
+      "{stage1} + {stage2}".format(**result["epochs"]),
+    ]
+  return table(
+    ["run", "attention", "split", "per sample", "epochs (stage 1 + 2)"], rows
+  )

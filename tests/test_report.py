@@ -43,7 +43,8 @@ def test_a_row_has_mean_and_deviation_over_its_runs(results):
   assert lines[2:] == [  # Shuffled figures of another split stay out.
     "| Set A | 95.00 | test | 95.00 ± 1.41 | 80.00 | 76.00 ± 1.41 | 2 of 2 |",
     "| Set B |  | test | 50.00 | not run | 40.00 | 1 of 2 |",
-    "| Set C | 90.00 |  | not run | not run | not run | 0 of 3 |",
+    "",
+    "Not run yet: Set C.",
   ]
 
 
@@ -55,7 +56,8 @@ def test_ablations_are_of_one_image_at_a_time(tmp_path, monkeypatch):
   (tmp_path / "ablations" / "a_seed2.json").write_text(text)
   assert report_runs.ablation_table(report.epath.Path(tmp_path))[2:] == [
     "| Net A | test | 70.00 | 1 of 3 |",
-    "| Net B |  | not run | 0 of 3 |",
+    "",
+    "Not run yet: Net B.",
   ]
 
 
@@ -85,15 +87,17 @@ def test_the_best_table_names_split_and_runs(row_results):
     "| Recipe whole | validation | 71.00 ± 1.41 | 35.50 ± 0.71 | 2 of 2 | "
     "70.00 |",
     "| Recipe less | validation | 69.00 | 34.50 | 1 of 2 | 70.00 |",
-    "| Recipe other |  | not run | not run | 0 of 2 | 70.00 |",
+    "",
+    "Not run yet: Recipe other.",
   ]
 
 
 def test_ingredients_are_compared_with_the_first_row(row_results):
   assert report_runs.ingredient_table(row_results)[2:] == [
-    "| Recipe whole | 71.00 ± 1.41 |  | 2 of 2 |",
-    "| Recipe less | 69.00 | -2.00 | 1 of 2 |",
-    "| Recipe other | not run |  | 0 of 2 |",
+    "| Recipe whole | 71.00 ± 1.41 |  | 2 |",
+    "| Recipe less | 69.00 | -2.00 | 1 |",
+    "",
+    "Not run yet: Recipe other.",
   ]
 
 
@@ -158,4 +162,10 @@ def test_challenge_subsets_are_scored_by_the_lists_labels(
   path = tmp_path / "challenges/plus_seed1_challenges.json"
   path.write_text(json.dumps({"challenges": {"pose_30": scores}}))
   lines = report.challenge_table(report.epath.Path(tmp_path))
-  assert lines[2:] == ["| FER+ | pose > 30 | 96.07 | 90.00 | 80.00 |"]
+  assert lines[2:] == ["| FER+, pose > 30 | 96.07 | 90.00 | 80.00 |"]
+
+
+def test_a_table_without_any_run_is_a_line(tmp_path):
+  lines = report_runs.ingredient_table(report.epath.Path(tmp_path))
+  assert len(lines) == 2
+  assert lines[1].startswith("Not run yet: configs/fer2013_best.py, 5 epochs; ")
