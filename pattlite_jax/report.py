@@ -3,7 +3,8 @@
 python -m pattlite_jax.report [--results results] [--readme README.md]
 
 Tables stand between `<!-- NAME -->` and `<!-- end -->` in the README. Rows
-without results are named below; figures are mean ± standard deviation over seeds.
+without results are named below it; figures are mean ± standard deviation over
+seeds.
 """
 
 import json
