@@ -69,7 +69,7 @@ def text(name: str, described: dict[str, Any]) -> str:
         "\n".join(_confusion(result)),
         f"![Confusion](confusion_{result['split']}.png)\n"
         f"![Calibration](reliability_{result['split']}.png)",
-        f"## Data\n\n{_data(result)}",
+        f"## Data\n\n{_data(described)}",
         f"## Training\n\n{_training(described)}",
         _LIMITS,
         "The weights are under Apache-2.0, as the ImageNet trunk they started "
@@ -140,13 +140,31 @@ def _confusion(result: dict[str, Any]) -> list[str]:
   return lines
 
 
-def _data(result: dict[str, Any]) -> str:
-  trained_on = result["trained_on"].partition("/")[0]
+def _data(described: dict[str, Any]) -> str:
+  """Says what it and networks before it learned from, and what scored it."""
+  result, training = described["evaluation"], described["training"]
+  trained_on = _set(result["trained_on"])
+  origins = [
+    origin
+    for part in ("started_from", "taught_by")
+    for origin in training.get(part, {}).values()
+  ]
+  others = sorted({_set(o.partition(",")[0]) for o in origins} - {trained_on})
   about = _DATA.get(trained_on, _DRAWN)
-  if result["dataset"] == trained_on:
+  if not others and result["dataset"] == trained_on:
     return about
-  other = _DATA.get(result["dataset"], _DRAWN)
-  return f"Trained on: {about}\n\nScored on: {other}"
+  parts = [f"Trained on: {about}"]
+  parts += [
+    f"Networks it learned from were trained on: {_DATA.get(name, _DRAWN)}"
+    for name in others
+  ]
+  if result["dataset"] != trained_on:
+    parts += [f"Scored on: {_DATA.get(result['dataset'], _DRAWN)}"]
+  return "\n\n".join(parts)
+
+
+def _set(name: str) -> str:
+  return name.partition("/")[0]
 
 
 def _training(described: dict[str, Any]) -> str:

@@ -66,8 +66,14 @@ class Trained:
     )
 
   def origin(self) -> str:
-    """Returns what it was trained on, and words that its weights decide."""
-    return f"{self.config.data.name}, {self.fingerprint()}"
+    """Returns its data set, words that its weights decide, and its teachers.
+
+    Such as "fer2013, sha256 0123456789abcdef, from ferplus": a number owes
+    something to the labels of all networks that came before.
+    """
+    names = (self.config.start_from, self.config.distillation.teachers)
+    words = f"{self.config.data.name}, {self.fingerprint()}"
+    return ", from ".join([words, *filter(None, names)])
 
   def fingerprint(self) -> str:
     """Returns words that change with any weight or class name."""

@@ -103,6 +103,9 @@ def test_the_card_names_the_networks_it_learned_from(released):
   assert "a share of 0.25" in card
   assert "`runs/a` (ferplus/argmax, sha256 5e)" in card
   assert "networks named here learned from; the trunk started from Im" in card
+  data = card.partition("## Data")[2].partition("##")[0]
+  assert "Trained on: Drawn faces" in data
+  assert "learned from were trained on: FER+ (Barsoum" in data
   described["training"]["started_from"] = {"runs/b": "ck_plus/fold1, sha256 7"}
   card = model_card.text("model", described)
   assert "all weights started from `runs/b` (ck_plus/fold1, sha256 7)" in card

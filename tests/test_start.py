@@ -66,6 +66,14 @@ def test_another_architecture_is_refused(small_config, learned):
     start.variables(small_config, {"a": learned}, NAMES)
 
 
+def test_a_networks_origin_names_those_before_it(small_config, learned):
+  before = learned.origin()
+  assert before.startswith("synthetic_faces, sha256 ")
+  small_config.start_from = "ferplus"
+  small_config.distillation.teachers = "a,b"
+  assert learned.origin() == f"{before}, from ferplus, from a,b"
+
+
 def test_a_run_starts_where_another_ended_and_belongs_to_it(
   quick_config, splits, tmp_path
 ):
