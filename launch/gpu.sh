@@ -27,4 +27,7 @@ if [[ ! -s results/bench_gpu.json ]]; then
   launch/benchmark.sh gpu
 fi
 train fer2013,fer2013_taught "$1" "${@:3}"
-train ferplus_argmax "$2" "${@:3}"
+train ferplus_argmax,ferplus_argmax_round2 "$2" "${@:3}"
+if [[ -n "$2" ]]; then  # It starts from the network of FER+.
+  train fer2013_from_ferplus "$1" "${@:3}"
+fi
