@@ -168,4 +168,4 @@ def test_challenge_subsets_are_scored_by_the_lists_labels(
 def test_a_table_without_any_run_is_a_line(tmp_path):
   lines = report_runs.ingredient_table(report.epath.Path(tmp_path))
   assert len(lines) == 2
-  assert lines[1].startswith("Not run yet: configs/fer2013_best.py, 5 epochs; ")
+  assert lines[1].startswith("Not run yet: the recipe; ImageNet's")
