@@ -66,7 +66,7 @@ class Trained:
     )
 
   def origin(self) -> str:
-    """Returns its data set, words that its weights decide, and its teachers.
+    """Returns its data set, words that its weights decide, and those before it.
 
     Such as "fer2013, sha256 0123456789abcdef, from ferplus": a number owes
     something to the labels of all networks that came before.
