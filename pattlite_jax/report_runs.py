@@ -177,24 +177,24 @@ def ingredient_table(results: epath.Path) -> list[str]:
   """
   rows = TABLES["ingredients"]
   found = {
-    row.label: _values(
+    row.name: _values(
       _runs(results / "ingredients", row), per_sample, "validation"
     )
     for row in rows
   }
-  whole = found[rows[0].label]  # What the others differ from.
 
-  def cells(values):
+  def cells(row):
+    values, others = found[row.name], found.get(row.compared_with)
     if not values:
       return None
     difference = ""
-    if whole and values is not whole:
-      difference = f"{statistics.fmean(values) - statistics.fmean(whole):+.2f}"
+    if others:
+      difference = f"{statistics.fmean(values) - statistics.fmean(others):+.2f}"
     return [summarise(values), difference, str(len(values))]
 
   return table(
     ["recipe", "validation accuracy", "difference", "runs"],
-    {label: cells(values) for label, values in found.items()},
+    {row.label: cells(row) for row in rows},
   )
 
 

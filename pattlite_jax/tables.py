@@ -68,6 +68,7 @@ class Row:
     default_factory=dict
   )  # % on RAN's subsets, from the same source.
   trained_in: str = ""  # The table whose runs it scores; empty: its own.
+  compared_with: str = ""  # The row of its table that it is a change of.
 
 
 def _main_row(name, label, config, published, expected=None, overrides=None):
@@ -126,22 +127,26 @@ def _more(start_from, *, taught_by, epochs):
   }
 
 
-# What the recipes of the table "ingredients" share: a cheap run, whose patches
-# are 2x2 as those of the whole recipe.
-_BUDGET = {
-  "stage1.epochs": 5,
-  "model.image_size": 56,
-  "model.patch_stride": 1,
-}
+def _ingredient(
+  name, label, overrides=None, *, compared_with="whole", image_size=56
+):
+  """Returns a row that all the others cost as much as: a cheap run.
 
-
-def _ingredient(name, label, overrides=None):
+  At 56 pixels one patch is left of an image, at 64 as many as in the whole
+  recipe, 2x2.
+  """
+  budget = {
+    "stage1.epochs": 5,
+    "model.image_size": image_size,
+    "model.patch_stride": 1,
+  }
   return Row(
     name=name,
     label=label,
     config="configs/fer2013_best.py",
-    overrides=_BUDGET | (overrides or {}),
+    overrides=budget | (overrides or {}),
     seeds=(0,),
+    compared_with=compared_with,
   )
 
 
@@ -254,7 +259,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
     ),
   ),
   "ingredients": (
-    _ingredient("whole", "the recipe"),
+    _ingredient("whole", "the recipe", compared_with=""),
     _ingredient(
       "imagenet_statistics",
       "ImageNet's statistics kept in the trunk",
@@ -270,7 +275,6 @@ TABLES: dict[str, tuple[Row, ...]] = {
       "a tenth of the rate for the trunk",
       {"stage1.trunk_learning_rate_factor": 0.1},
     ),
-    _ingredient("no_attention", "no attention", {"model.attention": "none"}),
     _ingredient(
       "no_average", "no average of the weights", {"stage1.ema_decay": 0.0}
     ),
@@ -289,6 +293,20 @@ TABLES: dict[str, tuple[Row, ...]] = {
     _ingredient("taught", "taught by seed 0 of fer2013_best", _TAUGHT),
     _ingredient("mixup", "with mixup", {"mixing.mixup_alpha": 0.2}),
     _ingredient("cutmix", "with CutMix", {"mixing.cutmix_alpha": 1.0}),
+    # One patch has nothing to attend over.
+    _ingredient(
+      "whole_64",
+      "the recipe at 64 pixels",
+      image_size=64,
+      compared_with="",
+    ),
+    _ingredient(
+      "no_attention_64",
+      "no attention, at 64 pixels",
+      {"model.attention": "none"},
+      image_size=64,
+      compared_with="whole_64",
+    ),
   ),
   "ablations": (
     _ablation("token", "attention token"),

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pattlite_jax.models import attention_classifier
 from pattlite_jax.models.attention_classifier import ATTENTIONS, attend
 from pattlite_jax.models.pattlite import PAttLite
 from pattlite_jax.weights import trunk
@@ -16,7 +17,7 @@ def count(tree):
 
 
 def shapes_at(size, **fields):
-  model = PAttLite(attention="token", **{"num_classes": 7} | fields)
+  model = PAttLite(**{"num_classes": 7, "attention": "token"} | fields)
   images = jnp.zeros((2, size, size, 3))
   return jax.eval_shape(
     lambda: model.init_with_output(jax.random.key(0), images)
@@ -93,6 +94,24 @@ def test_without_patch_extraction_the_trunk_is_classified():
 def test_too_small_an_input_names_what_to_change():
   with pytest.raises(ValueError, match=r"4x4.*5x5.*config.model.image_size"):
     shapes_at(64)
+
+
+@pytest.mark.parametrize(
+  ("size", "attention", "warned"),
+  [(96, "token", True), (112, "token", False), (96, "none", False)],
+)
+def test_attention_over_one_patch_is_warned_of(
+  monkeypatch, size, attention, warned
+):
+  said = []
+  monkeypatch.setattr(
+    attention_classifier.logging,
+    "log_first_n",
+    lambda level, message, n: said.append(message),
+  )
+  shapes_at(size, patch_stride=2, attention=attention)
+  assert [m for m in said if "An image has one patch" in m] == said
+  assert bool(said) == warned
 
 
 def test_an_unknown_attention_names_the_known_ones():

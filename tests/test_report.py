@@ -65,8 +65,19 @@ def test_ablations_are_of_one_image_at_a_time(tmp_path, monkeypatch):
 def row_results(tmp_path, monkeypatch):
   """Results of rows of the tables "best" and "ingredients"."""
   rows = tuple(
-    Row(name, f"Recipe {name}", "configs/a.py", seeds=(0, 1), expected=70.0)
-    for name in ("whole", "less", "other")
+    Row(
+      name,
+      f"Recipe {name}",
+      "configs/a.py",
+      seeds=(0, 1),
+      expected=70.0,
+      compared_with=compared_with,
+    )
+    for name, compared_with in (
+      ("whole", ""),
+      ("less", "whole"),
+      ("other", "whole"),
+    )
   )
   for table in ("best", "ingredients"):
     monkeypatch.setitem(TABLES, table, rows)
@@ -92,7 +103,7 @@ def test_the_best_table_names_split_and_runs(row_results):
   ]
 
 
-def test_ingredients_are_compared_with_the_first_row(row_results):
+def test_ingredients_are_compared_with_the_row_they_change(row_results):
   assert report_runs.ingredient_table(row_results)[2:] == [
     "| Recipe whole | 71.00 ± 1.41 |  | 2 |",
     "| Recipe less | 69.00 | -2.00 | 1 |",

@@ -7,6 +7,7 @@ prediction is a mixture of the whole batch.
 
 import jax
 import jax.numpy as jnp
+from absl import logging
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
@@ -14,6 +15,10 @@ from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.dropout import Dropout
 
 ATTENTIONS = ("batch", "token", "none")
+_ONE_PATCH = (
+  "An image has one patch, so attention 'token' does what 'none' does: enlarge "
+  "config.model.image_size or lower config.model.patch_stride."
+)
 
 
 def alone(attention: str) -> str:
@@ -75,6 +80,8 @@ class AttentionClassifier(nn.Module):
     patches = patches.astype(jnp.float32)  # The head is tiny: no bf16 here.
     if self.attention == "token":
       x = patches.reshape(patches.shape[0], -1, patches.shape[-1])  # [B, N, C]
+      if x.shape[1] == 1:
+        logging.log_first_n(logging.WARNING, _ONE_PATCH, 1)
     else:
       x = patches.mean(axis=(1, 2))  # [B, C]
     x = Dropout(self.pooled_dropout, axis_name=self.axis_name)(x, train=train)
