@@ -131,7 +131,6 @@ def _stage() -> ml_collections.ConfigDict:
   # "batch" normalises by each batch's and tracks them, as a training from
   # scratch does.
   stage.trunk_statistics = "imagenet"
-  stage.trunk_learning_rate_factor = 1.0  # Of the trunk's rate to the head's.
   stage.spatial_dropout = 0.0  # Of whole channels of the patches.
   stage.pooled_dropout = 0.0  # After pooling ("token": of the patches).
   stage.attended_dropout = 0.0  # After the attention.

@@ -48,7 +48,6 @@ _RANGES = {
       "spatial_dropout": (0, 1),
       "pooled_dropout": (0, 1),
       "attended_dropout": (0, 1),
-      "trunk_learning_rate_factor": (0, 100),
     }.items()
   },
 }
@@ -116,11 +115,6 @@ def _check_stage(stage: str, fields: ml_collections.ConfigDict) -> None:
     raise ValueError(
       f"config.{stage}.warmup_epochs is {warmup}, but must be less than "
       f"config.{stage}.epochs, {epochs}: the rate would never fall."
-    )
-  if fields.trunk == "frozen" and fields.trunk_learning_rate_factor != 1:
-    raise ValueError(
-      f"config.{stage}.trunk_learning_rate_factor has no effect on a frozen "
-      f"trunk; set it to 1, or config.{stage}.trunk to all."
     )
   for field, (other, word) in needs.items():
     if fields[field] and fields[other] != word:
@@ -228,7 +222,6 @@ def train_step(
       global_clipnorm=config.global_clipnorm,
       weight_decay=fields.weight_decay,
       schedule=schedule(config, stage, train),
-      trunk_factor=fields.trunk_learning_rate_factor,
     ),
     trainable=recipe.trainable(shapes["params"], fields.trunk),
     class_weights=jnp.asarray(weights),

@@ -9,8 +9,6 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from pattlite_jax.models.pattlite import TRUNK
-
 NAMES = ("adam", "adamw")
 
 
@@ -63,14 +61,12 @@ def make(
   global_clipnorm: float,
   weight_decay: float = 0.0,
   schedule: Callable[[Any], Any] | None = None,
-  trunk_factor: float = 1.0,
 ) -> optax.GradientTransformation:
   """Returns an optimizer whose rate can be set between steps.
 
   `adam` is Keras' Adam(global_clipnorm=...), `adamw` optax' own after the same
   clip, whose `weight_decay` a step is times the rate, and for kernels alone.
-  `schedule` maps the number of steps taken to a factor of the rate;
-  `trunk_factor` is one of the trunk's alone.
+  `schedule` maps the number of steps taken to a factor of the rate.
   """
 
   @optax.inject_hyperparams
@@ -89,8 +85,6 @@ def make(
       ]
     if schedule is not None:
       chained.append(optax.scale_by_schedule(schedule))
-    if trunk_factor != 1:
-      chained.append(optax.masked(optax.scale(trunk_factor), of_trunk))
     return optax.chain(*chained)
 
   return chain(learning_rate=learning_rate)
@@ -100,13 +94,6 @@ def kernels(params: PyTree) -> PyTree[bool]:
   """Marks the kernels: no biases, and no scales of batch norm or attention."""
   return jax.tree_util.tree_map_with_path(
     lambda path, _: path[-1].key == "kernel", params
-  )
-
-
-def of_trunk(params: PyTree) -> PyTree[bool]:
-  """Marks the parameters of the trunk."""
-  return jax.tree_util.tree_map_with_path(
-    lambda path, _: path[0].key == TRUNK, params
   )
 
 

@@ -194,8 +194,12 @@ def ingredient_table(results: epath.Path) -> list[str]:
 
   return table(
     ["recipe", "validation accuracy", "difference", "runs"],
-    {row.label: cells(row) for row in rows},
+    {f"{row.label}{_taken_out(row)}": cells(row) for row in rows},
   )
+
+
+def _taken_out(row: Row) -> str:
+  return " (since taken out)" if row.last_revision else ""
 
 
 def single_runs(results: epath.Path) -> list[str]:

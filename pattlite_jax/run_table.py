@@ -140,6 +140,12 @@ def run(
     if only and row.name not in only:
       continue
     print(f"# {describe(row)}")
+    if row.last_revision:
+      print(
+        f"skipped  {row.label}: it did not pay and its code was taken out; "
+        f"git checkout {row.last_revision} to run it."
+      )
+      continue
     missing = None if dry_run else missing_data(row, extra)
     if missing:
       print(f"skipped  {row.label}: {missing}")

@@ -63,7 +63,6 @@ def test_an_unknown_word_is_refused_before_a_run(field, value):
     ({"stage1.warmup_epochs": 1.0}, "schedule=cosine, which is 'by_epoch'"),
     ({"stage2.schedule": "cosine"}, "decay_epochs is 80.0"),
     ({"stage1.schedule": "cosine"}, "plateau_patience is 3"),
-    ({"stage1.trunk_learning_rate_factor": 0.1}, "no effect on a frozen trunk"),
     (
       {"start_from": "ferplus", "model.trunk_weights": "f.safetensors"},
       "trunk_weights is 'f.safetensors', but has no effect",

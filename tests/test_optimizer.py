@@ -91,24 +91,6 @@ def test_the_schedule_scales_each_step_and_its_decay(name):
   np.testing.assert_allclose(moved, [1.95, 1.925, 1.925], rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", optimizer.NAMES)
-def test_the_trunk_may_train_slower(name):
-  params = {
-    "trunk": {"conv1": {"kernel": jnp.zeros(3)}, "frozen": {"kernel": None}},
-    "head": {"kernel": jnp.zeros(3)},
-  }
-  grads = {
-    "trunk": {"conv1": {"kernel": jnp.ones(3)}, "frozen": {"kernel": None}},
-    "head": {"kernel": jnp.ones(3)},
-  }
-  tx = optimizer.make(name, 0.1, global_clipnorm=3.0, trunk_factor=0.25)
-  moved = step(tx, params, grads)
-  np.testing.assert_allclose(moved["head"]["kernel"], -0.1, rtol=1e-3)
-  np.testing.assert_allclose(
-    moved["trunk"]["conv1"]["kernel"], -0.025, rtol=1e-3
-  )
-
-
 @pytest.mark.parametrize("attention", ["token", "batch"])
 def test_what_decays_is_every_kernel_of_the_network(attention):
   config = default.get_config()
@@ -117,6 +99,3 @@ def test_what_decays_is_every_kernel_of_the_network(attention):
   marked = jax.tree.leaves(optimizer.kernels(params))
   for leaf, decays in zip(jax.tree.leaves(params), marked, strict=True):
     assert decays == (leaf.ndim > 1)
-  trunk = optimizer.of_trunk(params)
-  assert all(jax.tree.leaves(trunk.pop("trunk")))
-  assert not any(jax.tree.leaves(trunk))

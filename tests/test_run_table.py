@@ -124,9 +124,22 @@ def test_missing_data_is_looked_for_where_the_overrides_say(tmp_path):
   assert "FERPlus" in message
 
 
+def test_a_row_whose_code_was_taken_out_names_its_last_revision(
+  ran, monkeypatch, capsys
+):
+  row = Row("b", "B", "configs/fer2013.py", last_revision="abc1234")
+  monkeypatch.setitem(TABLES, "main", (row, *TABLES["main"]))
+  assert run() == 0
+  assert all("runs/main/a_seed" in " ".join(command) for command in ran)
+  out = capsys.readouterr().out
+  assert "skipped  B: " in out and "git checkout abc1234" in out
+
+
 def test_every_row_overrides_fields_that_exist():
   for rows in TABLES.values():
     for row in rows:
+      if row.last_revision:
+        continue
       config = runpy.run_path(row.config)["get_config"]()
       with config.unlocked():
         config.update_from_flattened_dict(row.overrides)

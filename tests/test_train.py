@@ -58,7 +58,6 @@ def set_modern(config):
   """Sets every part of a stage's recipe that the published one lacks."""
   config.stage1.plateau_patience = 0
   config.stage1.trunk = "all"
-  config.stage1.trunk_learning_rate_factor = 0.5
   config.stage1.optimizer = "adamw"
   config.stage1.weight_decay = 0.1
   config.stage1.schedule = "cosine"
