@@ -69,7 +69,7 @@ class Row:
   )  # % on RAN's subsets, from the same source.
   trained_in: str = ""  # The table whose runs it scores; empty: its own.
   compared_with: str = ""  # The row of its table that it is a change of.
-  # The last revision with code for it, where it was taken out as it did not pay.
+  # The last with code for it, where that was taken out as it did not pay.
   last_revision: str = ""
 
 

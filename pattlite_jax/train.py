@@ -15,6 +15,7 @@ from pattlite_jax import (
   build,
   checkpoint,
   checkpoint_items,
+  config_check,
   distillation,
   epoch_end,
   metrics,
@@ -38,7 +39,7 @@ from pattlite_jax.steps import TrainState, create_state
 
 def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Trains, or goes on in `config.workdir`; returns what result.json holds."""
-  build.check_config(config)
+  config_check.check(config)
   with workdir.held(config.workdir):
     return _load_and_fit(config)
 

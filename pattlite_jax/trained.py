@@ -16,7 +16,7 @@ from etils import epath
 from jaxtyping import Float, UInt8
 
 from configs import default
-from pattlite_jax import build, checkpoint, model_folder, predict
+from pattlite_jax import build, checkpoint, config_check, model_folder, predict
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models import attention_classifier
 from pattlite_jax.weights import trunk
@@ -140,7 +140,7 @@ def _load(path: epath.PathLike) -> Trained:
   config = default.get_config().copy_and_resolve_references()
   config.unlock()
   config.update(fields)
-  build.check_config(config)
+  config_check.check(config)
   shapes = build.variable_shapes(config, len(class_names))
   return Trained(
     variables=trunk.select_layers(variables, shapes),

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from configs import default
-from pattlite_jax import build
+from pattlite_jax import config_check
 
 FOLDER = pathlib.Path(default.__file__).parent
 NAMES = sorted(p.stem for p in FOLDER.glob("*.py") if p.stem != "__init__")
@@ -34,7 +34,7 @@ def test_a_misspelt_field_suggests_the_right_one(config):
 
 
 def test_values_are_ones_that_the_code_knows(config):
-  build.check_config(config)
+  config_check.check(config)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_an_unknown_word_is_refused_before_a_run(field, value):
   config = default.get_config()
   config.update_from_flattened_dict({field: value})
   with pytest.raises(ValueError, match=rf"config.{field} is '{value}'.*one of"):
-    build.check_config(config)
+    config_check.check(config)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_fields_that_would_do_nothing_are_refused(fields, message):
   config = default.get_config()
   config.update_from_flattened_dict(fields)
   with pytest.raises(ValueError, match=message):
-    build.check_config(config)
+    config_check.check(config)
 
 
 @pytest.mark.parametrize(
@@ -90,14 +90,14 @@ def test_numbers_without_a_meaning_are_refused(field, value):
   config = default.get_config()
   config.update_from_flattened_dict({field: value})
   with pytest.raises(ValueError, match=rf"config.{field} is {value}, but must"):
-    build.check_config(config)
+    config_check.check(config)
 
 
 def test_a_short_run_must_leave_the_rate_time_to_fall():
   config = importlib.import_module("configs.fer2013_best").get_config()
   config.stage1.epochs = 1
   with pytest.raises(ValueError, match=r"stage1.warmup_epochs is 1.0.*less"):
-    build.check_config(config)
+    config_check.check(config)
 
 
 def test_the_recipe_is_the_published_one():
