@@ -69,12 +69,6 @@ def get_config() -> ml_collections.ConfigDict:
   config.augment.erasing_min_area = 0.02  # Of the gap, a share of the image.
   config.augment.erasing_max_area = 0.25  # At most.
 
-  # The parameter a of Beta(a, a), from which comes the share of each image in
-  # its mixture with another; 0 is off, and with both a coin decides.
-  config.mixing = ml_collections.ConfigDict()
-  config.mixing.mixup_alpha = 0.0  # Weighted sums of two images.
-  config.mixing.cutmix_alpha = 0.0  # A rectangle out of another image.
-
   config.global_clipnorm = 3.0  # Largest norm of all gradients together.
 
   config.stage1 = _stage()

@@ -15,7 +15,6 @@ from pattlite_jax import metrics, optimizer, parallel, recipe, steps
 from pattlite_jax import predict as predict_lib
 from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.data import mixing
 from pattlite_jax.models.pattlite import PAttLite
 from pattlite_jax.weights import trunk
 
@@ -126,11 +125,6 @@ def train_step(
       augment_lib.augment,
       image_size=config.model.image_size,
       **config.augment.to_dict(),
-    ),
-    mix=(
-      functools.partial(mixing.mix, **config.mixing.to_dict())
-      if any(config.mixing.values())
-      else None
     ),
     label_smoothing=fields.label_smoothing,
     ema_decay=fields.ema_decay,

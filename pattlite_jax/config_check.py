@@ -21,8 +21,6 @@ _RANGES = {
   "augment.erasing_min_area": (0, 1),
   "augment.erasing_max_area": (0, 1),
   "distillation.share": (0, 1),
-  "mixing.mixup_alpha": (0, 100),
-  "mixing.cutmix_alpha": (0, 100),
   **{
     f"{stage}.{field}": limits
     for stage in STAGES

@@ -132,11 +132,6 @@ def global_rows(num_rows: int) -> Int[Array, "B"]:
   return first + jax.lax.iota("int32", num_rows)
 
 
-def all_rows(tree: PyTree) -> PyTree:
-  """Inside a step: the rows of all devices, in the global batch's order."""
-  return jax.lax.all_gather(tree, AXIS, tiled=True)
-
-
 def pad_to_devices(batch_size: int) -> int:
   """Returns the smallest batch size from `batch_size` up to be shared."""
   return -(-batch_size // num_devices()) * num_devices()

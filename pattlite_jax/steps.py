@@ -16,12 +16,10 @@ from pattlite_jax import losses as losses_lib
 from pattlite_jax import metrics as metrics_lib
 from pattlite_jax import parallel
 from pattlite_jax.data import augment as augment_lib
-from pattlite_jax.data import mixing
 from pattlite_jax.models.folding import fold_batch_norm
 
 # image u8[B, h, w, C]; label i32[B]; mask bool[B]; maybe targets f32[B, K].
 Batch = dict[str, Array]
-_NO_ROW = 2**31 - 1  # No batch has so many rows: a key of its own.
 
 
 @flax.struct.dataclass
@@ -108,7 +106,6 @@ def train_step(
   trainable: PyTree[bool],
   class_weights: Float[Array, "K"],
   augment: Callable[[Array, Array], Array],
-  mix: Callable[..., tuple[Array, Array]] | None = None,
   label_smoothing: float = 0.0,
   ema_decay: float = 0.0,
 ) -> tuple[TrainState, metrics_lib.Metrics]:
@@ -119,18 +116,15 @@ def train_step(
   depend neither on a restart nor on the number of devices. The loss is Keras'
   with class_weight: the weighted cross-entropies over the number of rows, of
   the batch's `targets` where it has them (`losses.cross_entropy`). A step that
-  is not finite changes nothing (`TrainState.finite`).
+  is not finite changes nothing (`TrainState.finite`). `augment` maps (a key for
+  each image, images) to images.
   """
   augment_key, dropout_key = jax.random.split(
     jax.random.fold_in(key, state.step)
   )
-  images, targets = training_inputs(
-    augment_key,
-    batch,
-    num_classes=len(class_weights),
-    augment=augment,
-    mix=mix,
-  )
+  rows = parallel.global_rows(batch["label"].shape[0])
+  image_keys = jax.vmap(lambda row: jax.random.fold_in(augment_key, row))(rows)
+  images = augment(image_keys, batch["image"])
   count = jax.lax.psum(batch["mask"].sum(), parallel.AXIS)
   train_params, frozen_params = split(state.params, trainable)
 
@@ -152,7 +146,7 @@ def train_step(
     losses = losses_lib.cross_entropy(
       logits,
       batch["label"],
-      targets,
+      batch.get("targets"),
       class_weights=class_weights,
       label_smoothing=label_smoothing,
     )
@@ -170,11 +164,9 @@ def train_step(
   if ema_decay:
     means = {"params": train_params, "batch_stats": batch_stats}
     average = average_lib.update(average, means, decay=ema_decay)
-  # Of a mixture, the class that has most of it is right.
-  labels = batch["label"]
-  if mix is not None and targets is not None:
-    labels = targets.argmax(-1)
-  metrics = metrics_lib.from_batch(losses, logits, labels, batch["mask"])
+  metrics = metrics_lib.from_batch(
+    losses, logits, batch["label"], batch["mask"]
+  )
   metrics = jax.lax.psum(metrics, parallel.AXIS)
   new_state = TrainState(
     step=state.step + 1,
@@ -187,31 +179,6 @@ def train_step(
     average=average,
   )
   return keep_finite(state, new_state, metrics)
-
-
-def training_inputs(
-  key: Key[Array, ""],
-  batch: Batch,
-  *,
-  num_classes: int,
-  augment: Callable[[Array, Array], Array],
-  mix: Callable[..., tuple[Array, Array]] | None,
-) -> tuple[Float[Array, "B S S C"], Float[Array, "B K"] | None]:
-  """Returns augmented images, and targets where the labels do not say all.
-
-  `augment` maps (a key for each image, images) to images; `mix` is
-  `mixing.mix` but for its alphas, or None.
-  """
-  rows = parallel.global_rows(batch["label"].shape[0])
-  keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(rows)
-  images, targets = augment(keys, batch["image"]), batch.get("targets")
-  if mix is None:
-    return images, targets
-  if targets is None:
-    targets = jax.nn.one_hot(batch["label"], num_classes)
-  mix_key = jax.random.fold_in(key, _NO_ROW)
-  own = mixing.Rows(images, targets, batch["mask"])
-  return mix(mix_key, rows, own, parallel.all_rows(own))
 
 
 def train_steps(

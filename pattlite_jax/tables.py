@@ -319,8 +319,18 @@ TABLES: dict[str, tuple[Row, ...]] = {
       },
     ),
     _ingredient("taught", "taught by seed 0 of fer2013_best", _TAUGHT),
-    _ingredient("mixup", "with mixup", {"mixing.mixup_alpha": 0.2}),
-    _ingredient("cutmix", "with CutMix", {"mixing.cutmix_alpha": 1.0}),
+    _ingredient(
+      "mixup",
+      "with mixup",
+      {"mixing.mixup_alpha": 0.2},
+      last_revision="d76b501",
+    ),
+    _ingredient(
+      "cutmix",
+      "with CutMix",
+      {"mixing.cutmix_alpha": 1.0},
+      last_revision="d76b501",
+    ),
     # One patch has nothing to attend over.
     _ingredient(
       "whole_64",

@@ -81,7 +81,6 @@ def test_fields_that_would_do_nothing_are_refused(fields, message):
   [
     ("stage1.ema_decay", -0.1),
     ("stage2.label_smoothing", 3.0),
-    ("mixing.mixup_alpha", -0.2),
     ("augment.random_zoom", 1.5),
     ("augment.erasing_min_area", 0.9),
   ],

@@ -50,7 +50,6 @@ for attention, kind in (
     config.stage2.trunk_statistics = "batch"
     config.stage2.ema_decay = 0.9
     config.stage2.label_smoothing = 0.1
-    config.mixing.mixup_alpha = config.mixing.cutmix_alpha = 1.0
     config.augment.random_rotation = 20.0
     config.augment.random_erasing = 0.5
   tx, trainable, train_step = build.build_train(config, "stage2", examples)

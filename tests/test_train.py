@@ -66,8 +66,6 @@ def set_modern(config):
   config.stage1.label_smoothing = 0.1
   config.augment.random_rotation = 10.0
   config.augment.random_erasing = 0.5
-  config.mixing.mixup_alpha = 0.2
-  config.mixing.cutmix_alpha = 1.0
   config.stage1.patience = 0
   config.stage1.epochs = 3
   config.stage2.epochs = 0
