@@ -26,8 +26,8 @@ train() {
 if [[ ! -s results/bench_gpu.json ]]; then
   launch/benchmark.sh gpu
 fi
-train fer2013,fer2013_taught "$1" "${@:3}"
-train ferplus_argmax,ferplus_argmax_round2 "$2" "${@:3}"
+train fer2013,fer2013_taught,fer2013_160,fer2013_224 "$1" "${@:3}"
+train ferplus_argmax,ferplus_argmax_224,ferplus_argmax_round2 "$2" "${@:3}"
 if [[ -n "$2" ]]; then  # It starts from the network of FER+.
   train fer2013_from_ferplus "$1" "${@:3}"
 fi
