@@ -161,11 +161,12 @@ def best_table(results: epath.Path) -> list[str]:
       summarise([100 * score["accuracy"] for score in scores]),
       summarise([100 * score["macro_f1"] for score in scores]),
       f"{len(runs)} of {len(row.seeds)}",
+      _mean_hours(runs),
       "" if row.expected is None else f"{row.expected:.2f}",
     ]
 
   return table(
-    ["data set", "split", "accuracy", "macro F1", "runs", _ELSEWHERE],
+    ["network", "split", "accuracy", "macro F1", "runs", "hours", _ELSEWHERE],
     {row.label: cells(row) for row in TABLES["best"]},
   )
 
@@ -176,11 +177,10 @@ def ingredient_table(results: epath.Path) -> list[str]:
   Always of the validation split, which chooses the recipe.
   """
   rows = TABLES["ingredients"]
+  runs = {row.name: _runs(results / "ingredients", row) for row in rows}
   found = {
-    row.name: _values(
-      _runs(results / "ingredients", row), per_sample, "validation"
-    )
-    for row in rows
+    name: _values(runs_of_row, per_sample, "validation")
+    for name, runs_of_row in runs.items()
   }
 
   def cells(row):
@@ -190,12 +190,23 @@ def ingredient_table(results: epath.Path) -> list[str]:
     difference = ""
     if others:
       difference = f"{statistics.fmean(values) - statistics.fmean(others):+.2f}"
-    return [summarise(values), difference, str(len(values))]
+    return [
+      summarise(values),
+      difference,
+      str(len(values)),
+      _mean_hours(runs[row.name]),
+    ]
 
   return table(
-    ["recipe", "validation accuracy", "difference", "runs"],
+    ["recipe", "validation accuracy", "difference", "runs", "hours"],
     {f"{row.label}{_taken_out(row)}": cells(row) for row in rows},
   )
+
+
+def _mean_hours(runs: Sequence[Result]) -> str:
+  """Returns the hours a run; nothing of runs older than their count."""
+  hours = [run["hours"] for run in runs if run.get("hours")]
+  return f"{statistics.fmean(hours):.2g}" if hours else ""
 
 
 def _taken_out(row: Row) -> str:

@@ -3,11 +3,12 @@
 python -m pattlite_jax.run_table --table main [--rows A,B] [--seed 0] \
   [--dry_run] [--scored_split test] [-- --config.<field>=<value> ...]
 
-Trains each row and seed in runs/<table>/, copies its result to
-results/<table>/, and skips rows whose data is missing, saying what to get.
-Arguments after -- go to every training command.
+Trains each row and seed in runs/<table>/, copies its result, with the hours it
+took, to results/<table>/, and skips rows whose data is missing, saying what to
+get. Arguments after -- go to every training command.
 """
 
+import json
 import os
 import runpy
 import shlex
@@ -19,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from absl import app, flags
 from etils import epath
 
+from pattlite_jax import train_time
 from pattlite_jax.tables import (
   CHALLENGE_LISTS,
   HOW_TO_GET_LISTS,
@@ -172,8 +174,18 @@ def _run(command: list[str], target: epath.Path) -> bool:
       a.partition("=")[2] for a in command if a.startswith("--config.workdir=")
     )
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text((epath.Path(workdir) / "result.json").read_text())
+    target.write_text(_with_hours(epath.Path(workdir)))
   return True
+
+
+def _with_hours(workdir: epath.Path) -> str:
+  """Returns a run's result.json, with the hours that it took.
+
+  In the workdir it has none: it is the same however often a run was stopped.
+  """
+  result = json.loads((workdir / "result.json").read_text())
+  result["hours"] = train_time.hours(workdir)
+  return json.dumps(result, indent=1) + "\n"
 
 
 def _status(command: list[str]) -> int:

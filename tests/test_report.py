@@ -88,7 +88,10 @@ def row_results(tmp_path, monkeypatch):
       ("less_seed0", 0.69),
     ):
       scores = {"accuracy": accuracy, "macro_f1": accuracy / 2}
-      text = json.dumps({"splits": {"validation": scores}})
+      run = {"splits": {"validation": scores}}
+      if name == "less_seed0":
+        run["hours"] = 1.26
+      text = json.dumps(run)
       (tmp_path / table / f"{name}.json").write_text(text)
   return report.epath.Path(tmp_path)
 
@@ -96,8 +99,8 @@ def row_results(tmp_path, monkeypatch):
 def test_the_best_table_names_split_and_runs(row_results):
   assert report_runs.best_table(row_results)[2:] == [
     "| Recipe whole | validation | 71.00 ± 1.41 | 35.50 ± 0.71 | 2 of 2 | "
-    "70.00 |",
-    "| Recipe less | validation | 69.00 | 34.50 | 1 of 2 | 70.00 |",
+    " | 70.00 |",
+    "| Recipe less | validation | 69.00 | 34.50 | 1 of 2 | 1.3 | 70.00 |",
     "",
     "Not run yet: Recipe other.",
   ]
@@ -105,8 +108,8 @@ def test_the_best_table_names_split_and_runs(row_results):
 
 def test_ingredients_are_compared_with_the_row_they_change(row_results):
   assert report_runs.ingredient_table(row_results)[2:] == [
-    "| Recipe whole | 71.00 ± 1.41 |  | 2 |",
-    "| Recipe less | 69.00 | -2.00 | 1 |",
+    "| Recipe whole | 71.00 ± 1.41 |  | 2 |  |",
+    "| Recipe less | 69.00 | -2.00 | 1 | 1.3 |",
     "",
     "Not run yet: Recipe other.",
   ]

@@ -1,3 +1,4 @@
+import json
 import os
 import runpy
 import signal
@@ -45,6 +46,18 @@ def test_each_seed_is_run_once_and_its_result_kept(ran, capsys):
   assert run() == 0
   assert len(ran) == 2
   assert capsys.readouterr().out.count("done     results/main") == 2
+
+
+def test_a_kept_result_says_how_long_it_took(ran, monkeypatch):
+  monkeypatch.setattr(
+    run_table.train_time,
+    "hours",
+    lambda workdir: {"a_seed0": 1.5}[workdir.name],
+  )
+  run(seeds=[0])
+  kept = json.loads(epath.Path("results/main/a_seed0.json").read_text())
+  assert kept == {"hours": 1.5}
+  assert epath.Path("runs/main/a_seed0/result.json").read_text() == "{}"
 
 
 def test_rows_can_be_chosen(ran, monkeypatch):
