@@ -145,7 +145,7 @@ def _ingredient(
   image_size=56,
   last_revision="",
 ):
-  """Returns a row that all the others cost as much as: a cheap run.
+  """Returns a row that changes `compared_with`, at its cost: five epochs.
 
   At 56 pixels one patch is left of an image, at 64 as many as in the whole
   recipe, 2x2.

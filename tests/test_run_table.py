@@ -143,6 +143,7 @@ def test_a_row_whose_code_was_taken_out_names_its_last_revision(
   row = Row("b", "B", "configs/fer2013.py", last_revision="abc1234")
   monkeypatch.setitem(TABLES, "main", (row, *TABLES["main"]))
   assert run() == 0
+  assert len(ran) == 2
   assert all("runs/main/a_seed" in " ".join(command) for command in ran)
   out = capsys.readouterr().out
   assert "skipped  B: " in out and "git checkout abc1234" in out
