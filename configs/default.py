@@ -64,7 +64,6 @@ def get_config() -> ml_collections.ConfigDict:
   config.augment.random_rotation = 0.0  # Degrees, within +- this.
   config.augment.random_zoom = 0.0  # Magnification within 1 +- this.
   config.augment.random_shift = 0.0  # Share of the side, within +- this.
-  config.augment.random_brightness = 0.0  # Share of 255, within +- this.
   config.augment.random_erasing = 0.0  # Share of images with a gap.
   config.augment.erasing_min_area = 0.02  # Of the gap, a share of the image.
   config.augment.erasing_max_area = 0.25  # At most.

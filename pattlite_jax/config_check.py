@@ -16,7 +16,6 @@ _RANGES = {
   "augment.random_rotation": (0, 180),
   "augment.random_zoom": (0, 0.9),
   "augment.random_shift": (0, 1),
-  "augment.random_brightness": (0, 1),
   "augment.random_erasing": (0, 1),
   "augment.erasing_min_area": (0, 1),
   "augment.erasing_max_area": (0, 1),

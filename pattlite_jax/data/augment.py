@@ -12,8 +12,9 @@ from jaxtyping import Array, Bool, Float, Key, UInt8
 from pattlite_jax.data import augment_geometry
 
 # What the keys of draws beyond flip and contrast are folded with. Those two
-# draw from a split key, whose halves are the key folded with 0 and 1.
-_AFFINE, _BRIGHTNESS, _ERASING = 2, 3, 4
+# draw from a split key, whose halves are the key folded with 0 and 1. Another
+# number would change what the seeds of the kept results give.
+_AFFINE, _ERASING = 2, 4
 
 
 def resize(
@@ -64,16 +65,14 @@ def augment(
   random_rotation: float = 0.0,
   random_zoom: float = 0.0,
   random_shift: float = 0.0,
-  random_brightness: float = 0.0,
   random_erasing: float = 0.0,
   erasing_min_area: float = 0.02,
   erasing_max_area: float = 0.25,
 ) -> Float[Array, "B S S C"]:
   """Returns the network's input for training; each image has its own key.
 
-  The contrast factor is uniform in [1 - random_contrast, 1 + random_contrast],
-  what is added for brightness within +- random_brightness times 255. For the
-  others see `augment_geometry`; `random_erasing` is a probability.
+  The contrast factor is uniform in [1 - random_contrast, 1 + random_contrast].
+  For the others see `augment_geometry`; `random_erasing` is a probability.
   """
   if random_rotation or random_zoom or random_shift:
     affines = jax.vmap(
@@ -87,11 +86,8 @@ def augment(
   flip_keys, contrast_keys = jax.vmap(jax.random.split, out_axes=1)(keys)
   if random_flip:
     images = flip(images, jax.vmap(jax.random.bernoulli)(flip_keys))
-  if random_brightness:
-    added = 255 * _uniform(_folded(keys, _BRIGHTNESS), 0.0, random_brightness)
-    images = jnp.clip(images + added[:, None, None, None], 0, 255)
   if random_contrast:
-    factors = _uniform(contrast_keys, 1.0, random_contrast)
+    factors = _factors(contrast_keys, random_contrast)
     images = adjust_contrast(images, factors)
   if random_erasing:
     images = jax.vmap(
@@ -110,12 +106,8 @@ def _folded(keys: Key[Array, "B"], number: int) -> Key[Array, "B"]:
   return jax.vmap(lambda key: jax.random.fold_in(key, number))(keys)
 
 
-def _uniform(
-  keys: Key[Array, "B"], centre: float, width: float
-) -> Float[Array, "B"]:
-  """Draws from centre +- width, a number a key."""
+def _factors(keys: Key[Array, "B"], width: float) -> Float[Array, "B"]:
+  """Draws from 1 +- width, a number a key."""
   return jax.vmap(
-    lambda key: jax.random.uniform(
-      key, minval=centre - width, maxval=centre + width
-    )
+    lambda key: jax.random.uniform(key, minval=1 - width, maxval=1 + width)
   )(keys)
