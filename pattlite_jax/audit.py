@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 from absl import app, flags
 
-from pattlite_jax import hosts
 from pattlite_jax.data.load import SPLITS
+from pattlite_jax.runtime import join as hosts
 
 _CHECKPOINT = flags.DEFINE_string(
   "checkpoint",
@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
   if not _CHECKPOINT.value and not _DATASET.value:
     _stop("Pass --checkpoint=<workdir>, --dataset=<name>, or both.")
   # Imported here so that --help needs none of it.
-  from pattlite_jax import errors, parallel, startup
+  from pattlite_jax.runtime import errors, parallel, startup
 
   startup.configure()
   from pattlite_jax.audits import findings, page
@@ -76,9 +76,10 @@ def main(argv: list[str]) -> None:
 
 def _audit() -> dict[str, Any]:
   """Returns what --json holds."""
-  from pattlite_jax import evaluation, provenance, trained
+  from pattlite_jax import evaluation, trained
   from pattlite_jax.audits import counts, duplicates, lists, selection
   from pattlite_jax.data import load
+  from pattlite_jax.runtime import provenance
 
   path = _CHECKPOINT.value
   network = trained.load(path) if path else None

@@ -19,8 +19,9 @@ from absl import logging
 from etils import epath
 from jaxtyping import PyTree
 
-from pattlite_jax import checkpoint_items, parallel
+from pattlite_jax import checkpoint_items
 from pattlite_jax.checkpoint_items import DamagedError
+from pattlite_jax.runtime import parallel
 
 FOLDER = "checkpoints"
 DAMAGED_FOLDER = "damaged_checkpoints"

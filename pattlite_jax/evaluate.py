@@ -15,9 +15,9 @@ import numpy as np
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax import hosts
 from pattlite_jax.data.examples import ORDERS
 from pattlite_jax.data.load import SPLITS
+from pattlite_jax.runtime import join as hosts
 
 _CHECKPOINT = flags.DEFINE_string(
   "checkpoint",
@@ -60,7 +60,7 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   # Imported here so that --help needs none of it.
-  from pattlite_jax import startup
+  from pattlite_jax.runtime import startup
 
   startup.configure()
   with hosts.joined():
@@ -68,14 +68,8 @@ def main(argv: list[str]) -> None:
 
 
 def _evaluate() -> None:
-  from pattlite_jax import (
-    errors,
-    evaluation,
-    evaluation_text,
-    parallel,
-    pictures,
-    provenance,
-  )
+  from pattlite_jax import evaluation, evaluation_text, pictures
+  from pattlite_jax.runtime import errors, parallel, provenance
 
   with errors.in_one_line(data_flags=True):
     inputs = evaluation.load_inputs(

@@ -15,7 +15,7 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from pattlite_jax import hosts
+from pattlite_jax.runtime import join as hosts
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config", help_string="A file of configs/.", lock_config=True
@@ -27,12 +27,13 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   # Imported here so that --help needs none of it.
-  from pattlite_jax import startup
+  from pattlite_jax.runtime import startup
 
   startup.configure()
   import jax
 
-  from pattlite_jax import errors, parallel, stop, train
+  from pattlite_jax import stop, train
+  from pattlite_jax.runtime import errors, parallel
 
   config = _CONFIG.value
   # Inside, an error ends as it should; outside are those of joining.

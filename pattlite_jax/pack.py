@@ -24,8 +24,8 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   from configs import default
-  from pattlite_jax import errors
   from pattlite_jax.data import load, packed
+  from pattlite_jax.runtime import errors
 
   fields = default.get_config().data
   with errors.in_one_line(data_flags=True):

@@ -7,9 +7,9 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from pattlite_jax import parallel
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models.folding import fold_batch_norm
+from pattlite_jax.runtime import parallel
 
 
 def predict(

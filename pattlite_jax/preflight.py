@@ -16,8 +16,8 @@ import ml_collections
 from absl import logging
 from etils import epath
 
-from pattlite_jax import parallel, provenance
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.runtime import parallel, provenance
 
 # What a host has, by name; `hostname` alone may differ.
 Record = dict[str, Any]

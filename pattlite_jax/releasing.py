@@ -15,9 +15,9 @@ from pattlite_jax import (
   model_check,
   model_folder,
   pictures,
-  provenance,
   train_time,
 )
+from pattlite_jax.runtime import provenance
 
 # Fields that hold folders of the machine that trained.
 _FIELDS = ("workdir", "data.dir", "data.packed", "data.prepared_dir")

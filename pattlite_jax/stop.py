@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from pattlite_jax import parallel
+from pattlite_jax.runtime import parallel
 
 # 75, "try again later". A process that a signal ends before or after training,
 # when there is nothing to save, shows the signal as any other does.

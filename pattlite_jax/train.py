@@ -20,7 +20,6 @@ from pattlite_jax import (
   epoch_end,
   metrics,
   optimizer,
-  parallel,
   preflight,
   recipe,
   result,
@@ -34,6 +33,7 @@ from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import load
 from pattlite_jax.progress import STAGES, Progress
 from pattlite_jax.run import MakeBatches, Run, Variables
+from pattlite_jax.runtime import parallel
 from pattlite_jax.steps import TrainState, create_state
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import ml_collections
 from absl import logging
 
-from pattlite_jax import build, parallel
+from pattlite_jax import build
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.run import MakeBatches
+from pattlite_jax.runtime import parallel
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from absl import logging
 from etils import epath
 
-from pattlite_jax import parallel
+from pattlite_jax.runtime import parallel
 
 LOCK_FILE = "lock"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pattlite_jax import errors
+from pattlite_jax.runtime import errors
 
 
 @pytest.mark.parametrize("kind", [ValueError, OSError, FloatingPointError])

@@ -19,7 +19,8 @@ import orbax.checkpoint as ocp
 import pytest
 
 from configs import default
-from pattlite_jax import build, checkpoint, hosts, stop
+from pattlite_jax import build, checkpoint, stop
+from pattlite_jax.runtime import join as hosts
 
 ROOT = pathlib.Path(__file__).parent.parent
 WATCHED = ["python", "tests/watched_main.py"]

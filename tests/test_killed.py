@@ -77,7 +77,7 @@ MOMENTS = (
   "pattlite_jax.checkpoint_items:to_save:3",
   "a save",
   "pattlite_jax.steps:create_state:2",  # Between the stages.
-  "pattlite_jax.parallel:gather_rows:7",  # Of 8 validations in stage 2.
+  "pattlite_jax.runtime.parallel:gather_rows:7",  # Of 8 validations in stage 2.
   "a save",
   "pattlite_jax.result:_score:1",  # All trained, nothing reported.
   "pattlite_jax.pictures:save:2",  # Half of the pictures drawn.

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from pattlite_jax import parallel
+from pattlite_jax.runtime import parallel
 
 # Three steps of each attention mode with dropout, augmentation and a padded
 # batch; the trunk trains, so that every kind of gradient crosses the devices.

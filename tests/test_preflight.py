@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from pattlite_jax import parallel, preflight
+from pattlite_jax import preflight
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.runtime import parallel
 
 RECORD = {
   "hostname": "a",

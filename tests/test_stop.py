@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from small_run import fit, saved_best
 
-from pattlite_jax import checkpoint, parallel, stop
+from pattlite_jax import checkpoint, stop
+from pattlite_jax.runtime import parallel
 
 # Sends itself the signals that it is given, one after the other.
 SIGNALLED = """

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from pattlite_jax import parallel, workdir
+from pattlite_jax import workdir
+from pattlite_jax.runtime import parallel
 
 HOLD = """
 import sys, time

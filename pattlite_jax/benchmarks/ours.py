@@ -5,10 +5,11 @@ import itertools
 import jax
 import numpy as np
 
-from pattlite_jax import build, parallel, steps
+from pattlite_jax import build, steps
 from pattlite_jax.benchmarks.work import Work
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models.folding import fold_batch_norm
+from pattlite_jax.runtime import parallel
 
 
 class Side:

@@ -12,8 +12,8 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pattlite_jax import startup
 from pattlite_jax.benchmarks import summary, work
+from pattlite_jax.runtime import startup
 
 OURS = "ours"
 # Module and options of each side.

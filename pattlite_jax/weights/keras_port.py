@@ -203,7 +203,7 @@ def main(argv: list[str]) -> None:
 
 def _port_model() -> None:
   # Here, as keras_model imports this module, and --weights needs neither.
-  from pattlite_jax import startup
+  from pattlite_jax.runtime import startup
   from pattlite_jax.weights import keras_model
 
   startup.configure()

@@ -56,7 +56,7 @@ def joined() -> Iterator[None]:
   if not _DISTRIBUTED.value:
     yield
     return
-  from pattlite_jax import parallel
+  from pattlite_jax.runtime import parallel
 
   parallel.initialize(
     _COORDINATOR_ADDRESS.value, _NUM_PROCESSES.value, _PROCESS_ID.value
