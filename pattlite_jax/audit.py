@@ -76,10 +76,11 @@ def main(argv: list[str]) -> None:
 
 def _audit() -> dict[str, Any]:
   """Returns what --json holds."""
-  from pattlite_jax import evaluation, trained
+  from pattlite_jax import trained
   from pattlite_jax.audits import counts, duplicates, lists, selection
   from pattlite_jax.data import load
   from pattlite_jax.runtime import provenance
+  from pattlite_jax.scoring import protocols as evaluation
 
   path = _CHECKPOINT.value
   network = trained.load(path) if path else None

@@ -48,9 +48,9 @@ def main(argv: list[str]) -> None:
   # Else the first process on a GPU takes most of its memory from the others.
   os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
   # Imported here so that --help needs none of it.
-  from pattlite_jax import pictures
   from pattlite_jax.benchmarks import page
   from pattlite_jax.runtime import provenance
+  from pattlite_jax.scoring import pictures
 
   result = {
     "dtype": _DTYPE.value,

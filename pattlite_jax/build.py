@@ -11,12 +11,13 @@ import numpy as np
 import optax
 from jaxtyping import PyTree
 
-from pattlite_jax import metrics, optimizer, recipe, steps
-from pattlite_jax import predict as predict_lib
+from pattlite_jax import optimizer, recipe, steps
 from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models.pattlite import PAttLite
 from pattlite_jax.runtime import parallel
+from pattlite_jax.scoring import logits as predict_lib
+from pattlite_jax.scoring import metrics
 from pattlite_jax.weights import trunk
 
 Variables = dict[str, Any]

@@ -68,8 +68,10 @@ def main(argv: list[str]) -> None:
 
 
 def _evaluate() -> None:
-  from pattlite_jax import evaluation, evaluation_text, pictures
   from pattlite_jax.runtime import errors, parallel, provenance
+  from pattlite_jax.scoring import pictures
+  from pattlite_jax.scoring import protocols as evaluation
+  from pattlite_jax.scoring import text as evaluation_text
 
   with errors.in_one_line(data_flags=True):
     inputs = evaluation.load_inputs(

@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any
 
-from pattlite_jax import metrics, recipe
+from pattlite_jax import recipe
+from pattlite_jax.scoring import metrics
 
 STAGES = ("stage1", "stage2")
 

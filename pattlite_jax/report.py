@@ -124,7 +124,7 @@ def main(argv: list[str]) -> None:
   """Writes every table into --readme, and the leak's picture."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
-  from pattlite_jax import pictures
+  from pattlite_jax.scoring import pictures
 
   results = epath.Path(_RESULTS.value)
   readme = epath.Path(_README.value)

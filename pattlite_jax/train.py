@@ -18,7 +18,6 @@ from pattlite_jax import (
   config_check,
   distillation,
   epoch_end,
-  metrics,
   optimizer,
   preflight,
   recipe,
@@ -34,6 +33,7 @@ from pattlite_jax.data import load
 from pattlite_jax.progress import STAGES, Progress
 from pattlite_jax.run import MakeBatches, Run, Variables
 from pattlite_jax.runtime import parallel
+from pattlite_jax.scoring import metrics
 from pattlite_jax.steps import TrainState, create_state
 
 

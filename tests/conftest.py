@@ -68,6 +68,8 @@ def compiled(tmp_path_factory):
 @pytest.fixture
 def quick_config(small_config, compiled, monkeypatch):
   """`small_config` for tests of the loop alone: one stage, no pictures."""
-  monkeypatch.setattr("pattlite_jax.pictures.draw_run", lambda *args: None)
+  monkeypatch.setattr(
+    "pattlite_jax.scoring.pictures.draw_run", lambda *args: None
+  )
   small_config.stage2.epochs = 0
   return small_config

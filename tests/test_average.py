@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 from small_run import fit, saved_best
 
-from pattlite_jax import average, build, checkpoint, metrics, resume
-from pattlite_jax import predict as predict_lib
+from pattlite_jax import average, build, checkpoint, resume
+from pattlite_jax.scoring import logits as predict_lib
+from pattlite_jax.scoring import metrics
 
 
 def test_the_average_of_a_constant_is_reached_soon():

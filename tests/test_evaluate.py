@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from configs import default
-from pattlite_jax import build, checkpoint, evaluation, evaluation_text
+from pattlite_jax import build, checkpoint
 from pattlite_jax.data import augment, challenge_lists, challenges, ferplus
 from pattlite_jax.data.examples import reorder
 from pattlite_jax.progress import Progress
+from pattlite_jax.scoring import protocols as evaluation
+from pattlite_jax.scoring import text as evaluation_text
 from pattlite_jax.trained import Trained
 
 ROOT = pathlib.Path(__file__).parent.parent

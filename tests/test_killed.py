@@ -70,9 +70,9 @@ runpy.run_module("pattlite_jax.main", run_name="__main__", alter_sys=True)
 MOMENTS = (
   "tensorflow_datasets:features.Image.encode_example:20",  # Preparing data.
   "pattlite_jax.steps:create_state:1",  # Before the first step.
-  "pattlite_jax.metrics:add:2",  # Among the first steps.
+  "pattlite_jax.scoring.metrics:add:2",  # Among the first steps.
   "pattlite_jax.checkpoint_items:to_save:1",  # Before the first save.
-  "pattlite_jax.predict:predict:2",  # In the second validation.
+  "pattlite_jax.scoring.logits:predict:2",  # In the second validation.
   "pattlite_jax.recipe:early_stopping:1",  # Validated, but not saved.
   "pattlite_jax.checkpoint_items:to_save:3",
   "a save",
@@ -80,7 +80,7 @@ MOMENTS = (
   "pattlite_jax.runtime.parallel:gather_rows:7",  # Of 8 validations in stage 2.
   "a save",
   "pattlite_jax.result:_score:1",  # All trained, nothing reported.
-  "pattlite_jax.pictures:save:2",  # Half of the pictures drawn.
+  "pattlite_jax.scoring.pictures:save:2",  # Half of the pictures drawn.
 )
 
 

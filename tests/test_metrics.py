@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pattlite_jax import metrics
+from pattlite_jax.scoring import metrics
 
 LOGITS = np.array([[2.0, 0, 0], [0, 3, 0], [1, 0, 0], [0, 0, 9]], np.float32)
 LABELS = np.array([0, 1, 1, 0], np.int32)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from small_run import fit
 
-from pattlite_jax import build, checkpoint, metrics, steps
+from pattlite_jax import build, checkpoint, steps
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import pipeline
 from pattlite_jax.runtime import parallel
+from pattlite_jax.scoring import metrics
 
 NEVER_FINITE = 1e39  # A learning rate that is infinite in float32.
 

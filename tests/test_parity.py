@@ -23,7 +23,6 @@ from flax import traverse_util
 
 from configs import default
 from pattlite_jax import build, recipe, steps
-from pattlite_jax import predict as predict_lib
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
 from pattlite_jax.data.synthetic_faces import drawn_face
@@ -31,6 +30,7 @@ from pattlite_jax.models.attention_classifier import ATTENTIONS
 from pattlite_jax.models.mobilenet_v1 import PATT_LITE_CUT
 from pattlite_jax.peers import keras_pattlite as reference
 from pattlite_jax.runtime import parallel
+from pattlite_jax.scoring import logits as predict_lib
 from pattlite_jax.weights import trunk
 
 NUM_CLASSES = len(EXPRESSIONS)

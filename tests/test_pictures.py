@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from etils import epath
 
-from pattlite_jax import metrics, pictures
+from pattlite_jax.scoring import metrics, pictures
 
 NAMES = ("anger", "disgust", "happiness")
 MATRIX = np.array([[1500, 0, 500], [0, 3, 1], [0, 0, 0]])

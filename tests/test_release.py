@@ -10,7 +10,6 @@ from small_run import fit
 
 import pattlite_jax
 from pattlite_jax import (
-  evaluation,
   model_card,
   model_check,
   model_folder,
@@ -18,6 +17,7 @@ from pattlite_jax import (
   trained,
 )
 from pattlite_jax.data import load
+from pattlite_jax.scoring import protocols as evaluation
 
 NUM_PARAMETERS = 1_200_000  # At most.
 MAX_BYTES = 5_000_000

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from pattlite_jax import metrics, trained
+from pattlite_jax import trained
 from pattlite_jax.data import challenges, load
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.scoring import metrics
 from pattlite_jax.trained import Trained
 
 # ids str[N], labels i32[N], logits f32[N, K] of each image alone; attention
