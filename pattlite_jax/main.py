@@ -32,8 +32,9 @@ def main(argv: list[str]) -> None:
   startup.configure()
   import jax
 
-  from pattlite_jax import stop, train
   from pattlite_jax.runtime import errors, parallel
+  from pattlite_jax.training import loop as train
+  from pattlite_jax.training import stop
 
   config = _CONFIG.value
   # Inside, an error ends as it should; outside are those of joining.

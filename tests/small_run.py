@@ -1,7 +1,8 @@
 """A whole run in the test's own process, on a small network."""
 
-from pattlite_jax import checkpoint, train
 from pattlite_jax.data import pipeline
+from pattlite_jax.training import checkpoint
+from pattlite_jax.training import loop as train
 
 
 class Writer:

@@ -12,12 +12,14 @@ import pytest
 from absl.testing import flagsaver
 
 from configs import default
-from pattlite_jax import audit, build, checkpoint
+from pattlite_jax import audit
 from pattlite_jax.audits import counts, findings, lists, selection
 from pattlite_jax.data import load
 from pattlite_jax.data.examples import Examples
-from pattlite_jax.progress import Progress
 from pattlite_jax.trained import Trained
+from pattlite_jax.training import checkpoint
+from pattlite_jax.training import setup as build
+from pattlite_jax.training.progress import Progress
 
 ROOT = pathlib.Path(__file__).parent.parent
 CLASS_NAMES = ("anger", "disgust", "happiness")

@@ -5,9 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 from small_run import fit, saved_best
 
-from pattlite_jax import average, build, checkpoint, resume
 from pattlite_jax.scoring import logits as predict_lib
 from pattlite_jax.scoring import metrics
+from pattlite_jax.training import checkpoint, resume
+from pattlite_jax.training import ema as average
+from pattlite_jax.training import setup as build
 
 
 def test_the_average_of_a_constant_is_reached_soon():

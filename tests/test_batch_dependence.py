@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 
 from configs import default
-from pattlite_jax import build, trained
+from pattlite_jax import trained
 from pattlite_jax.audits import batch_dependence, of_trained
 from pattlite_jax.data.examples import Examples
+from pattlite_jax.training import setup as build
 
 
 def features(images):

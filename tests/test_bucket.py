@@ -19,10 +19,12 @@ from etils import epath
 from etils.epath import backend
 from orbax.checkpoint._src.path import gcs_utils
 
-from pattlite_jax import checkpoint, preflight, train, trained
+from pattlite_jax import trained
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import load as load_lib
 from pattlite_jax.data import pipeline, user_files
+from pattlite_jax.training import checkpoint, preflight
+from pattlite_jax.training import loop as train
 
 
 class StoppedError(Exception):

@@ -7,8 +7,9 @@ import PIL.Image
 import pytest
 
 import pattlite_jax
-from pattlite_jax import build, classifier, model_folder
+from pattlite_jax import classifier, model_folder
 from pattlite_jax.trained import Trained
+from pattlite_jax.training import setup as build
 
 NAMES = ("anger", "disgust", "happiness")
 

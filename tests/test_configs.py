@@ -6,7 +6,7 @@ import re
 import pytest
 
 from configs import default
-from pattlite_jax import config_check
+from pattlite_jax.training import config_check
 
 FOLDER = pathlib.Path(default.__file__).parent
 NAMES = sorted(p.stem for p in FOLDER.glob("*.py") if p.stem != "__init__")

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from small_run import StoppedError, fit
 
-from pattlite_jax import build, distillation, steps
 from pattlite_jax.trained import Trained
+from pattlite_jax.training import distillation
+from pattlite_jax.training import setup as build
+from pattlite_jax.training import step as steps
 
 
 @pytest.fixture

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 from configs import default
-from pattlite_jax import build, checkpoint
 from pattlite_jax.data import augment, challenge_lists, challenges, ferplus
 from pattlite_jax.data.examples import reorder
-from pattlite_jax.progress import Progress
 from pattlite_jax.scoring import protocols as evaluation
 from pattlite_jax.scoring import text as evaluation_text
 from pattlite_jax.trained import Trained
+from pattlite_jax.training import checkpoint
+from pattlite_jax.training import setup as build
+from pattlite_jax.training.progress import Progress
 
 ROOT = pathlib.Path(__file__).parent.parent
 CLASS_NAMES = ("anger", "disgust", "happiness")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from pattlite_jax import build
 from pattlite_jax.models.folding import fold_batch_norm
+from pattlite_jax.training import setup as build
 from pattlite_jax.weights import trunk
 
 

@@ -19,8 +19,9 @@ import orbax.checkpoint as ocp
 import pytest
 
 from configs import default
-from pattlite_jax import build, checkpoint, stop
 from pattlite_jax.runtime import join as hosts
+from pattlite_jax.training import checkpoint, stop
+from pattlite_jax.training import setup as build
 
 ROOT = pathlib.Path(__file__).parent.parent
 WATCHED = ["python", "tests/watched_main.py"]

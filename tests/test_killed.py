@@ -24,7 +24,7 @@ import jax
 import numpy as np
 import pytest
 
-from pattlite_jax import checkpoint, resume, stop
+from pattlite_jax.training import checkpoint, resume, stop
 
 pytestmark = pytest.mark.slow
 
@@ -69,17 +69,17 @@ runpy.run_module("pattlite_jax.main", run_name="__main__", alter_sys=True)
 # each start come further.
 MOMENTS = (
   "tensorflow_datasets:features.Image.encode_example:20",  # Preparing data.
-  "pattlite_jax.steps:create_state:1",  # Before the first step.
+  "pattlite_jax.training.step:create_state:1",  # Before the first step.
   "pattlite_jax.scoring.metrics:add:2",  # Among the first steps.
-  "pattlite_jax.checkpoint_items:to_save:1",  # Before the first save.
+  "pattlite_jax.training.checkpoint_items:to_save:1",  # Before the first save.
   "pattlite_jax.scoring.logits:predict:2",  # In the second validation.
-  "pattlite_jax.recipe:early_stopping:1",  # Validated, but not saved.
-  "pattlite_jax.checkpoint_items:to_save:3",
+  "pattlite_jax.training.recipe:early_stopping:1",  # Validated, but not saved.
+  "pattlite_jax.training.checkpoint_items:to_save:3",
   "a save",
-  "pattlite_jax.steps:create_state:2",  # Between the stages.
+  "pattlite_jax.training.step:create_state:2",  # Between the stages.
   "pattlite_jax.runtime.parallel:gather_rows:7",  # Of 8 validations in stage 2.
   "a save",
-  "pattlite_jax.result:_score:1",  # All trained, nothing reported.
+  "pattlite_jax.training.result:_score:1",  # All trained, nothing reported.
   "pattlite_jax.scoring.pictures:save:2",  # Half of the pictures drawn.
 )
 

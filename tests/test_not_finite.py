@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from small_run import fit
 
-from pattlite_jax import build, checkpoint, steps
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import pipeline
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import metrics
+from pattlite_jax.training import checkpoint
+from pattlite_jax.training import setup as build
+from pattlite_jax.training import step as steps
 
 NEVER_FINITE = 1e39  # A learning rate that is infinite in float32.
 

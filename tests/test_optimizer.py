@@ -8,7 +8,8 @@ import optax
 import pytest
 
 from configs import default
-from pattlite_jax import build, optimizer
+from pattlite_jax.training import optimizer
+from pattlite_jax.training import setup as build
 
 
 def test_adam_is_keras_adam_with_its_clip():

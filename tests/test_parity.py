@@ -22,7 +22,6 @@ import tensorflow as tf
 from flax import traverse_util
 
 from configs import default
-from pattlite_jax import build, recipe, steps
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
 from pattlite_jax.data.synthetic_faces import drawn_face
@@ -31,6 +30,9 @@ from pattlite_jax.models.mobilenet_v1 import PATT_LITE_CUT
 from pattlite_jax.peers import keras_pattlite as reference
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import logits as predict_lib
+from pattlite_jax.training import recipe
+from pattlite_jax.training import setup as build
+from pattlite_jax.training import step as steps
 from pattlite_jax.weights import trunk
 
 NUM_CLASSES = len(EXPRESSIONS)

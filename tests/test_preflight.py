@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from pattlite_jax import preflight
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime import parallel
+from pattlite_jax.training import preflight
 
 RECORD = {
   "hostname": "a",

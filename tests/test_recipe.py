@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pattlite_jax import recipe
+from pattlite_jax.training import recipe
 
 
 class FakeModel:

@@ -8,8 +8,8 @@ import pytest
 from small_run import StoppedError, fit
 
 from configs import default
-from pattlite_jax import resume
-from pattlite_jax.progress import Progress
+from pattlite_jax.training import resume
+from pattlite_jax.training.progress import Progress
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from small_run import StoppedError, fit, saved_best
 
-from pattlite_jax import build, start, trained
+from pattlite_jax import trained
+from pattlite_jax.training import setup as build
+from pattlite_jax.training import start
 
 NAMES = ("anger", "disgust", "happiness")
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from small_run import fit, saved_best
 
-from pattlite_jax import checkpoint, stop
 from pattlite_jax.runtime import parallel
+from pattlite_jax.training import checkpoint, stop
 
 # Sends itself the signals that it is given, one after the other.
 SIGNALLED = """

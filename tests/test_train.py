@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from small_run import StoppedError, fit, saved_best
 
-from pattlite_jax import build, steps
+from pattlite_jax.training import setup as build
+from pattlite_jax.training import step as steps
 
 
 @pytest.fixture

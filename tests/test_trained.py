@@ -3,8 +3,10 @@ import numpy as np
 import pytest
 from etils import epath
 
-from pattlite_jax import build, checkpoint, trained
-from pattlite_jax.progress import Progress
+from pattlite_jax import trained
+from pattlite_jax.training import checkpoint
+from pattlite_jax.training import setup as build
+from pattlite_jax.training.progress import Progress
 
 NAMES = ("anger", "disgust", "happiness")
 

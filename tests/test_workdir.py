@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from pattlite_jax import workdir
 from pattlite_jax.runtime import parallel
+from pattlite_jax.training import workdir
 
 HOLD = """
 import sys, time

@@ -5,11 +5,12 @@ import itertools
 import jax
 import numpy as np
 
-from pattlite_jax import build, steps
 from pattlite_jax.benchmarks.work import Work
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models.folding import fold_batch_norm
 from pattlite_jax.runtime import parallel
+from pattlite_jax.training import setup as build
+from pattlite_jax.training import step as steps
 
 
 class Side:

@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import Float
 
 from configs import default
-from pattlite_jax import build
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
 from pattlite_jax.models.pattlite import TRUNK
+from pattlite_jax.training import setup as build
 
 IMAGE_SIZE, FACE_SIZE = 224, 48
 STAGES = {"stage1": "trunk frozen", "stage2": "trunk trained"}

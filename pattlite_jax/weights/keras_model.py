@@ -18,10 +18,11 @@ from etils import epath
 from flax import traverse_util
 
 from configs import default
-from pattlite_jax import build, checkpoint
 from pattlite_jax.models.attention_classifier import AttentionClassifier
 from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
 from pattlite_jax.models.pattlite import TRUNK
+from pattlite_jax.training import checkpoint
+from pattlite_jax.training import setup as build
 from pattlite_jax.weights import keras_files
 from pattlite_jax.weights.keras_files import Layers, Stored
 from pattlite_jax.weights.keras_port import flax_variables

@@ -5,7 +5,8 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from pattlite_jax import build, trained
+from pattlite_jax import trained
+from pattlite_jax.training import setup as build
 from pattlite_jax.weights import trunk
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
-from pattlite_jax import digests
+from pattlite_jax.training import digests
 
 ARRAY_ITEMS = ("state", "best")  # The others hold JSON.
 

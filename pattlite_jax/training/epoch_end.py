@@ -6,12 +6,13 @@ import jax
 import ml_collections
 from absl import logging
 
-from pattlite_jax import build, recipe
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.progress import STAGES, Progress
-from pattlite_jax.run import Run, Variables
 from pattlite_jax.scoring import metrics
-from pattlite_jax.steps import TrainState
+from pattlite_jax.training import recipe
+from pattlite_jax.training import setup as build
+from pattlite_jax.training.progress import STAGES, Progress
+from pattlite_jax.training.run import Run, Variables
+from pattlite_jax.training.step import TrainState
 
 
 def end_epoch(

@@ -8,12 +8,12 @@ import ml_collections
 from absl import logging
 from etils import epath
 
-from pattlite_jax import build
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models import attention_classifier
 from pattlite_jax.runtime import parallel, provenance
 from pattlite_jax.scoring import logits as predict_lib
 from pattlite_jax.scoring import metrics, pictures
+from pattlite_jax.training import setup as build
 
 
 def finish(

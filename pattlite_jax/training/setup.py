@@ -11,13 +11,14 @@ import numpy as np
 import optax
 from jaxtyping import PyTree
 
-from pattlite_jax import optimizer, recipe, steps
 from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models.pattlite import PAttLite
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import logits as predict_lib
 from pattlite_jax.scoring import metrics
+from pattlite_jax.training import optimizer, recipe
+from pattlite_jax.training import step as steps
 from pattlite_jax.weights import trunk
 
 Variables = dict[str, Any]

@@ -19,9 +19,9 @@ from absl import logging
 from etils import epath
 from jaxtyping import PyTree
 
-from pattlite_jax import checkpoint_items
-from pattlite_jax.checkpoint_items import DamagedError
 from pattlite_jax.runtime import parallel
+from pattlite_jax.training import checkpoint_items
+from pattlite_jax.training.checkpoint_items import DamagedError
 
 FOLDER = "checkpoints"
 DAMAGED_FOLDER = "damaged_checkpoints"

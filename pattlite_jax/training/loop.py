@@ -11,8 +11,11 @@ import ml_collections
 import numpy as np
 from absl import logging
 
-from pattlite_jax import (
-  build,
+from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.data import load
+from pattlite_jax.runtime import parallel
+from pattlite_jax.scoring import metrics
+from pattlite_jax.training import (
   checkpoint,
   checkpoint_items,
   config_check,
@@ -25,16 +28,13 @@ from pattlite_jax import (
   resume,
   start,
   stop,
-  train_inputs,
   workdir,
 )
-from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.data import load
-from pattlite_jax.progress import STAGES, Progress
-from pattlite_jax.run import MakeBatches, Run, Variables
-from pattlite_jax.runtime import parallel
-from pattlite_jax.scoring import metrics
-from pattlite_jax.steps import TrainState, create_state
+from pattlite_jax.training import inputs as train_inputs
+from pattlite_jax.training import setup as build
+from pattlite_jax.training.progress import STAGES, Progress
+from pattlite_jax.training.run import MakeBatches, Run, Variables
+from pattlite_jax.training.step import TrainState, create_state
 
 
 def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from pattlite_jax import checkpoint, stop
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.progress import STAGES, Progress
-from pattlite_jax.steps import TrainState
+from pattlite_jax.training import checkpoint, stop
+from pattlite_jax.training.progress import STAGES, Progress
+from pattlite_jax.training.step import TrainState
 
 Variables = dict[str, Any]
 MakeBatches = Callable[..., Iterator[dict[str, np.ndarray]]]

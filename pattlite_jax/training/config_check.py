@@ -4,11 +4,11 @@ import operator
 
 import ml_collections
 
-from pattlite_jax import optimizer, recipe, resume
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models.attention_classifier import ATTENTIONS
 from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
-from pattlite_jax.progress import STAGES
+from pattlite_jax.training import optimizer, recipe, resume
+from pattlite_jax.training.progress import STAGES
 
 # The least and the largest value that have a meaning.
 _RANGES = {

@@ -17,9 +17,9 @@ import ml_collections
 from absl import logging
 
 from configs import default
-from pattlite_jax import checkpoint
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.progress import STAGES, Progress
+from pattlite_jax.training import checkpoint
+from pattlite_jax.training.progress import STAGES, Progress
 
 WORDS = ("same", "force")
 # Fields that decide nothing about the numbers of a run.

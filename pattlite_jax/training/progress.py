@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from pattlite_jax import recipe
 from pattlite_jax.scoring import metrics
+from pattlite_jax.training import recipe
 
 STAGES = ("stage1", "stage2")
 

@@ -10,10 +10,10 @@ from typing import Any
 import ml_collections
 from absl import logging
 
-from pattlite_jax import build
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.run import MakeBatches
 from pattlite_jax.runtime import parallel
+from pattlite_jax.training import setup as build
+from pattlite_jax.training.run import MakeBatches
 
 
 @dataclasses.dataclass(frozen=True)
