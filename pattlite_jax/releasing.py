@@ -9,10 +9,11 @@ from typing import Any
 from etils import epath
 
 from configs import default
-from pattlite_jax import model_card, model_check, model_folder, train_time
+from pattlite_jax import model_card, model_check, train_time
 from pattlite_jax.runtime import provenance
 from pattlite_jax.scoring import pictures
 from pattlite_jax.scoring import protocols as evaluation
+from pattlite_jax.weights import folder as model_folder
 
 # Fields that hold folders of the machine that trained.
 _FIELDS = ("workdir", "data.dir", "data.packed", "data.prepared_dir")

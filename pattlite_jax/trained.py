@@ -16,12 +16,12 @@ from etils import epath
 from jaxtyping import Float, UInt8
 
 from configs import default
-from pattlite_jax import model_folder
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models import attention_classifier
 from pattlite_jax.scoring import logits as predict
 from pattlite_jax.training import checkpoint, config_check
 from pattlite_jax.training import setup as build
+from pattlite_jax.weights import folder as model_folder
 from pattlite_jax.weights import trunk
 
 # (examples, batch_size) -> logits f32[N, K].

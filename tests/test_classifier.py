@@ -7,9 +7,10 @@ import PIL.Image
 import pytest
 
 import pattlite_jax
-from pattlite_jax import classifier, model_folder
+from pattlite_jax import classifier
 from pattlite_jax.trained import Trained
 from pattlite_jax.training import setup as build
+from pattlite_jax.weights import folder as model_folder
 
 NAMES = ("anger", "disgust", "happiness")
 

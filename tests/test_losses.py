@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from pattlite_jax import losses
+from pattlite_jax.models import losses
 
 LABELS = jnp.array([0, 2, 1, 2])
 ONES = jnp.ones(3)

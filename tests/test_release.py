@@ -9,15 +9,10 @@ import pytest
 from small_run import fit
 
 import pattlite_jax
-from pattlite_jax import (
-  model_card,
-  model_check,
-  model_folder,
-  releasing,
-  trained,
-)
+from pattlite_jax import model_card, model_check, releasing, trained
 from pattlite_jax.data import load
 from pattlite_jax.scoring import protocols as evaluation
+from pattlite_jax.weights import folder as model_folder
 
 NUM_PARAMETERS = 1_200_000  # At most.
 MAX_BYTES = 5_000_000

@@ -11,8 +11,8 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Key, PyTree
 
-from pattlite_jax import losses as losses_lib
 from pattlite_jax.data import augment as augment_lib
+from pattlite_jax.models import losses as losses_lib
 from pattlite_jax.models.folding import fold_batch_norm
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import metrics as metrics_lib
