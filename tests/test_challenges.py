@@ -3,8 +3,9 @@ import re
 import numpy as np
 import pytest
 
-from pattlite_jax.data import challenge_lists, challenges, ferplus
+from pattlite_jax.data import challenge_lists, challenges
 from pattlite_jax.data.examples import Examples
+from pattlite_jax.data.readers import ferplus
 
 OCCLUSION, POSE_30, POSE_45 = challenge_lists.PUBLISHED["ferplus"]
 RAF_OCCLUSION, RAF_POSE_30, _ = challenge_lists.PUBLISHED["raf_db"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pattlite_jax.data import ck_plus
+from pattlite_jax.data.readers import ck_plus
 
 # Subject, sequence, number of frames and label as in the file (None: none).
 SEQUENCES = (

@@ -6,9 +6,9 @@ import types
 import pytest
 
 from pattlite_jax.data import download, load
-from pattlite_jax.data.ck_plus import CkPlus
-from pattlite_jax.data.fer2013 import Fer2013
-from pattlite_jax.data.raf_db import RafDb
+from pattlite_jax.data.readers.ck_plus import CkPlus
+from pattlite_jax.data.readers.fer2013 import Fer2013
+from pattlite_jax.data.readers.raf_db import RafDb
 
 ROW = f"3,{' '.join(['9'] * 2304)},Training"
 CSV = f"emotion,pixels,Usage\n{ROW}\n"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pattlite_jax.audits import duplicates
-from pattlite_jax.data import fer2013
 from pattlite_jax.data.examples import Examples
+from pattlite_jax.data.readers import fer2013
 
 CLASS_NAMES = ("anger", "happiness")
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from configs import default
-from pattlite_jax.data import augment, challenge_lists, challenges, ferplus
+from pattlite_jax.data import augment, challenge_lists, challenges
 from pattlite_jax.data.examples import reorder
+from pattlite_jax.data.readers import ferplus
 from pattlite_jax.scoring import protocols as evaluation
 from pattlite_jax.scoring import text as evaluation_text
 from pattlite_jax.trained import Trained

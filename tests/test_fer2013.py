@@ -8,7 +8,8 @@ import PIL.Image
 import pytest
 import tensorflow_datasets as tfds
 
-from pattlite_jax.data import builder, fer2013, load
+from pattlite_jax.data import load
+from pattlite_jax.data.readers import builder, fer2013
 
 # The usages are mixed on purpose: order and numbers must still be right.
 USAGES = ("Training", "PublicTest", "Training", "PrivateTest", "Training")

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pattlite_jax.data import ferplus, load
+from pattlite_jax.data import load
+from pattlite_jax.data.readers import ferplus
 
 USAGES = ("Training", "Training", "Training", "PublicTest", "PrivateTest")
 HEADER = (

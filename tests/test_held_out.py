@@ -1,6 +1,6 @@
 import hashlib
 
-from pattlite_jax.data.held_out import held_out
+from pattlite_jax.data.readers.held_out import held_out
 
 
 def test_validation_is_a_tenth_of_each_class_by_hash():

@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pattlite_jax.data.image_file import MAX_PIXELS, read_image
+from pattlite_jax.data.readers.image_file import MAX_PIXELS, read_image
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)

@@ -9,8 +9,9 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
-from pattlite_jax.data import fer2013, load
+from pattlite_jax.data import load
 from pattlite_jax.data.examples import Examples
+from pattlite_jax.data.readers import fer2013
 
 
 def write_csv(folder, rows):

@@ -24,7 +24,7 @@ from flax import traverse_util
 from configs import default
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
-from pattlite_jax.data.synthetic_faces import drawn_face
+from pattlite_jax.data.readers.synthetic_faces import drawn_face
 from pattlite_jax.models.attention_classifier import ATTENTIONS
 from pattlite_jax.models.mobilenet_v1 import PATT_LITE_CUT
 from pattlite_jax.peers import keras_pattlite as reference

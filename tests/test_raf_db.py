@@ -2,7 +2,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pattlite_jax.data import raf_db
+from pattlite_jax.data.readers import raf_db
 
 
 def write_set(folder, labels=(5, 1, 7)):

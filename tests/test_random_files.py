@@ -16,8 +16,8 @@ from etils import epath
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pattlite_jax.data import (
-  challenge_lists,
+from pattlite_jax.data import challenge_lists
+from pattlite_jax.data.readers import (
   ck_plus,
   fer2013,
   ferplus,

@@ -4,7 +4,6 @@ import itertools
 import numpy as np
 import pytest
 
-from pattlite_jax.data import synthetic_faces
 from pattlite_jax.data.drawing import (
   actions,
   face,
@@ -20,6 +19,7 @@ from pattlite_jax.data.drawing.actions import (
 )
 from pattlite_jax.data.drawing.person import Person
 from pattlite_jax.data.drawing.view import View
+from pattlite_jax.data.readers import synthetic_faces
 
 REST = landmarks.landmarks(Person(), ActionUnits())
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pattlite_jax.data import builder, load
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.data import load
+from pattlite_jax.data.readers import builder
 
 
 def audit(

@@ -122,7 +122,7 @@ def labelless_ids(
   """Returns the test images to which FER+'s rule gives no label."""
   if not dataset.startswith("ferplus/"):
     return frozenset()  # RAF-DB labels every image.
-  from pattlite_jax.data import fer2013, ferplus
+  from pattlite_jax.data.readers import fer2013, ferplus
 
   folder = user_files.folder(data_dir)
   votes_path = ferplus.FerPlus.source_files(folder)[1]

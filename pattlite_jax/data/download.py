@@ -51,7 +51,7 @@ def download_if_missing(builder_class: type, data_dir: user_files.Path) -> None:
 
 
 def _has_csv(data_dir: pathlib.Path) -> bool:
-  from pattlite_jax.data import fer2013
+  from pattlite_jax.data.readers import fer2013
 
   return fer2013.find_file(data_dir, fer2013.CSV_NAMES) is not None
 

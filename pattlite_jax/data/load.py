@@ -117,11 +117,11 @@ def require_examples(examples: Examples, split: str, name: str) -> None:
 
 def _find_builder(name: str) -> tuple[type, str | None]:
   """Returns the builder class and configuration of a data set's name."""
-  from pattlite_jax.data.ck_plus import NUM_FOLDS, CkPlus
-  from pattlite_jax.data.fer2013 import Fer2013
-  from pattlite_jax.data.ferplus import FerPlus
-  from pattlite_jax.data.raf_db import RafDb
-  from pattlite_jax.data.synthetic_faces import SyntheticFaces
+  from pattlite_jax.data.readers.ck_plus import NUM_FOLDS, CkPlus
+  from pattlite_jax.data.readers.fer2013 import Fer2013
+  from pattlite_jax.data.readers.ferplus import FerPlus
+  from pattlite_jax.data.readers.raf_db import RafDb
+  from pattlite_jax.data.readers.synthetic_faces import SyntheticFaces
 
   builders = {
     "fer2013": (Fer2013, None),

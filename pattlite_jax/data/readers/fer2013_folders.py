@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 
 from absl import logging
 
-from pattlite_jax.data import builder, user_files
-from pattlite_jax.data.held_out import held_out
-from pattlite_jax.data.image_file import read_image
+from pattlite_jax.data import user_files
+from pattlite_jax.data.readers import builder
+from pattlite_jax.data.readers.held_out import held_out
+from pattlite_jax.data.readers.image_file import read_image
 
 IMAGE_SHAPE = (48, 48, 1)
 LABEL_OF_FOLDER = {

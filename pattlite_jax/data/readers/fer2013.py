@@ -12,8 +12,9 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Int32, UInt8
 
-from pattlite_jax.data import builder, fer2013_folders, user_files
-from pattlite_jax.data.csv_rows import csv_rows
+from pattlite_jax.data import user_files
+from pattlite_jax.data.readers import builder, fer2013_folders
+from pattlite_jax.data.readers.csv_rows import csv_rows
 
 SIZE = 48
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")

@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Float32, Int32
 
-from pattlite_jax.data import builder, fer2013, user_files
-from pattlite_jax.data.csv_rows import csv_rows
+from pattlite_jax.data import user_files
+from pattlite_jax.data.readers import builder, fer2013
+from pattlite_jax.data.readers.csv_rows import csv_rows
 
 VOTES_NAME = "fer2013new.csv"
 CLASS_NAMES = (

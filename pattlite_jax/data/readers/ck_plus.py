@@ -14,8 +14,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Float, UInt8
 
-from pattlite_jax.data import builder, user_files
-from pattlite_jax.data.image_file import read_image
+from pattlite_jax.data import user_files
+from pattlite_jax.data.readers import builder
+from pattlite_jax.data.readers.image_file import read_image
 
 NUM_FOLDS = 10
 FRAMES_PER_SEQUENCE = 3

@@ -9,9 +9,10 @@ import reprlib
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, NamedTuple
 
-from pattlite_jax.data import builder, user_files
-from pattlite_jax.data.held_out import held_out, held_out_size
-from pattlite_jax.data.image_file import read_image
+from pattlite_jax.data import user_files
+from pattlite_jax.data.readers import builder
+from pattlite_jax.data.readers.held_out import held_out, held_out_size
+from pattlite_jax.data.readers.image_file import read_image
 
 SIZE = 100
 LIST_NAME = "EmoLabel/list_patition_label.txt"  # Spelled so by the authors.

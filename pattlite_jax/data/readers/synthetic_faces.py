@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Int
 
-from pattlite_jax.data import builder, user_files
+from pattlite_jax.data import user_files
 from pattlite_jax.data.drawing import face
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
+from pattlite_jax.data.readers import builder
 
 NUM_FACES = {"train": 2800, "validation": 700, "test": 700}
 
