@@ -12,8 +12,8 @@ import pytest
 from absl.testing import flagsaver
 
 from configs import default
-from pattlite_jax import audit
-from pattlite_jax.audits import counts, findings, lists, selection
+from pattlite_jax.audit import __main__ as audit
+from pattlite_jax.audit import counts, findings, lists, selection
 from pattlite_jax.data import load
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.trained import Trained
@@ -224,7 +224,7 @@ def test_help_names_every_flag_and_needs_no_library():
   for flag in ("checkpoint", "dataset", "data_dir", "split", "num_images"):
     assert f"--{flag}:" in done.stdout
   code = (
-    "import sys, pattlite_jax.audit\n"
+    "import sys, pattlite_jax.audit.__main__\n"
     "assert not {'jax', 'tensorflow', 'flax'} & sys.modules.keys()"
   )
   subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

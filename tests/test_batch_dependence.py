@@ -4,7 +4,7 @@ import pytest
 
 from configs import default
 from pattlite_jax import trained
-from pattlite_jax.audits import batch_dependence, of_trained
+from pattlite_jax.audit import batch_dependence, of_trained
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.training import setup as build
 

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from pattlite_jax.audits import duplicates
+from pattlite_jax.audit import duplicates
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.data.readers import fer2013
 

@@ -58,7 +58,7 @@ def main(argv: list[str]) -> None:
   from pattlite_jax.runtime import errors, parallel, startup
 
   startup.configure()
-  from pattlite_jax.audits import findings, page
+  from pattlite_jax.audit import findings, page
 
   # A crash must not exit with 1, a verdict here.
   one_line = {"status": 2, "data_flags": True}
@@ -77,7 +77,7 @@ def main(argv: list[str]) -> None:
 def _audit() -> dict[str, Any]:
   """Returns what --json holds."""
   from pattlite_jax import trained
-  from pattlite_jax.audits import counts, duplicates, lists, selection
+  from pattlite_jax.audit import counts, duplicates, lists, selection
   from pattlite_jax.data import load
   from pattlite_jax.runtime import provenance
   from pattlite_jax.scoring import protocols as evaluation
@@ -138,7 +138,7 @@ def _audit_network(
   network: Any, split: str, examples: Any, report: dict[str, Any]
 ) -> None:
   """Adds to the report what needs predictions."""
-  from pattlite_jax.audits import batch_dependence, duplicates, of_trained
+  from pattlite_jax.audit import batch_dependence, duplicates, of_trained
 
   drawn = batch_dependence.sample(examples, _NUM_IMAGES.value, seed=_SEED)
   report["batch_dependence"] = batch_dependence.audit(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pattlite_jax.audits import findings
+from pattlite_jax.audit import findings
 
 _LISTED_PAIRS = 20  # Across splits; the JSON lists all.
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from pattlite_jax.audits.batch_dependence import LogitsOf
+from pattlite_jax.audit.batch_dependence import LogitsOf
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.trained import Trained
 
