@@ -93,7 +93,7 @@ def speed_table(results: epath.Path, device: str) -> list[str]:
   file = results / f"bench_{device}.json"
   if not file.exists():
     return ["Not run yet."]
-  from pattlite_jax.benchmarks import page
+  from pattlite_jax.benchmark import page
 
   return page.text(json.loads(file.read_text()))
 

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from pattlite_jax.benchmarks import computations, ours, page, work
+from pattlite_jax.benchmark import computations, ours, page, work
 
 
 def run(*flags):

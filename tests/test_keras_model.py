@@ -13,7 +13,7 @@ import pytest
 from flax import traverse_util
 
 from pattlite_jax import trained
-from pattlite_jax.peers import keras_pattlite as reference
+from pattlite_jax.benchmark.peers import keras_pattlite as reference
 from pattlite_jax.weights import keras_model
 
 SMALL = {"input_shape": (40, 40, 3), "image_size": 32, "cut": "conv1_relu"}

@@ -22,12 +22,12 @@ import tensorflow as tf
 from flax import traverse_util
 
 from configs import default
+from pattlite_jax.benchmark.peers import keras_pattlite as reference
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
 from pattlite_jax.data.readers.synthetic_faces import drawn_face
 from pattlite_jax.models.attention_classifier import ATTENTIONS
 from pattlite_jax.models.mobilenet_v1 import PATT_LITE_CUT
-from pattlite_jax.peers import keras_pattlite as reference
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import logits as predict_lib
 from pattlite_jax.training import recipe

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from pattlite_jax.benchmarks import summary, work
+from pattlite_jax.benchmark import summary, work
 from pattlite_jax.data import examples as examples_lib
 
 _NUM_FACES = 28_709  # As many as FER2013's Training.

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from pattlite_jax.benchmarks import summary
+from pattlite_jax.benchmark import summary
 
 COMMANDS = ("main", "evaluate", "audit", "benchmark")
 

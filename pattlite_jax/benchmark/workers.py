@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pattlite_jax.benchmarks import summary, work
+from pattlite_jax.benchmark import summary, work
 from pattlite_jax.runtime import startup
 
 OURS = "ours"

@@ -48,7 +48,7 @@ def main(argv: list[str]) -> None:
   # Else the first process on a GPU takes most of its memory from the others.
   os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
   # Imported here so that --help needs none of it.
-  from pattlite_jax.benchmarks import page
+  from pattlite_jax.benchmark import page
   from pattlite_jax.runtime import provenance
   from pattlite_jax.scoring import pictures
 
@@ -67,7 +67,7 @@ def main(argv: list[str]) -> None:
 
 
 def _measure(sizes: list[int]) -> dict[str, Any]:
-  from pattlite_jax.benchmarks import computations, startup_time
+  from pattlite_jax.benchmark import computations, startup_time
 
   found: dict[str, Any] = {}
   what = set(_WHAT.value)

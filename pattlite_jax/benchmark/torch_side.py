@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from pattlite_jax.benchmarks import work
-from pattlite_jax.peers import torch_pattlite
+from pattlite_jax.benchmark import work
+from pattlite_jax.benchmark.peers import torch_pattlite
 
 _DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 

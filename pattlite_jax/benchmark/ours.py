@@ -5,7 +5,7 @@ import itertools
 import jax
 import numpy as np
 
-from pattlite_jax.benchmarks.work import Work
+from pattlite_jax.benchmark.work import Work
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models.folding import fold_batch_norm
 from pattlite_jax.runtime import parallel

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from absl import logging
 
-from pattlite_jax.benchmarks import bandwidth, input_pipeline, workers
-from pattlite_jax.benchmarks.work import STAGES
+from pattlite_jax.benchmark import bandwidth, input_pipeline, workers
+from pattlite_jax.benchmark.work import STAGES
 
 # Packages that a peer needs.
 _NEEDS = {

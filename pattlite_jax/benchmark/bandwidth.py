@@ -12,7 +12,7 @@ import flax.traverse_util
 import jax
 import jax.numpy as jnp
 
-from pattlite_jax.benchmarks import work
+from pattlite_jax.benchmark import work
 from pattlite_jax.models.mobilenet_v1 import MobileNetV1
 
 _PASSES = {"forward": 2, "stage1": 2, "stage2": 5}

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pattlite_jax.benchmarks import work
-from pattlite_jax.peers import keras_pattlite
+from pattlite_jax.benchmark import work
+from pattlite_jax.benchmark.peers import keras_pattlite
 
 
 class Side:

@@ -7,8 +7,8 @@ import numpy as np
 import onnxruntime
 import torch
 
-from pattlite_jax.benchmarks import work
-from pattlite_jax.peers import torch_pattlite
+from pattlite_jax.benchmark import work
+from pattlite_jax.benchmark.peers import torch_pattlite
 
 
 class Side:

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from pattlite_jax.benchmarks.work import STAGES
+from pattlite_jax.benchmark.work import STAGES
 
 TITLES = {
   "forward": "forward",
