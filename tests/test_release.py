@@ -9,8 +9,11 @@ import pytest
 from small_run import fit
 
 import pattlite_jax
-from pattlite_jax import model_card, model_check, releasing, trained
+from pattlite_jax import trained
 from pattlite_jax.data import load
+from pattlite_jax.release import card as model_card
+from pattlite_jax.release import check as model_check
+from pattlite_jax.release import write as releasing
 from pattlite_jax.scoring import protocols as evaluation
 from pattlite_jax.weights import folder as model_folder
 

@@ -31,7 +31,7 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   # Imported here so that --help needs none of it.
-  from pattlite_jax import releasing
+  from pattlite_jax.release import write as releasing
   from pattlite_jax.runtime import errors, startup
 
   startup.configure()
