@@ -11,5 +11,5 @@ run_table() {
       *) options+=("$argument") ;;
     esac
   done
-  python -m pattlite_jax.run_table "${options[@]}" -- "${overrides[@]}"
+  python -m pattlite_jax.report.run "${options[@]}" -- "${overrides[@]}"
 }

@@ -2,8 +2,9 @@ import json
 
 import pytest
 
-from pattlite_jax import report, report_runs
-from pattlite_jax.tables import TABLES, Row
+from pattlite_jax.report import __main__ as report
+from pattlite_jax.report import runs as report_runs
+from pattlite_jax.report.rows import TABLES, Row
 
 
 def run_result(published, alone, split="test"):

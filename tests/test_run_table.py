@@ -6,8 +6,8 @@ import signal
 import pytest
 from etils import epath
 
-from pattlite_jax import run_table
-from pattlite_jax.tables import TABLES, Row
+from pattlite_jax.report import run as run_table
+from pattlite_jax.report.rows import TABLES, Row
 
 
 @pytest.fixture

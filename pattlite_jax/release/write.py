@@ -9,9 +9,9 @@ from typing import Any
 from etils import epath
 
 from configs import default
-from pattlite_jax import train_time
 from pattlite_jax.release import card as model_card
 from pattlite_jax.release import check as model_check
+from pattlite_jax.report import train_time
 from pattlite_jax.runtime import provenance
 from pattlite_jax.scoring import pictures
 from pattlite_jax.scoring import protocols as evaluation

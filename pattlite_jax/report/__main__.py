@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax import report_runs
-from pattlite_jax.tables import LEAK_SCORINGS, TABLES, Scoring
+from pattlite_jax.report import runs as report_runs
+from pattlite_jax.report.rows import LEAK_SCORINGS, TABLES, Scoring
 
 _RESULTS = flags.DEFINE_string("results", "results", "Folder of the results.")
 _README = flags.DEFINE_string("readme", "README.md", "File to write into.")

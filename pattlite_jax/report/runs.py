@@ -8,7 +8,7 @@ from typing import Any
 
 from etils import epath
 
-from pattlite_jax.tables import SHUFFLED, TABLES, Row
+from pattlite_jax.report.rows import SHUFFLED, TABLES, Row
 
 NOT_RUN = "not run"
 _ELSEWHERE = "elsewhere, test split"

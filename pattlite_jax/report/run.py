@@ -1,6 +1,6 @@
 """Runs the rows of a table; a finished row is not run again.
 
-python -m pattlite_jax.run_table --table main [--rows A,B] [--seed 0] \
+python -m pattlite_jax.report.run --table main [--rows A,B] [--seed 0] \
   [--dry_run] [--scored_split test] [-- --config.<field>=<value> ...]
 
 Trains each row and seed in runs/<table>/, copies its result, with the hours it
@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax import train_time
-from pattlite_jax.tables import (
+from pattlite_jax.report import train_time
+from pattlite_jax.report.rows import (
   CHALLENGE_LISTS,
   HOW_TO_GET_LISTS,
   TABLES,
