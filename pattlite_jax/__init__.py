@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-  from pattlite_jax.classifier import Classifier
+  from pattlite_jax.predict.classifier import Classifier
 
 __version__ = "0.1.0"
 
@@ -13,6 +13,6 @@ def load(name: Any) -> "Classifier":
 
   `load("ferplus")(faces)` are probabilities; see `classifier.Classifier`.
   """
-  from pattlite_jax import classifier  # Here, as commands' --help need no JAX.
+  from pattlite_jax.predict import classifier
 
   return classifier.load(name)

@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 
 import pattlite_jax
-from pattlite_jax import classifier
+from pattlite_jax.predict import classifier
 from pattlite_jax.trained import Trained
 from pattlite_jax.training import setup as build
 from pattlite_jax.weights import folder as model_folder

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pattlite_jax.classifier import Classifier
 from pattlite_jax.data.drawing import face
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
+from pattlite_jax.predict.classifier import Classifier
 from pattlite_jax.scoring import metrics
 from pattlite_jax.trained import Trained
 
