@@ -17,7 +17,7 @@ from etils import epath
 
 from pattlite_jax.data.examples import ORDERS
 from pattlite_jax.data.load import SPLITS
-from pattlite_jax.runtime import join as hosts
+from pattlite_jax.runtime import hosts
 
 _CHECKPOINT = flags.DEFINE_string(
   "checkpoint",
@@ -69,26 +69,24 @@ def main(argv: list[str]) -> None:
 
 def _evaluate() -> None:
   from pattlite_jax.runtime import errors, parallel, provenance
-  from pattlite_jax.scoring import pictures
-  from pattlite_jax.scoring import protocols as evaluation
-  from pattlite_jax.scoring import text as evaluation_text
+  from pattlite_jax.scoring import pictures, protocols, text
 
   with errors.in_one_line(data_flags=True):
-    inputs = evaluation.load_inputs(
+    inputs = protocols.load_inputs(
       _CHECKPOINT.value,
       dataset=_DATASET.value,
       data_dir=_DATA_DIR.value,
       split=_SPLIT.value,
       challenge_lists=_CHALLENGE_LISTS.value,
     )
-  batches = evaluation.Batches(_ORDER.value, _BATCH_SIZE.value, _SEED.value)
-  result, predictions = evaluation.evaluate(
+  batches = protocols.Batches(_ORDER.value, _BATCH_SIZE.value, _SEED.value)
+  result, predictions = protocols.evaluate(
     inputs, batches, flip_views=_FLIP_VIEWS.value
   )
   if not parallel.is_writer():
     return
   result = {"checkpoint": _CHECKPOINT.value, **result}
-  print(evaluation_text.report(result))
+  print(text.report(result))
   if _JSON.value:
     text = json.dumps(result | provenance.environment(), indent=1)
     _parent(_JSON.value).write_text(text + "\n")

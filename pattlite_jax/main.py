@@ -15,7 +15,7 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from pattlite_jax.runtime import join as hosts
+from pattlite_jax.runtime import hosts
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config", help_string="A file of configs/.", lock_config=True
@@ -33,15 +33,14 @@ def main(argv: list[str]) -> None:
   import jax
 
   from pattlite_jax.runtime import errors, parallel
-  from pattlite_jax.training import loop as train
-  from pattlite_jax.training import stop
+  from pattlite_jax.training import loop, stop
 
   config = _CONFIG.value
   # Inside, an error ends as it should; outside are those of joining.
   with errors.in_one_line(), hosts.joined(), errors.in_one_line():
     logging.info("Devices: %s\nConfig:\n%s", jax.devices(), config)
     try:
-      result = train.train_and_evaluate(config)
+      result = loop.train_and_evaluate(config)
     except stop.StoppedError as stopped:
       print(stopped, file=sys.stderr)
       sys.exit(stop.EXIT_STATUS)

@@ -18,11 +18,9 @@ from jaxtyping import Float, UInt8
 from configs import default
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models import attention_classifier
-from pattlite_jax.scoring import logits as predict
-from pattlite_jax.training import checkpoint, config_check
-from pattlite_jax.training import setup as build
-from pattlite_jax.weights import folder as model_folder
-from pattlite_jax.weights import trunk
+from pattlite_jax.scoring import logits as logits_lib
+from pattlite_jax.training import checkpoint, config_check, setup
+from pattlite_jax.weights import model_folder, trunk
 
 # (examples, batch_size) -> logits f32[N, K].
 LogitsOf = Callable[[examples_lib.Examples, int], np.ndarray]
@@ -46,11 +44,11 @@ class Trained:
 
   def predictor(self, attention: str | None = None) -> LogitsOf:
     """Returns f(examples, batch_size) -> logits, in another mode if given."""
-    step = build.build_predict(self.config, len(self.class_names), attention)
-    variables = predict.prepare(self.variables)
+    step = setup.build_predict(self.config, len(self.class_names), attention)
+    variables = logits_lib.prepare(self.variables)
 
     def logits_of(examples, batch_size):
-      return predict.predict_prepared(
+      return logits_lib.predict_prepared(
         step, variables, examples, batch_size=batch_size
       )
 
@@ -144,7 +142,7 @@ def _load(path: epath.PathLike) -> Trained:
   config.unlock()
   config.update(fields)
   config_check.check(config)
-  shapes = build.variable_shapes(config, len(class_names))
+  shapes = setup.variable_shapes(config, len(class_names))
   return Trained(
     variables=trunk.select_layers(variables, shapes),
     config=config.lock(),

@@ -1,8 +1,7 @@
 """A whole run in the test's own process, on a small network."""
 
 from pattlite_jax.data import pipeline
-from pattlite_jax.training import checkpoint
-from pattlite_jax.training import loop as train
+from pattlite_jax.training import checkpoint, loop
 
 
 class Writer:
@@ -29,7 +28,7 @@ def fit(config, splits, *, stop_at=None, hook=lambda step: None):
   writer = Writer()
   batches = pipeline.train_batches
   hooks = [stop, hook]
-  result = train.fit(config, splits, batches, writer, hooks)
+  result = loop.fit(config, splits, batches, writer, hooks)
   return result, writer
 
 

@@ -17,8 +17,7 @@ from pattlite_jax.audit import counts, findings, lists, selection
 from pattlite_jax.data import load
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.trained import Trained
-from pattlite_jax.training import checkpoint
-from pattlite_jax.training import setup as build
+from pattlite_jax.training import checkpoint, setup
 from pattlite_jax.training.progress import Progress
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -68,7 +67,7 @@ def workdirs(tmp_path_factory):
   config.data.name = "synthetic_faces"
   config.model.cut = "conv_pw_1_relu"
   config.model.image_size = 24
-  variables = jax.device_get(build.random_variables(config, 3))
+  variables = jax.device_get(setup.random_variables(config, 3))
   folders = {}
   for attention in ("batch", "token"):
     config.model.attention = attention

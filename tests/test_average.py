@@ -5,11 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from small_run import fit, saved_best
 
-from pattlite_jax.scoring import logits as predict_lib
+from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics
-from pattlite_jax.training import checkpoint, resume
+from pattlite_jax.training import checkpoint, resume, setup
 from pattlite_jax.training import ema as average
-from pattlite_jax.training import setup as build
 
 
 def test_the_average_of_a_constant_is_reached_soon():
@@ -53,8 +52,8 @@ def test_the_averaged_weights_are_validated_and_kept(quick_config, splits):
   ):
     np.testing.assert_array_equal(found, mean)
     assert np.ndim(last) == 0 or not np.array_equal(mean, last)
-  logits = predict_lib.predict(
-    build.build_predict(quick_config, 3),
+  logits = logits_lib.predict(
+    setup.build_predict(quick_config, 3),
     saved_best(quick_config),
     splits["validation"],
     batch_size=32,

@@ -6,7 +6,7 @@ from configs import default
 from pattlite_jax import trained
 from pattlite_jax.audit import batch_dependence, of_trained
 from pattlite_jax.data.examples import Examples
-from pattlite_jax.training import setup as build
+from pattlite_jax.training import setup
 
 
 def features(images):
@@ -166,7 +166,7 @@ def make_network():
   config = default.get_config()
   config.model.cut = "conv_pw_1_relu"
   config.model.image_size = 24
-  variables = jax.device_get(build.random_variables(config, 3))
+  variables = jax.device_get(setup.random_variables(config, 3))
   classes = ("anger", "disgust", "happiness")
 
   def make(attention, dtype):

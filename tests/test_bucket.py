@@ -23,8 +23,7 @@ from pattlite_jax import trained
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import load as load_lib
 from pattlite_jax.data import pipeline, user_files
-from pattlite_jax.training import checkpoint, preflight
-from pattlite_jax.training import loop as train
+from pattlite_jax.training import checkpoint, loop, preflight
 
 
 class StoppedError(Exception):
@@ -94,7 +93,7 @@ def test_a_run_goes_on_and_is_loaded_from_a_bucket(
       raise StoppedError
 
   def fit(*hooks):
-    return train.fit(
+    return loop.fit(
       small_config, splits, pipeline.train_batches, Writer(), hooks
     )
 

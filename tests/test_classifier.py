@@ -9,15 +9,15 @@ import pytest
 import pattlite_jax
 from pattlite_jax.predict import classifier
 from pattlite_jax.trained import Trained
-from pattlite_jax.training import setup as build
-from pattlite_jax.weights import folder as model_folder
+from pattlite_jax.training import setup
+from pattlite_jax.weights import model_folder
 
 NAMES = ("anger", "disgust", "happiness")
 
 
 def make_network(config, attention="token", image_shape=(16, 16, 1)):
   config.model.attention = attention
-  variables = jax.device_get(build.random_variables(config, 3))
+  variables = jax.device_get(setup.random_variables(config, 3))
   return Trained(variables, config, NAMES, image_shape)
 
 

@@ -9,15 +9,14 @@ import pytest
 from small_run import StoppedError, fit
 
 from pattlite_jax.trained import Trained
-from pattlite_jax.training import distillation
-from pattlite_jax.training import setup as build
-from pattlite_jax.training import step as steps
+from pattlite_jax.training import distillation, setup
+from pattlite_jax.training import step as step_lib
 
 
 @pytest.fixture
 def teacher(small_config):
   names = ("happiness", "anger", "disgust")  # Not the order of the examples.
-  variables = jax.device_get(build.init_variables(small_config, 3))
+  variables = jax.device_get(setup.init_variables(small_config, 3))
   # A fresh head says the same of all images.
   head = variables["params"]["attention_classifier"]["classifier"]
   head["kernel"] = np.random.default_rng(0).normal(size=head["kernel"].shape)
@@ -86,13 +85,13 @@ def test_a_run_is_a_teacher_and_belongs_to_what_it_taught(
 
   # The steps' batches have the teacher's part in their targets.
   batches = []
-  step = steps.train_step
+  step = step_lib.train_step
 
   def kept(state, batch, *args, **kwargs):
     batches.append("targets" in batch)
     return step(state, batch, *args, **kwargs)
 
-  monkeypatch.setattr(steps, "train_step", kept)
+  monkeypatch.setattr(step_lib, "train_step", kept)
   result, _ = fit(student, splits)
   assert batches and all(batches)
   (words,) = result["taught_by"].values()

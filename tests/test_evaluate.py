@@ -17,11 +17,9 @@ from configs import default
 from pattlite_jax.data import augment, challenge_lists, challenges
 from pattlite_jax.data.examples import reorder
 from pattlite_jax.data.readers import ferplus
-from pattlite_jax.scoring import protocols as evaluation
-from pattlite_jax.scoring import text as evaluation_text
+from pattlite_jax.scoring import protocols, text
 from pattlite_jax.trained import Trained
-from pattlite_jax.training import checkpoint
-from pattlite_jax.training import setup as build
+from pattlite_jax.training import checkpoint, setup
 from pattlite_jax.training.progress import Progress
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -31,7 +29,7 @@ CLASS_NAMES = ("anger", "disgust", "happiness")
 @pytest.fixture(scope="module")
 def variables():
   """Random weights whose logits differ enough to tell images apart."""
-  drawn = build.random_variables(make_config("none"), 3)
+  drawn = setup.random_variables(make_config("none"), 3)
   drawn["params"]["attention_classifier"]["classifier"]["kernel"] *= 30
   drawn["params"]["attention_classifier"]["pre_classifier"]["kernel"] *= 30
   return drawn
@@ -55,7 +53,7 @@ def make_network(variables):
 
 
 def inputs_of(network, examples):
-  return evaluation.Inputs(network, "ferplus/majority", "test", examples, ())
+  return protocols.Inputs(network, "ferplus/majority", "test", examples, ())
 
 
 def test_token_attention_depends_on_no_order_or_batch_size(
@@ -64,16 +62,16 @@ def test_token_attention_depends_on_no_order_or_batch_size(
   inputs = inputs_of(make_network("token"), make_examples(11))
   results, logits = [], []
   for batches in (
-    evaluation.Batches("official", 4, 0),
-    evaluation.Batches("class_sorted", 11, 0),
-    evaluation.Batches("shuffled", 4, 5),
+    protocols.Batches("official", 4, 0),
+    protocols.Batches("class_sorted", 11, 0),
+    protocols.Batches("shuffled", 4, 5),
   ):
-    result, predictions = evaluation.evaluate(inputs, batches)
+    result, predictions = protocols.evaluate(inputs, batches)
     by_id = np.argsort(predictions["ids"])
     logits.append(predictions["logits"][by_id])
     results.append(result)
     assert "across_batch" not in result
-    assert "across" not in evaluation_text.report({"checkpoint": "c"} | result)
+    assert "across" not in text.report({"checkpoint": "c"} | result)
   assert np.ptp(logits[0], axis=0).max() > 0.1  # Images do differ.
   for other in (1, 2):
     np.testing.assert_allclose(logits[0], logits[other], atol=1e-4)
@@ -86,14 +84,14 @@ def test_batch_attention_has_figures_of_each_image_and_of_its_batch(
   make_network, make_examples
 ):
   network, examples = make_network("batch"), make_examples(11)
-  batches = evaluation.Batches("class_sorted", 4, 0)
-  result, predictions = evaluation.evaluate(
+  batches = protocols.Batches("class_sorted", 4, 0)
+  result, predictions = protocols.evaluate(
     inputs_of(network, examples), batches
   )
   ordered = reorder(examples, "class_sorted", 0)
   assert predictions["ids"].tolist() == ordered.ids.tolist()
   apply = jax.jit(
-    build.make_model(network.config, 3).clone(axis_name=None).apply
+    setup.make_model(network.config, 3).clone(axis_name=None).apply
   )
   images = augment.prepare(jnp.asarray(ordered.images), image_size=24)
 
@@ -117,8 +115,8 @@ def test_batch_attention_has_figures_of_each_image_and_of_its_batch(
 
 def test_batches_of_one_are_per_sample(make_network, make_examples):
   inputs = inputs_of(make_network("batch"), make_examples(5))
-  batches = evaluation.Batches("official", 1, 0)
-  result, predictions = evaluation.evaluate(inputs, batches)
+  batches = protocols.Batches("official", 1, 0)
+  result, predictions = protocols.evaluate(inputs, batches)
   np.testing.assert_allclose(
     predictions["logits"], predictions["logits_across_batch"], atol=1e-4
   )
@@ -129,23 +127,23 @@ def test_flip_views_average_an_image_and_its_mirror_image(
   make_network, make_examples
 ):
   inputs = inputs_of(make_network("token"), make_examples(5))
-  batches = evaluation.Batches("official", 4, 0)
-  plain, before = evaluation.evaluate(inputs, batches)
-  result, predictions = evaluation.evaluate(inputs, batches, flip_views=True)
+  batches = protocols.Batches("official", 4, 0)
+  plain, before = protocols.evaluate(inputs, batches)
+  result, predictions = protocols.evaluate(inputs, batches, flip_views=True)
   np.testing.assert_array_equal(predictions["logits"], before["logits"])
   assert result["per_sample"] == plain["per_sample"]
   assert "flip_views" not in plain
   mirrored = dataclasses.replace(
     inputs.examples, images=inputs.examples.images[:, :, ::-1].copy()
   )
-  _, of_mirrored = evaluation.evaluate(
+  _, of_mirrored = protocols.evaluate(
     dataclasses.replace(inputs, examples=mirrored), batches
   )
   views = (before["logits"] + of_mirrored["logits"]) / 2
   assert np.abs(views - before["logits"]).max() > 1e-4
   np.testing.assert_allclose(predictions["logits_flip_views"], views, atol=1e-5)
   assert result["flip_views"]["loss"] != plain["per_sample"]["loss"]
-  report = evaluation_text.report({"checkpoint": "c"} | result)
+  report = text.report({"checkpoint": "c"} | result)
   (correct,) = [x for x in report.splitlines() if x.startswith("correct")]
   single = f"{100 * plain['per_sample']['accuracy']:.2f}"
   assert correct.split()[3] == single
@@ -159,7 +157,7 @@ def make_result(make_examples, **changes):
   mixed = logits.copy()
   mixed[0] = np.roll(mixed[0], 1)
   predictions = {"logits": logits, "logits_across_batch": mixed}
-  batches = evaluation.Batches("shuffled", 8, 3)
+  batches = protocols.Batches("shuffled", 8, 3)
   return {
     "checkpoint": "runs/x",
     "trained_on": "fer2013",
@@ -169,13 +167,13 @@ def make_result(make_examples, **changes):
     "split": "test",
     "class_names": list(CLASS_NAMES),
     "classes_reordered": False,
-    **evaluation.figures(predictions, examples.labels, batches),
+    **protocols.figures(predictions, examples.labels, batches),
     **changes,
   }
 
 
 def test_the_report_never_calls_a_mixed_figure_accuracy(make_examples):
-  lines = evaluation_text.report(make_result(make_examples)).splitlines()
+  lines = text.report(make_result(make_examples)).splitlines()
   assert lines[0] == "Protocol: one image at a time (per sample)."
   accuracies = [line for line in lines if line.startswith("accuracy")]
   assert [line.split()[1] for line in accuracies] == ["100.00"]
@@ -198,7 +196,7 @@ def test_the_report_shows_what_is_undefined_and_reordered(make_examples):
     "f1": None,
     "support": 0,
   }
-  report = evaluation_text.report(result)
+  report = text.report(result)
   assert "mapped by name" in report
   row = next(x for x in report.splitlines() if x.startswith("disgust"))
   assert row.split() == ["disgust", "-", "-", "-", "0"]
@@ -207,7 +205,7 @@ def test_the_report_shows_what_is_undefined_and_reordered(make_examples):
 def test_classes_in_another_order_are_mapped_by_name(make_examples):
   examples = make_examples(20)
   names = ("happiness", "anger", "disgust")
-  matched = evaluation.match_classes(examples, names)
+  matched = protocols.match_classes(examples, names)
   assert matched.class_names == names
   for before, after in zip(examples.labels, matched.labels, strict=True):
     assert names[after] == CLASS_NAMES[before]
@@ -215,7 +213,7 @@ def test_classes_in_another_order_are_mapped_by_name(make_examples):
 
 def test_other_classes_are_an_error(make_examples):
   with pytest.raises(ValueError, match="pass a --dataset") as error:
-    evaluation.match_classes(make_examples(3), ("anger", "fear", "happiness"))
+    protocols.match_classes(make_examples(3), ("anger", "fear", "happiness"))
   assert "anger, disgust, happiness" in str(error.value)
   assert "anger, fear, happiness" in str(error.value)
 
@@ -248,10 +246,10 @@ def test_labels_of_lists_are_mapped_too(
 
     return predict
 
-  monkeypatch.setattr(evaluation, "make_predict", make_predict)
-  inputs = evaluation.Inputs(backwards, "ferplus", "test", examples, (subset,))
-  batches = evaluation.Batches("shuffled", 4, 0)
-  result, _ = evaluation.evaluate(inputs, batches)
+  monkeypatch.setattr(protocols, "make_predict", make_predict)
+  inputs = protocols.Inputs(backwards, "ferplus", "test", examples, (subset,))
+  batches = protocols.Batches("shuffled", 4, 0)
+  result, _ = protocols.evaluate(inputs, batches)
   occlusion = result["challenges"]["occlusion"]
   assert occlusion["list_labels"]["per_sample"]["accuracy"] == 1
   assert occlusion["data_set_labels"]["per_sample"]["accuracy"] == 0
@@ -261,7 +259,7 @@ def test_labels_of_lists_are_mapped_too(
 
 @pytest.fixture
 def load_inputs(make_network, make_examples, monkeypatch):
-  """Returns `evaluation.load_inputs` of a network and data already loaded."""
+  """Returns `protocols.load_inputs` of a network and data already loaded."""
   network = make_network("token")
   asked = []
 
@@ -269,12 +267,12 @@ def load_inputs(make_network, make_examples, monkeypatch):
     asked.append((name, kwargs["data_dir"]))
     return {"train": make_examples(5), "test": make_examples(0)}
 
-  monkeypatch.setattr(evaluation.trained, "load", lambda path: network)
-  monkeypatch.setattr(evaluation.load, "load_splits", load_splits)
+  monkeypatch.setattr(protocols.trained, "load", lambda path: network)
+  monkeypatch.setattr(protocols.load, "load_splits", load_splits)
 
   def load(**changes):
     flags = {"dataset": None, "data_dir": None, "split": "train"}
-    inputs = evaluation.load_inputs(
+    inputs = protocols.load_inputs(
       "run", **(flags | {"challenge_lists": None} | changes)
     )
     return inputs, asked[-1]
@@ -354,7 +352,7 @@ def test_the_command_scores_prints_and_writes(tmp_path):
       manager,
       1,
       state={"step": np.ones(1)},
-      best=build.random_variables(config, 8),
+      best=setup.random_variables(config, 8),
       progress=Progress().to_json(),
       config=checkpoint.describe(config, ferplus.CLASS_NAMES),
     )

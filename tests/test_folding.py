@@ -6,7 +6,7 @@ import pytest
 from flax import traverse_util
 
 from pattlite_jax.models.folding import fold_batch_norm
-from pattlite_jax.training import setup as build
+from pattlite_jax.training import setup
 from pattlite_jax.weights import trunk
 
 
@@ -21,9 +21,9 @@ def draw(config, cut):
       if path[-1] in ("scale", "var")
       else rng.normal(0, 0.2, leaf.shape)
     ).astype(np.float32),
-    build.variable_shapes(config, 3),
+    setup.variable_shapes(config, 3),
   )
-  model = build.make_model(config, 3).clone(axis_name=None)
+  model = setup.make_model(config, 3).clone(axis_name=None)
   return model, drawn, rng.uniform(-1, 1, (4, 40, 40, 3)).astype(np.float32)
 
 
@@ -60,7 +60,7 @@ def test_gradients_stay_the_same(small_config):
 def test_the_imagenet_trunk_has_no_batch_norm_left(small_config):
   small_config.model.cut = "conv_dw_9_relu"
   small_config.model.image_size = 96
-  variables = build.init_variables(small_config, 3)
+  variables = setup.init_variables(small_config, 3)
   folded = fold_batch_norm(variables)
   names = folded["params"]["trunk"].keys()
   assert names == {

@@ -19,9 +19,8 @@ import orbax.checkpoint as ocp
 import pytest
 
 from configs import default
-from pattlite_jax.runtime import join as hosts
-from pattlite_jax.training import checkpoint, stop
-from pattlite_jax.training import setup as build
+from pattlite_jax.runtime import hosts
+from pattlite_jax.training import checkpoint, setup, stop
 
 ROOT = pathlib.Path(__file__).parent.parent
 WATCHED = ["python", "tests/watched_main.py"]
@@ -174,7 +173,7 @@ def test_two_hosts_train_as_one(folder, one_host, devices):
   initial = {
     jax.tree_util.keystr(path): leaf
     for path, leaf in jax.tree_util.tree_leaves_with_path(
-      build.init_variables(config, 7)
+      setup.init_variables(config, 7)
     )
   }
   trained = 0

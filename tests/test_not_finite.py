@@ -13,9 +13,8 @@ from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import pipeline
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import metrics
-from pattlite_jax.training import checkpoint
-from pattlite_jax.training import setup as build
-from pattlite_jax.training import step as steps
+from pattlite_jax.training import checkpoint, setup
+from pattlite_jax.training import step as step_lib
 
 NEVER_FINITE = 1e39  # A learning rate that is infinite in float32.
 
@@ -30,9 +29,9 @@ def taking_steps(small_config, make_examples, compiled):
   those of the loss of class c.
   """
   train = make_examples(4)
-  step = build.train_step(small_config, "stage1", train)
-  variables = build.init_variables(small_config, 3)
-  state = steps.create_state(
+  step = setup.train_step(small_config, "stage1", train)
+  variables = setup.init_variables(small_config, 3)
+  state = step_lib.create_state(
     variables, step.keywords["tx"], step.keywords["trainable"]
   )
   batch = examples_lib.gather(train, np.arange(4))
@@ -115,7 +114,7 @@ def test_a_later_step_is_named_with_its_images(
 ):
   """The seventh, a step of the second epoch, whose sums hold good steps too."""
   quick_config.log_every_steps = 100
-  real = build.build_train
+  real = setup.build_train
 
   def build_train(*args):
     tx, trainable, step = real(*args)
@@ -130,7 +129,7 @@ def test_a_later_step_is_named_with_its_images(
 
     return tx, trainable, spoilt
 
-  monkeypatch.setattr(build, "build_train", build_train)
+  monkeypatch.setattr(setup, "build_train", build_train)
   with pytest.raises(FloatingPointError, match="step 7 are not") as caught:
     fit(quick_config, splits)
   ids = batch_ids(quick_config, splits["train"], 7)

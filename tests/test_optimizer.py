@@ -8,8 +8,7 @@ import optax
 import pytest
 
 from configs import default
-from pattlite_jax.training import optimizer
-from pattlite_jax.training import setup as build
+from pattlite_jax.training import optimizer, setup
 
 
 def test_adam_is_keras_adam_with_its_clip():
@@ -96,7 +95,7 @@ def test_the_schedule_scales_each_step_and_its_decay(name):
 def test_what_decays_is_every_kernel_of_the_network(attention):
   config = default.get_config()
   config.model.attention = attention
-  params = build.variable_shapes(config, 7)["params"]
+  params = setup.variable_shapes(config, 7)["params"]
   marked = jax.tree.leaves(optimizer.kernels(params))
   for leaf, decays in zip(jax.tree.leaves(params), marked, strict=True):
     assert decays == (leaf.ndim > 1)

@@ -29,10 +29,9 @@ from pattlite_jax.data.readers.synthetic_faces import drawn_face
 from pattlite_jax.models.attention_classifier import ATTENTIONS
 from pattlite_jax.models.mobilenet_v1 import PATT_LITE_CUT
 from pattlite_jax.runtime import parallel
-from pattlite_jax.scoring import logits as predict_lib
-from pattlite_jax.training import recipe
-from pattlite_jax.training import setup as build
-from pattlite_jax.training import step as steps
+from pattlite_jax.scoring import logits as logits_lib
+from pattlite_jax.training import recipe, setup
+from pattlite_jax.training import step as step_lib
 from pattlite_jax.weights import trunk
 
 NUM_CLASSES = len(EXPRESSIONS)
@@ -105,7 +104,7 @@ def random_head(config):
       return np.array(0.1)  # Soft enough to mix several images or patches.
     return rng.normal(0, 0.3, shape)
 
-  shapes = build.variable_shapes(config, NUM_CLASSES)
+  shapes = setup.variable_shapes(config, NUM_CLASSES)
   drawn = traverse_util.path_aware_map(
     lambda path, leaf: draw(path, leaf.shape).astype(np.float32), shapes
   )
@@ -141,7 +140,7 @@ def forward():
   def make(attention):
     config = make_config(attention, HALF)
     variables = random_head(config)
-    step = build.build_predict(config, NUM_CLASSES)
+    step = setup.build_predict(config, NUM_CLASSES)
     return step, variables, keras_model(config, variables)
 
   return make
@@ -153,7 +152,7 @@ def test_logits_are_keras(attention, batch_size, faces, forward):
   step, variables, model = forward(attention)
   batch = faces.take(np.arange(batch_size))
   # Padded to one size, as a last batch is: one compilation serves them all.
-  logits = predict_lib.predict(step, variables, batch, batch_size=32)
+  logits = logits_lib.predict(step, variables, batch, batch_size=32)
   expected = reference.logits(model, rgb(batch))
   compare("logits", logits, expected)
   probabilities = model.predict_on_batch(rgb(batch))
@@ -164,9 +163,7 @@ def test_the_modes_differ_on_these_faces(faces, forward):
   """Else the comparisons above would hold for the wrong mode too."""
   batch = faces.take(np.arange(8))
   logits = {
-    attention: predict_lib.predict(
-      *forward(attention)[:2], batch, batch_size=32
-    )
+    attention: logits_lib.predict(*forward(attention)[:2], batch, batch_size=32)
     for attention in ATTENTIONS
   }
   for one, other in (("batch", "none"), ("token", "none"), ("batch", "token")):
@@ -188,10 +185,10 @@ def recording(tx):
 
 def our_steps(config, variables, examples, batches):
   """Yields (loss, gradients, variables) after each step, flat."""
-  bound = build.train_step(config, "stage1", examples)
+  bound = setup.train_step(config, "stage1", examples)
   tx = recording(bound.keywords["tx"])
   step = parallel.pmap_train_step(functools.partial(bound, tx=tx))
-  state = steps.create_state(variables, tx, bound.keywords["trainable"])
+  state = step_lib.create_state(variables, tx, bound.keywords["trainable"])
   state = parallel.replicate(state)
   rows = (examples_lib.gather(examples, batch) for batch in batches)
   for batch in parallel.device_batches(rows):
@@ -331,7 +328,7 @@ def test_the_same_parameters_train(trunk_field, unfrozen):
   assert (len(base.layers), base.layers[-1].name) == (58, "conv_dw_9_relu")
   if unfrozen:
     reference.unfreeze_trunk(model, unfrozen)
-  shapes = build.variable_shapes(default.get_config(), NUM_CLASSES)
+  shapes = setup.variable_shapes(default.get_config(), NUM_CLASSES)
   mask = recipe.trainable(shapes["params"], trunk_field)
   flat = traverse_util.flatten_dict(mask)
   assert {path for path, trains in flat.items() if trains} == (

@@ -11,11 +11,9 @@ from small_run import fit
 import pattlite_jax
 from pattlite_jax import trained
 from pattlite_jax.data import load
-from pattlite_jax.release import card as model_card
-from pattlite_jax.release import check as model_check
-from pattlite_jax.release import write as releasing
-from pattlite_jax.scoring import protocols as evaluation
-from pattlite_jax.weights import folder as model_folder
+from pattlite_jax.release import model_card, model_check, write
+from pattlite_jax.scoring import protocols
+from pattlite_jax.weights import model_folder
 
 NUM_PARAMETERS = 1_200_000  # At most.
 MAX_BYTES = 5_000_000
@@ -27,7 +25,7 @@ def test_paths_of_the_machine_leave_the_command():
     "'--config.data.dir=/home/my faces' --config.workdir '/a b/c' "
     "'--config.data.packed=~/f.npz'"
   )
-  assert releasing.without_folders(command) == (
+  assert write.without_folders(command) == (
     "python -m pattlite_jax.main --config configs/a.py --config.seed=1 "
     "--config.data.dir=FOLDER --config.workdir=FOLDER "
     "--config.data.packed=FOLDER"
@@ -42,7 +40,7 @@ def released(quick_config, splits, monkeypatch, tmp_path):
   quick_config.stage2.epochs = 0
   result, _ = fit(quick_config, splits)
   monkeypatch.setattr(load, "load_splits", lambda *args, **kwargs: splits)
-  releasing.release(
+  write.release(
     quick_config.workdir,
     tmp_path / "model",
     dataset=None,
@@ -112,7 +110,7 @@ def test_the_card_names_the_networks_it_learned_from(released):
 
 def test_a_run_that_has_not_ended_is_refused(tmp_path):
   with pytest.raises(FileNotFoundError, match="has ended"):
-    releasing.release(
+    write.release(
       tmp_path, tmp_path / "out", dataset=None, data_dir=None, split="test"
     )
 
@@ -154,13 +152,13 @@ def test_a_shipped_models_figures_come_back_on_the_real_split(name):
   dataset = expected["dataset"]
   if expected["rule"]:
     dataset = f"{dataset}/{expected['rule']}"
-  inputs = evaluation.load_inputs(
+  inputs = protocols.load_inputs(
     name,
     dataset=dataset,
     data_dir=os.environ["PATTLITE_FER2013_DIR"],
     split=expected["split"],
     challenge_lists=None,
   )
-  found, _ = evaluation.evaluate(inputs, evaluation.Batches("official", 32, 0))
+  found, _ = protocols.evaluate(inputs, protocols.Batches("official", 32, 0))
   for figure in ("accuracy", "macro_f1", "num_examples", "confusion_matrix"):
     assert found["per_sample"][figure] == expected["per_sample"][figure]

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pattlite_jax.report import __main__ as report
-from pattlite_jax.report import runs as report_runs
+from pattlite_jax.report import runs
 from pattlite_jax.report.rows import TABLES, Row
 
 
@@ -40,7 +40,7 @@ def results(tmp_path, monkeypatch):
 
 
 def test_a_row_has_mean_and_deviation_over_its_runs(results):
-  lines = report_runs.main_table(results)
+  lines = runs.main_table(results)
   assert lines[2:] == [  # Shuffled figures of another split stay out.
     "| Set A | 95.00 | test | 95.00 ± 1.41 | 80.00 | 76.00 ± 1.41 | 2 of 2 |",
     "| Set B |  | test | 50.00 | not run | 40.00 | 1 of 2 |",
@@ -55,7 +55,7 @@ def test_ablations_are_of_one_image_at_a_time(tmp_path, monkeypatch):
   (tmp_path / "ablations").mkdir()
   text = json.dumps(run_result(0.9, 0.7))
   (tmp_path / "ablations" / "a_seed2.json").write_text(text)
-  assert report_runs.ablation_table(report.epath.Path(tmp_path))[2:] == [
+  assert runs.ablation_table(report.epath.Path(tmp_path))[2:] == [
     "| Net A | test | 70.00 | 1 of 3 |",
     "",
     "Not run yet: Net B.",
@@ -98,7 +98,7 @@ def row_results(tmp_path, monkeypatch):
 
 
 def test_the_best_table_names_split_and_runs(row_results):
-  assert report_runs.best_table(row_results)[2:] == [
+  assert runs.best_table(row_results)[2:] == [
     "| Recipe whole | validation | 71.00 ± 1.41 | 35.50 ± 0.71 | 2 of 2 | "
     " | 70.00 |",
     "| Recipe less | validation | 69.00 | 34.50 | 1 of 2 | 1.3 | 70.00 |",
@@ -108,7 +108,7 @@ def test_the_best_table_names_split_and_runs(row_results):
 
 
 def test_ingredients_are_compared_with_the_row_they_change(row_results):
-  assert report_runs.ingredient_table(row_results)[2:] == [
+  assert runs.ingredient_table(row_results)[2:] == [
     "| Recipe whole | 71.00 ± 1.41 |  | 2 |  |",
     "| Recipe less | 69.00 | -2.00 | 1 | 1.3 |",
     "",
@@ -119,7 +119,7 @@ def test_ingredients_are_compared_with_the_row_they_change(row_results):
 def test_validation_figures_are_called_so(results):
   text = json.dumps(run_result(0.9, 0.8, split="validation"))
   (results / "single.json").write_text(text)
-  assert report_runs.single_runs(results)[2] == (
+  assert runs.single_runs(results)[2] == (
     "| [single](results/single.json) | batch | validation | 80.00 | 3 + 1 |"
   )
 
@@ -181,6 +181,6 @@ def test_challenge_subsets_are_scored_by_the_lists_labels(
 
 
 def test_a_table_without_any_run_is_a_line(tmp_path):
-  lines = report_runs.ingredient_table(report.epath.Path(tmp_path))
+  lines = runs.ingredient_table(report.epath.Path(tmp_path))
   assert len(lines) == 2
   assert lines[1].startswith("Not run yet: the recipe; ImageNet's")

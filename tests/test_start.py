@@ -6,8 +6,7 @@ import pytest
 from small_run import StoppedError, fit, saved_best
 
 from pattlite_jax import trained
-from pattlite_jax.training import setup as build
-from pattlite_jax.training import start
+from pattlite_jax.training import setup, start
 
 NAMES = ("anger", "disgust", "happiness")
 
@@ -18,7 +17,7 @@ def learned(small_config):
   rng = np.random.default_rng(0)
   variables = jax.tree.map(
     lambda x: rng.normal(size=x.shape).astype(x.dtype),
-    jax.device_get(build.init_variables(small_config, 3)),
+    jax.device_get(setup.init_variables(small_config, 3)),
   )
   return trained.Trained(
     variables, small_config, ("happiness", "fear", "anger")
@@ -34,7 +33,7 @@ def test_without_a_network_it_is_imagenets_trunk(small_config):
   jax.tree.map(
     np.testing.assert_array_equal,
     start.variables(small_config, {}, NAMES),
-    build.init_variables(small_config, 3),
+    setup.init_variables(small_config, 3),
   )
 
 
@@ -42,7 +41,7 @@ def test_all_weights_are_the_networks_but_of_classes_new_to_it(
   small_config, learned
 ):
   started = start.variables(small_config, {"a": learned}, NAMES)
-  fresh = build.init_variables(small_config, 3)
+  fresh = setup.init_variables(small_config, 3)
   for key in ("kernel", "bias"):
     own, theirs, new = (
       classifier(v)[key] for v in (started, learned.variables, fresh)

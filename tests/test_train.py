@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from small_run import StoppedError, fit, saved_best
 
-from pattlite_jax.training import setup as build
-from pattlite_jax.training import step as steps
+from pattlite_jax.training import setup
+from pattlite_jax.training import step as step_lib
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_stopped_modern_run_ends_as_an_unbroken_one(
   rates = [record["learning_rate"] for record in unbroken["history"]]
   assert rates == sorted(rates, reverse=True)
   assert rates[0] < 1e-3 and 0 < rates[-1] < 2e-5
-  start = build.init_variables(config, 3)
+  start = setup.init_variables(config, 3)
   for name, leaf in weights["params"]["trunk"]["conv1_bn"].items():
     moved = np.abs(leaf - start["params"]["trunk"]["conv1_bn"][name])
     assert moved.max() > 1e-4, name
@@ -138,13 +138,13 @@ def test_steps_of_one_dispatch_are_the_same_steps(
 
 def test_a_stage_compiles_its_step_once(config, splits, monkeypatch):
   traces = []
-  train_step = steps.train_step
+  train_step = step_lib.train_step
 
   def counting(*args, **kwargs):
     traces.append(1)
     return train_step(*args, **kwargs)
 
-  monkeypatch.setattr(steps, "train_step", counting)
+  monkeypatch.setattr(step_lib, "train_step", counting)
   config.stage1.epochs = 3
   fit(config, splits)
   stages = 2
@@ -196,7 +196,7 @@ def test_an_empty_validation_split_is_an_error(config, splits, make_examples):
 
 def test_a_frozen_trunk_stays_bit_for_bit(config, splits, compiled):
   fit(config, splits)
-  before = build.init_variables(config, 3)
+  before = setup.init_variables(config, 3)
   after = saved_best(config)
   for kind in ("params", "batch_stats"):
     jax.tree.map(

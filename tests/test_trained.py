@@ -4,8 +4,7 @@ import pytest
 from etils import epath
 
 from pattlite_jax import trained
-from pattlite_jax.training import checkpoint
-from pattlite_jax.training import setup as build
+from pattlite_jax.training import checkpoint, setup
 from pattlite_jax.training.progress import Progress
 
 NAMES = ("anger", "disgust", "happiness")
@@ -14,7 +13,7 @@ NAMES = ("anger", "disgust", "happiness")
 @pytest.fixture
 def saved(small_config):
   """Two steps of a run; the best weights of step 7 are all a tenth larger."""
-  variables = jax.device_get(build.init_variables(small_config, 3))
+  variables = jax.device_get(setup.init_variables(small_config, 3))
   larger = jax.tree.map(lambda x: np.float32(1.1 * x), variables)
   described = checkpoint.describe(small_config, NAMES)
   with checkpoint.open_manager(small_config.workdir) as manager:
@@ -83,7 +82,7 @@ def test_a_run_before_its_first_save_is_an_error(tmp_path):
 @pytest.fixture
 def untrained(small_config):
   """A workdir whose step 0 has weights of zeros for three classes."""
-  shapes = build.variable_shapes(small_config, 3)
+  shapes = setup.variable_shapes(small_config, 3)
   zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
   checkpoint.save_best(small_config.workdir, zeros, small_config, NAMES)
   return epath.Path(small_config.workdir)
@@ -112,7 +111,7 @@ def test_a_broken_config_item_is_told(untrained):
 def test_a_config_item_of_another_kind_is_told(
   small_config, monkeypatch, tmp_path
 ):
-  shapes = build.variable_shapes(small_config, 3)
+  shapes = setup.variable_shapes(small_config, 3)
   zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
   described = checkpoint.describe(small_config, NAMES)
   longer = {**described, "class_names": [*NAMES, "fear"]}

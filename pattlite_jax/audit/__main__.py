@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from absl import app, flags
 
 from pattlite_jax.data.load import SPLITS
-from pattlite_jax.runtime import join as hosts
+from pattlite_jax.runtime import hosts
 
 _CHECKPOINT = flags.DEFINE_string(
   "checkpoint",
@@ -80,7 +80,7 @@ def _audit() -> dict[str, Any]:
   from pattlite_jax.audit import counts, duplicates, lists, selection
   from pattlite_jax.data import load
   from pattlite_jax.runtime import provenance
-  from pattlite_jax.scoring import protocols as evaluation
+  from pattlite_jax.scoring import protocols
 
   path = _CHECKPOINT.value
   network = trained.load(path) if path else None
@@ -95,7 +95,7 @@ def _audit() -> dict[str, Any]:
   load.require_examples(splits[split], split, dataset)
   examples = splits[split]
   if network:  # Raises before anything takes time.
-    examples = evaluation.match_classes(examples, network.class_names)
+    examples = protocols.match_classes(examples, network.class_names)
   challenge_lists = {"skipped": "there is no --challenge_lists"}
   if _CHALLENGE_LISTS.value:
     challenge_lists = lists.audit(

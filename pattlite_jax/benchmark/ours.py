@@ -9,8 +9,8 @@ from pattlite_jax.benchmark.work import Work
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models.folding import fold_batch_norm
 from pattlite_jax.runtime import parallel
-from pattlite_jax.training import setup as build
-from pattlite_jax.training import step as steps
+from pattlite_jax.training import setup
+from pattlite_jax.training import step as step_lib
 
 
 class Side:
@@ -21,7 +21,7 @@ class Side:
 
   def forward(self, faces):
     """See `work.Side.forward`."""
-    step = build.build_predict(self._work.config, len(faces.class_names))
+    step = setup.build_predict(self._work.config, len(faces.class_names))
     variables = fold_batch_norm(self._work.variables)
     variables = parallel.replicate(variables)
     batch = _on_device(faces)
@@ -35,9 +35,9 @@ class Side:
   def train_step(self, stage, faces):
     """See `work.Side.train_step`."""
     config = self._work.config
-    tx, trainable, step = build.build_train(config, stage, faces)
+    tx, trainable, step = setup.build_train(config, stage, faces)
     averaged = config[stage].ema_decay > 0
-    state = steps.create_state(
+    state = step_lib.create_state(
       self._work.variables, tx, trainable, averaged=averaged
     )
     state = parallel.replicate(state)

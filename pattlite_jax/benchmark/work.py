@@ -22,7 +22,7 @@ from configs import default
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
 from pattlite_jax.models.pattlite import TRUNK
-from pattlite_jax.training import setup as build
+from pattlite_jax.training import setup
 
 IMAGE_SIZE, FACE_SIZE = 224, 48
 STAGES = {"stage1": "trunk frozen", "stage2": "trunk trained"}
@@ -70,7 +70,7 @@ def make_work(dtype: str, steps_per_dispatch: int = 1) -> Work:
   config.model.attention = "batch"
   config.model.dtype = dtype
   config.stage2.trunk = "all_but_bn"
-  variables = build.init_variables(config, len(EXPRESSIONS))
+  variables = setup.init_variables(config, len(EXPRESSIONS))
   _sharpen(variables["params"])
   return Work(config, variables)
 

@@ -9,13 +9,11 @@ from typing import Any
 from etils import epath
 
 from configs import default
-from pattlite_jax.release import card as model_card
-from pattlite_jax.release import check as model_check
+from pattlite_jax.release import model_card, model_check
 from pattlite_jax.report import train_time
 from pattlite_jax.runtime import provenance
-from pattlite_jax.scoring import pictures
-from pattlite_jax.scoring import protocols as evaluation
-from pattlite_jax.weights import folder as model_folder
+from pattlite_jax.scoring import pictures, protocols
+from pattlite_jax.weights import model_folder
 
 # Fields that hold folders of the machine that trained.
 _FIELDS = ("workdir", "data.dir", "data.packed", "data.prepared_dir")
@@ -34,11 +32,11 @@ def release(
 
   Raises:
     FileNotFoundError: if the run has not ended.
-    ValueError, OSError: as `evaluation.load_inputs`.
+    ValueError, OSError: as `protocols.load_inputs`.
   """
   workdir, out = epath.Path(workdir), epath.Path(out)
   training = _training(workdir)
-  inputs = evaluation.load_inputs(
+  inputs = protocols.load_inputs(
     str(workdir),
     dataset=dataset,
     data_dir=data_dir,
@@ -51,8 +49,8 @@ def release(
       f"The checkpoint does not say the shape of its images, so only the set "
       f"that it was trained on, {own_set[1]}, can tell: leave out --dataset."
     )
-  batches = evaluation.Batches("official", 32, 0)
-  result, _ = evaluation.evaluate(inputs, batches, flip_views=True)
+  batches = protocols.Batches("official", 32, 0)
+  result, _ = protocols.evaluate(inputs, batches, flip_views=True)
   described = _describe(inputs, training, result)
   model_folder.write(out, inputs.network.variables, described)
   pictures.draw_evaluation(out, result)
@@ -96,7 +94,7 @@ def without_folders(command: str) -> str:
 
 
 def _describe(
-  inputs: evaluation.Inputs, training: dict[str, Any], result: dict[str, Any]
+  inputs: protocols.Inputs, training: dict[str, Any], result: dict[str, Any]
 ) -> dict[str, Any]:
   """Returns what config.json holds."""
   network = inputs.network

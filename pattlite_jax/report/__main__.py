@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax.report import runs as report_runs
+from pattlite_jax.report import runs
 from pattlite_jax.report.rows import LEAK_SCORINGS, TABLES, Scoring
 
 _RESULTS = flags.DEFINE_string("results", "results", "Folder of the results.")
@@ -28,21 +28,19 @@ def challenge_table(results: epath.Path) -> list[str]:
   for row in TABLES["challenges"]:
     folder = results / "challenges"
     found = (
-      report_runs.read(folder / f"{row.name}_seed{seed}_challenges.json")
+      runs.read(folder / f"{row.name}_seed{seed}_challenges.json")
       for seed in row.seeds
     )
     runs = [result["challenges"] for result in found if result]
     for subset, published in row.published_subsets.items():
       scores = [run[subset]["list_labels"] for run in runs if subset in run]
       cells = [
-        report_runs.summarise(
-          [100 * s[kind]["accuracy"] for s in scores if kind in s]
-        )
+        runs.summarise([100 * s[kind]["accuracy"] for s in scores if kind in s])
         for kind in ("across_batch", "per_sample")
       ]
       name = f"{row.label}, {subset.replace('_', ' > ')}"
       rows[name] = [f"{published:.2f}", *cells] if scores else None
-  return report_runs.table(
+  return runs.table(
     ["subset", "published", "as published, reproduced", "per sample"], rows
   )
 
@@ -54,7 +52,7 @@ def leak_scores(results: epath.Path) -> dict[str, dict[str, float]]:
     own = {}
     for scoring in LEAK_SCORINGS:
       name = f"{row.name}_seed{row.seeds[0]}_{scoring.name}.json"
-      result = report_runs.read(results / "leak" / name)
+      result = runs.read(results / "leak" / name)
       if result:
         mixed = result.get("across_batch", result["per_sample"])
         own[_protocol(scoring)] = 100 * mixed["accuracy"]
@@ -78,14 +76,12 @@ def leak_table(results: epath.Path) -> list[str]:
     "|---" * (len(columns) + 1) + "|",
   ]
   for label, own in leak_scores(results).items():
-    cells = [
-      f"{own[c]:.2f}" if c in own else report_runs.NOT_RUN for c in columns
-    ]
+    cells = [f"{own[c]:.2f}" if c in own else runs.NOT_RUN for c in columns]
     lines.append(f"| {label} | {' | '.join(cells)} |")
   found = (results / "leak").glob("*_*_*.json")
   splits = {json.loads(path.read_text()).get("split") for path in found}
   names = ", ".join(sorted(splits - {None}))
-  return [*lines, "", f"Scored split: {names or report_runs.NOT_RUN}."]
+  return [*lines, "", f"Scored split: {names or runs.NOT_RUN}."]
 
 
 def speed_table(results: epath.Path, device: str) -> list[str]:
@@ -130,13 +126,13 @@ def main(argv: list[str]) -> None:
   readme = epath.Path(_README.value)
   text = readme.read_text()
   for name, lines in (
-    ("best", report_runs.best_table(results)),
-    ("ingredients", report_runs.ingredient_table(results)),
-    ("main", report_runs.main_table(results)),
-    ("ablations", report_runs.ablation_table(results)),
+    ("best", runs.best_table(results)),
+    ("ingredients", runs.ingredient_table(results)),
+    ("main", runs.main_table(results)),
+    ("ablations", runs.ablation_table(results)),
     ("challenges", challenge_table(results)),
     ("leak", leak_table(results)),
-    ("runs", report_runs.single_runs(results)),
+    ("runs", runs.single_runs(results)),
     ("speed_cpu", speed_table(results, "cpu")),
     ("speed_gpu", speed_table(results, "gpu")),
   ):

@@ -8,8 +8,7 @@ from absl import logging
 
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.scoring import metrics
-from pattlite_jax.training import recipe
-from pattlite_jax.training import setup as build
+from pattlite_jax.training import recipe, setup
 from pattlite_jax.training.progress import STAGES, Progress
 from pattlite_jax.training.run import Run, Variables
 from pattlite_jax.training.step import TrainState
@@ -70,7 +69,7 @@ def end_epoch(
 
 def _last_rate(run: Run, progress: Progress) -> float:
   """Returns the learning rate of the epoch's last step."""
-  factor = build.schedule(run.config, STAGES[progress.stage], run.train)
+  factor = setup.schedule(run.config, STAGES[progress.stage], run.train)
   if factor is None:
     return progress.learning_rate
   steps = examples_lib.steps_per_epoch(len(run.train), run.config.batch_size)

@@ -26,12 +26,12 @@ from pattlite_jax.training import (
   recipe,
   result,
   resume,
+  setup,
   start,
   stop,
   workdir,
 )
-from pattlite_jax.training import inputs as train_inputs
-from pattlite_jax.training import setup as build
+from pattlite_jax.training import inputs as inputs_lib
 from pattlite_jax.training.progress import STAGES, Progress
 from pattlite_jax.training.run import MakeBatches, Run, Variables
 from pattlite_jax.training.step import TrainState, create_state
@@ -45,7 +45,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def _load_and_fit(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  inputs = train_inputs.load(config)
+  inputs = inputs_lib.load(config)
   preflight.check(config, inputs.splits)
   writer, hooks = inputs.make_writer()
   with contextlib.closing(writer):
@@ -83,7 +83,7 @@ def fit(
         splits["train"], teachers, share=config.distillation.share
       ),
       make_batches,
-      build.build_validate(config, splits["validation"]),
+      setup.build_validate(config, splits["validation"]),
       manager,
       described,
       stops,
@@ -112,7 +112,7 @@ def _run_stages(run: Run, variables: Variables) -> tuple[Variables, Progress]:
   best, step = variables, 0
   for stage in range(progress.stage, len(STAGES)):
     name = STAGES[stage]
-    tx, trainable, train_step = build.build_train(run.config, name, run.train)
+    tx, trainable, train_step = setup.build_train(run.config, name, run.train)
     averaged = run.config[name].ema_decay > 0
     state = create_state(best, tx, trainable, step, averaged=averaged)
     if newest:

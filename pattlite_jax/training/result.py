@@ -11,9 +11,9 @@ from etils import epath
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models import attention_classifier
 from pattlite_jax.runtime import parallel, provenance
-from pattlite_jax.scoring import logits as predict_lib
+from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics, pictures
-from pattlite_jax.training import setup as build
+from pattlite_jax.training import setup
 
 
 def finish(
@@ -80,12 +80,12 @@ def _score(config, splits, variables, protocol):
   if protocol == "per_sample":
     attention = attention_classifier.alone(attention)
   num_classes = len(next(iter(splits.values())).class_names)
-  step = build.build_predict(config, num_classes, attention)
+  step = setup.build_predict(config, num_classes, attention)
   scores, logits = {}, {}
   for name, split in splits.items():
     if protocol == "published":
       split = examples_lib.reorder(split, config.eval.order, config.seed)
-    logits[name] = predict_lib.predict(
+    logits[name] = logits_lib.predict(
       step, variables, split, batch_size=config.eval.batch_size
     )
     scores[name] = metrics.score(logits[name], split.labels)

@@ -15,10 +15,10 @@ from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models.pattlite import PAttLite
 from pattlite_jax.runtime import parallel
-from pattlite_jax.scoring import logits as predict_lib
+from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics
 from pattlite_jax.training import optimizer, recipe
-from pattlite_jax.training import step as steps
+from pattlite_jax.training import step as step_lib
 from pattlite_jax.weights import trunk
 
 Variables = dict[str, Any]
@@ -88,7 +88,9 @@ def build_train(
   return (
     step.keywords["tx"],
     step.keywords["trainable"],
-    parallel.pmap_train_step(functools.partial(steps.train_steps, step=step)),
+    parallel.pmap_train_step(
+      functools.partial(step_lib.train_steps, step=step)
+    ),
   )
 
 
@@ -97,7 +99,7 @@ def train_step(
   stage: str,
   train: examples_lib.Examples,
 ) -> functools.partial:
-  """Returns `steps.train_step` with all that a stage binds, not yet mapped."""
+  """Returns `step_lib.train_step` with all that a stage binds, not yet mapped."""
   fields = config[stage]
   num_classes = len(train.class_names)
   weights = recipe.balanced_class_weights(examples_lib.class_counts(train))
@@ -105,7 +107,7 @@ def train_step(
     weights = np.ones_like(weights)
   shapes = variable_shapes(config, num_classes)
   return functools.partial(
-    steps.train_step,
+    step_lib.train_step,
     model=make_model(
       config,
       num_classes,
@@ -162,7 +164,7 @@ def build_predict(
   """Returns the mapped step (folded variables, batch) -> logits."""
   model = make_model(config, num_classes, attention=attention, folded=True)
   step = functools.partial(
-    steps.predict_step,
+    step_lib.predict_step,
     model=model,
     image_size=config.model.image_size,
   )
@@ -186,7 +188,7 @@ def build_validate(
     )
 
   def validate(variables):
-    logits = predict_lib.predict(
+    logits = logits_lib.predict(
       predict_step, variables, validation, batch_size=batch_size
     )
     scores = metrics.score(logits, validation.labels)

@@ -6,7 +6,7 @@ import ml_collections
 import numpy as np
 
 from pattlite_jax import trained
-from pattlite_jax.training import setup as build
+from pattlite_jax.training import setup
 from pattlite_jax.weights import trunk
 
 
@@ -35,7 +35,7 @@ def variables(
   Raises:
     ValueError: if the network has another architecture.
   """
-  fresh = build.init_variables(config, len(class_names))
+  fresh = setup.init_variables(config, len(class_names))
   if not network:
     return fresh
   (name, learned), *_ = network.items()

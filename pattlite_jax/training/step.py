@@ -16,7 +16,7 @@ from pattlite_jax.models import losses as losses_lib
 from pattlite_jax.models.folding import fold_batch_norm
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import metrics as metrics_lib
-from pattlite_jax.training import ema as average_lib
+from pattlite_jax.training import ema
 
 # image u8[B, h, w, C]; label i32[B]; mask bool[B]; maybe targets f32[B, K].
 Batch = dict[str, Array]
@@ -72,9 +72,7 @@ def create_state(
     opt_state=tx.init(train_params),
     finite=jnp.array(True),
     average=(
-      average_lib.start(variables | {"params": train_params})
-      if averaged
-      else None
+      ema.start(variables | {"params": train_params}) if averaged else None
     ),
   )
 
@@ -163,7 +161,7 @@ def train_step(
   average = state.average
   if ema_decay:
     means = {"params": train_params, "batch_stats": batch_stats}
-    average = average_lib.update(average, means, decay=ema_decay)
+    average = ema.update(average, means, decay=ema_decay)
   metrics = metrics_lib.from_batch(
     losses, logits, batch["label"], batch["mask"]
   )

@@ -21,8 +21,7 @@ from configs import default
 from pattlite_jax.models.attention_classifier import AttentionClassifier
 from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
 from pattlite_jax.models.pattlite import TRUNK
-from pattlite_jax.training import checkpoint
-from pattlite_jax.training import setup as build
+from pattlite_jax.training import checkpoint, setup
 from pattlite_jax.weights import keras_files
 from pattlite_jax.weights.keras_files import Layers, Stored
 from pattlite_jax.weights.keras_port import flax_variables
@@ -79,7 +78,7 @@ def port(
   config.model.image_size = geometry.image_size
   config.model.patch_stride = geometry.patch_stride
   config.model.cut = geometry.cut
-  shapes = build.variable_shapes(config, num_classes)
+  shapes = setup.variable_shapes(config, num_classes)
   try:
     variables = select_layers(traverse_util.unflatten_dict(flat), shapes)
   except ValueError as error:

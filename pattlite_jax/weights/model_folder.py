@@ -15,7 +15,7 @@ from etils import epath
 from pattlite_jax.weights import safetensors_io
 
 WEIGHTS, CONFIG = "weights.safetensors", "config.json"
-_SHIPPED = epath.Path(__file__).parent / "released"
+_SHIPPED = epath.Path(__file__).parent.parent / "released"
 
 
 def shipped() -> list[str]:
