@@ -1,4 +1,4 @@
-"""Prints digests of what the tree on sys.path computes; launch/pin.sh diffs two.
+"""Prints digests of what the tree on sys.path computes, for launch/pin.sh.
 
 Digests depend on values alone, not on the names of arrays or modules.
 """

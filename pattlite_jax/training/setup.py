@@ -99,7 +99,7 @@ def train_step(
   stage: str,
   train: examples_lib.Examples,
 ) -> functools.partial:
-  """Returns `step_lib.train_step` with all that a stage binds, not yet mapped."""
+  """Returns the train step with all that a stage binds, not yet mapped."""
   fields = config[stage]
   num_classes = len(train.class_names)
   weights = recipe.balanced_class_weights(examples_lib.class_counts(train))

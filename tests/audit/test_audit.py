@@ -20,7 +20,7 @@ from pattlite_jax.trained import Trained
 from pattlite_jax.training import checkpoint, setup
 from pattlite_jax.training.progress import Progress
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 CLASS_NAMES = ("anger", "disgust", "happiness")
 
 

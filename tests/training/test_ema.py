@@ -7,14 +7,13 @@ from small_run import fit, saved_best
 
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics
-from pattlite_jax.training import checkpoint, resume, setup
-from pattlite_jax.training import ema as average
+from pattlite_jax.training import checkpoint, ema, resume, setup
 
 
 def test_the_average_of_a_constant_is_reached_soon():
-  mean = average.start({"a": jnp.zeros(2), "b": None})
+  mean = ema.start({"a": jnp.zeros(2), "b": None})
   for _ in range(30):
-    mean = average.update(mean, {"a": jnp.ones(2), "b": None}, decay=0.9999)
+    mean = ema.update(mean, {"a": jnp.ones(2), "b": None}, decay=0.9999)
   assert mean.count == 30
   # Without the warm-up it would be 0.003.
   assert 0.99 < float(mean.values["a"][0]) < 1
@@ -22,10 +21,10 @@ def test_the_average_of_a_constant_is_reached_soon():
 
 def test_the_average_is_the_weighted_sum_of_its_steps():
   values = [3.0, -1.0, 4.0, 1.0, -5.0]
-  mean = average.start({"a": jnp.array(2.0)})
+  mean = ema.start({"a": jnp.array(2.0)})
   expected = 2.0
   for t, value in enumerate(values):
-    mean = average.update(mean, {"a": jnp.array(value)}, decay=0.2)
+    mean = ema.update(mean, {"a": jnp.array(value)}, decay=0.2)
     decay = min(0.2, (1 + t) / (10 + t))
     expected = decay * expected + (1 - decay) * value
   np.testing.assert_allclose(mean.values["a"], expected, rtol=1e-6)

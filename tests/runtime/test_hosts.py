@@ -22,7 +22,7 @@ from configs import default
 from pattlite_jax.runtime import hosts
 from pattlite_jax.training import checkpoint, setup, stop
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 WATCHED = ["python", "tests/watched_main.py"]
 SPLITS = {"Training": 18, "PublicTest": 9, "PrivateTest": 7}
 STEPS, EPOCHS, BATCH_SIZE = 3, 3, 8  # Of an epoch; its last batch holds 2.

@@ -28,7 +28,7 @@ from pattlite_jax.training import checkpoint, resume, stop
 
 pytestmark = pytest.mark.slow
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 STAGE_EPOCHS = 8
 STEPS = 2 * STAGE_EPOCHS * 6  # An epoch has 6.
 KILLS_IN_TRAINING = 7
