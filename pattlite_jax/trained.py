@@ -18,6 +18,7 @@ from jaxtyping import Float, UInt8
 from configs import default
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models import attention_classifier
+from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.training import checkpoint, config_check, setup
 from pattlite_jax.weights import model_folder, trunk
@@ -103,19 +104,19 @@ def load(path: epath.PathLike) -> Trained:
   """Loads a workdir, one step's directory, or what `model_folder.find` finds.
 
   Raises:
-    FileNotFoundError: if there is none, or a file of it is missing.
-    ValueError: if it is broken, or its weights do not fit its config.
+    MissingFileError: if there is none, or a file of it is missing.
+    UserError: if it is broken, or its weights do not fit its config.
   """
   try:
     return _load(path)
-  except FileNotFoundError as error:
+  except MissingFileError as error:
     shipped = ", ".join(model_folder.shipped())
-    raise FileNotFoundError(
+    raise MissingFileError(
       f"{error} The networks that come with the package are: {shipped}."
     ) from error
   except Exception as error:  # Orbax raises any kind for broken files.
     reason = textwrap.shorten(str(error), 400) or type(error).__name__
-    raise ValueError(
+    raise UserError(
       f"The checkpoint at {path} is broken (--checkpoint): {reason}"
     ) from error
 
@@ -133,7 +134,7 @@ def _load(path: epath.PathLike) -> Trained:
     case {"config": dict(fields), "class_names": [*class_names]}:
       pass
     case _:
-      raise ValueError(
+      raise UserError(
         f"its config item is {reprlib.repr(described)}, but must have config "
         "and a list of class_names"
       )
@@ -158,4 +159,4 @@ def _image_shape(saved: Any) -> tuple[int, int, int] | None:
       return height, width, channels
     case None:  # The checkpoint is older than the field.
       return None
-  raise ValueError(f"its image_shape is {reprlib.repr(saved)}, not [H, W, C]")
+  raise UserError(f"its image_shape is {reprlib.repr(saved)}, not [H, W, C]")

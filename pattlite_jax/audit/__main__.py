@@ -18,6 +18,7 @@ from absl import app, flags
 
 from pattlite_jax.data.load import SPLITS
 from pattlite_jax.runtime import hosts
+from pattlite_jax.runtime.errors import UserError
 
 _CHECKPOINT = flags.DEFINE_string(
   "checkpoint",
@@ -127,7 +128,7 @@ def _data_flags(network: Any) -> tuple[str, str, Any]:
   fields = (network.config if network else default.get_config()).data
   dataset = _DATASET.value or fields.name
   if not dataset:
-    raise ValueError(
+    raise UserError(
       "The checkpoint names no data set; pass --dataset=<name> and --data_dir."
     )
   data_dir = fields.dir if _DATA_DIR.value is None else _DATA_DIR.value

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.runtime.errors import UserError
 
 # u8[B, H, W, C] -> f32[B, K], of any library.
 LogitsOf = Callable[[np.ndarray], Any]
@@ -48,7 +49,7 @@ def audit(
   always full, so a compiled model compiles once a batch size.
 
   Raises:
-    ValueError: if the outputs are no finite [B, K] with K of 2 or more.
+    UserError: if the outputs are no finite [B, K] with K of 2 or more.
   """
   official = np.arange(len(examples))
   alone = _predict(logits_of, examples, official[:, None])
@@ -118,12 +119,12 @@ def _predict(
   for rows in batches:
     output = np.asarray(logits_of(examples.images[rows]), np.float32)
     if output.ndim != 2 or len(output) != len(rows) or output.shape[1] < 2:
-      raise ValueError(
+      raise UserError(
         f"The model gave an array of shape {output.shape} for {len(rows)} "
         f"images; expected ({len(rows)}, number of classes)."
       )
     if not np.isfinite(output).all():
-      raise ValueError(
+      raise UserError(
         f"The model gave logits that are not finite for the images "
         f"{', '.join(examples.ids[rows][:3])} ..."
       )

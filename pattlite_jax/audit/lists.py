@@ -15,8 +15,8 @@ def audit(
   The test split must have the data set's own labels.
 
   Raises:
-    ValueError: if a list is broken or of another data set.
-    FileNotFoundError: if there are no lists.
+    UserError: if a list is broken or of another data set.
+    MissingFileError: if there are no lists.
   """
   if not len(test):
     return {"skipped": "the test split, which holds the lists' faces, is empty"}

@@ -5,6 +5,7 @@ from typing import Any
 
 import ml_collections
 
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.trained import Trained
 from pattlite_jax.training import recipe
 from pattlite_jax.training.progress import STAGES
@@ -41,7 +42,7 @@ def _describe(
   """Repeats early stopping over a stage's epochs; counts epochs from 1."""
   monitor = fields["monitor"]
   if monitor not in recipe.MONITORS:
-    raise ValueError(
+    raise UserError(
       f"The checkpoint's config.{stage}.monitor is {monitor!r}, but must be "
       f"one of {', '.join(recipe.MONITORS)}."
     )

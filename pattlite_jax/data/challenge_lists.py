@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from pattlite_jax.data import user_files
+from pattlite_jax.runtime.errors import UserError
 
 HOW_TO_GET = (
   "Get the lists from "
@@ -101,7 +102,7 @@ def read_list(
   """Reads a list.
 
   Raises:
-    ValueError: for the first line that is not like the published ones, whose
+    UserError: for the first line that is not like the published ones, whose
       label is no class, or that gives a face a second label; if there is none.
   """
   labels, duplicates, num_lines = {}, [], 0
@@ -112,14 +113,14 @@ def read_list(
     place = f"{path}, line {number} is {reprlib.repr(line.strip())}"
     match = re.fullmatch(published.pattern, line.strip())
     if not match:
-      raise ValueError(
+      raise UserError(
         f"{place}, but must be like {published.sample!r}. {HOW_TO_GET}"
       )
     face_id, label = match["id"], int(match["label"])
     if label >= num_classes:
-      raise ValueError(f"{place}, but its label must be below {num_classes}.")
+      raise UserError(f"{place}, but its label must be below {num_classes}.")
     if labels.setdefault(face_id, label) != label:
-      raise ValueError(
+      raise UserError(
         f"{place}, but an earlier line gives {face_id} the label "
         f"{labels[face_id]}; one of them must go."
       )
@@ -127,7 +128,7 @@ def read_list(
     if len(labels) + len(duplicates) < num_lines:
       duplicates.append(face_id)
   if not labels:
-    raise ValueError(f"{path} names no face. {HOW_TO_GET}")
+    raise UserError(f"{path} names no face. {HOW_TO_GET}")
   return ChallengeList(
     published,
     path,

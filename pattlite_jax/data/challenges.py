@@ -19,6 +19,7 @@ from pattlite_jax.data.challenge_lists import (
   read_list,
 )
 from pattlite_jax.data.examples import Examples
+from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,13 +46,13 @@ def load_subsets(
   The lists may also lie one folder below, as in their repository.
 
   Raises:
-    ValueError: if there are no lists for the data set, one is broken, or one
+    UserError: if there are no lists for the data set, one is broken, or one
       has no face in common with the split.
-    FileNotFoundError: if none of the lists is there.
+    MissingFileError: if none of the lists is there.
   """
   family = dataset.partition("/")[0]
   if family not in PUBLISHED:
-    raise ValueError(
+    raise UserError(
       f"There are no challenge lists for {dataset!r}, only for ferplus/... and "
       "raf_db; leave out --challenge_lists or change --dataset."
     )
@@ -68,7 +69,7 @@ def load_subsets(
       logging.warning("No %s in %s; it is not scored.", published.file, root)
   if not subsets:
     names = ", ".join(published.file for published in PUBLISHED[family])
-    raise FileNotFoundError(f"None of {names} is in {root}. {HOW_TO_GET}")
+    raise MissingFileError(f"None of {names} is in {root}. {HOW_TO_GET}")
   return tuple(subsets)
 
 
@@ -95,12 +96,12 @@ def select(
   `labelless_ids` are the test images that the data set gives no label.
 
   Raises:
-    ValueError: if the split holds none of the faces.
+    UserError: if the split holds none of the faces.
   """
   row_of = {face_id: row for row, face_id in enumerate(test.ids)}
   held = np.array([i in row_of for i in listed.ids], bool)
   if not held.any():
-    raise ValueError(
+    raise UserError(
       f"None of the {len(held)} faces of {listed.path}, such as "
       f"{', '.join(listed.ids[:3])}, is in the test split, whose names are "
       f"like {', '.join(test.ids[:3])}. Do --dataset and --data_dir name the "

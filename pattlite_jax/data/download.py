@@ -13,6 +13,7 @@ import zlib
 from absl import logging
 
 from pattlite_jax.data import user_files
+from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 CONTEST = (
   "challenges-in-representation-learning-facial-expression-recognition-"
@@ -27,21 +28,21 @@ def download_if_missing(builder_class: type, data_dir: user_files.Path) -> None:
   """Fetches the files of a data set into `data_dir`, unless they are there.
 
   Raises:
-    FileNotFoundError: if Kaggle does not carry the set; says who does.
-    RuntimeError: if kagglehub or the user's credentials are missing, or if
+    MissingFileError: if Kaggle does not carry the set; says who does.
+    UserError: if kagglehub or the user's credentials are missing, or if
       Kaggle refuses.
   """
   try:
     builder_class.source_files(data_dir)
     return
-  except FileNotFoundError as error:
+  except MissingFileError as error:
     if builder_class.__name__ not in ("Fer2013", "FerPlus"):
-      raise FileNotFoundError(
+      raise MissingFileError(
         f"{error} --config.data.download=true cannot fetch this data set: "
         "Kaggle's contests carry FER2013 only."
       ) from error
   if not isinstance(data_dir, pathlib.Path):
-    raise RuntimeError(
+    raise UserError(
       "--config.data.download=true fetches to a local folder, but "
       f"--config.data.dir is {data_dir}. Fetch the files first and copy them "
       "there."
@@ -61,7 +62,7 @@ def _fetch_contest(data_dir: pathlib.Path) -> None:
   try:
     import kagglehub  # pyrefly: ignore[missing-import]
   except ImportError as error:
-    raise RuntimeError(
+    raise UserError(
       "--config.data.download=true needs the package kagglehub. Install it "
       "with pip install kagglehub, or get the file by hand from "
       f"{CONTEST_URL}."
@@ -71,7 +72,7 @@ def _fetch_contest(data_dir: pathlib.Path) -> None:
   try:
     fetched = pathlib.Path(kagglehub.competition_download(CONTEST))
   except Exception as error:  # Kagglehub raises errors of many libraries.
-    raise RuntimeError(
+    raise UserError(
       f"Kaggle did not hand out the contest's files ({error}). Accept its "
       f"rules at {CONTEST_URL} with the account of your credentials, or pass "
       "--config.data.download=false and get the file by hand."
@@ -81,7 +82,7 @@ def _fetch_contest(data_dir: pathlib.Path) -> None:
 
 
 def _require_credentials() -> None:
-  """Raises RuntimeError unless Kaggle credentials can be found."""
+  """Raises UserError unless Kaggle credentials can be found."""
   by_environment = os.environ.get("KAGGLE_API_TOKEN") or (
     os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY")
   )
@@ -89,7 +90,7 @@ def _require_credentials() -> None:
   path = pathlib.Path(folder).expanduser() / "kaggle.json"
   token_path = path.with_name("access_token")
   if not by_environment and not path.is_file() and not token_path.is_file():
-    raise RuntimeError(
+    raise UserError(
       f"No Kaggle credentials: neither {path} nor the environment variables "
       "KAGGLE_API_TOKEN, or KAGGLE_USERNAME and KAGGLE_KEY, are there. Create "
       "a token at https://www.kaggle.com/settings, or pass "
@@ -111,7 +112,7 @@ def _take_csv(fetched: pathlib.Path, data_dir: pathlib.Path) -> None:
     partial.rename(data_dir / CSV)
   if not _has_csv(data_dir):
     names = sorted(path.name for path in fetched.rglob("*") if path.is_file())
-    raise RuntimeError(
+    raise UserError(
       f"Neither {CSV} nor an {ARCHIVE} with fer2013.csv is among the "
       f"contest's files {names} in {fetched}. Get the file by hand from "
       f"{CONTEST_URL} and pass its folder with --config.data.dir=<folder>."
@@ -140,7 +141,7 @@ def _extract_csv(archive: pathlib.Path, data_dir: pathlib.Path) -> None:
     EOFError,  # The archive was cut short.
   ) as error:
     partial.unlink(missing_ok=True)
-    raise RuntimeError(
+    raise UserError(
       f"{archive} cannot be unpacked ({error}). Delete it, so that it is "
       f"fetched again, or get the file by hand from {CONTEST_URL}."
     ) from error

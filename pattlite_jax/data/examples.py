@@ -12,6 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
 
+from pattlite_jax.runtime.errors import UserError
+
 ORDERS = ("official", "class_sorted", "shuffled")
 
 
@@ -80,7 +82,7 @@ def reorder(examples: Examples, order: str, seed: int) -> Examples:
     return examples.take(np.argsort(ranks, kind="stable"))
   if order == "shuffled":
     return examples.take(epoch_order(len(examples), seed=seed, epoch=0))
-  raise ValueError(f"order is {order!r}, but must be one of {ORDERS}.")
+  raise UserError(f"order is {order!r}, but must be one of {ORDERS}.")
 
 
 def epoch_order(

@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 
 from pattlite_jax.data import user_files
 from pattlite_jax.data.examples import Examples, class_counts
+from pattlite_jax.runtime.errors import FileError, UserError
 
 SPLITS = ("train", "validation", "test")
 _READ_BATCH = 1024  # Images that are decoded and copied together.
@@ -38,14 +39,14 @@ def load_splits(
   `soft_targets` they have the targets of the set.
 
   Raises:
-    ValueError: if the name is unknown, a file of the set is broken, or it has
+    UserError: if the name is unknown, a file of the set is broken, or it has
       no soft targets.
-    FileNotFoundError: if the files are missing; says where to get them.
-    OSError: if the prepared copy is damaged; says what to delete.
+    MissingFileError: if the files are missing; says where to get them.
+    FileError: if the prepared copy is damaged; says what to delete.
   """
   builder_class, config = _find_builder(name)
   if soft_targets and not builder_class.HAS_TARGETS:
-    raise ValueError(
+    raise UserError(
       f"{name} has one label an image and no votes to train on; pass "
       "--config.data.soft_targets=False or a set with votes, such as "
       "ferplus/majority."
@@ -86,7 +87,7 @@ def published_counts(name: str) -> Mapping[str, tuple[int, ...]]:
   The split "all" stands for all together; {} where nothing is published.
 
   Raises:
-    ValueError: if the name is unknown.
+    UserError: if the name is unknown.
   """
   builder_class, config = _find_builder(name)
   # Nothing is prepared, so the folder is neither read nor made.
@@ -99,15 +100,15 @@ def has_targets(name: str) -> bool:
 
 
 def require_files(name: str, data_dir: str) -> None:
-  """Raises FileNotFoundError, saying what to get, if files are missing."""
+  """Raises MissingFileError, saying what to get, if files are missing."""
   builder_class, _ = _find_builder(name)
   builder_class.source_files(user_files.folder(data_dir))
 
 
 def require_examples(examples: Examples, split: str, name: str) -> None:
-  """Raises ValueError if a split that is to be used has no images."""
+  """Raises UserError if a split that is to be used has no images."""
   if not len(examples):
-    raise ValueError(
+    raise UserError(
       f"The {split} split of {name} has no images, but some are needed. Use a "
       "copy of the data set that has the split (a FER2013 file must have rows "
       "with the Usage PublicTest for validation and PrivateTest for test) and "
@@ -135,7 +136,7 @@ def _find_builder(name: str) -> tuple[type, str | None]:
   if name not in builders:
     nearest = difflib.get_close_matches(name.lower(), builders, 1, 0.4)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    raise ValueError(
+    raise UserError(
       f"There is no data set {name!r}.{hint} Pass one of {list(builders)} "
       "with --config.data.name=<name>."
     )
@@ -240,7 +241,7 @@ def _numpy_iterator(builder, split: str, *, batch_size: int | None):
   """Yields the examples, or batches of them, in the order of the files.
 
   Raises:
-    OSError: if records are damaged or missing.
+    FileError: if records are damaged or missing.
   """
   import tensorflow as tf
   import tensorflow_datasets as tfds
@@ -256,7 +257,7 @@ def _numpy_iterator(builder, split: str, *, batch_size: int | None):
     yield from dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
   except tf.errors.OpError as error:
     reason = error.message.rpartition("}} ")[2].partition(" [Op:")[0]
-    raise OSError(
+    raise FileError(
       f"The prepared copy of {builder.name} in {builder.data_path} is damaged "
       f"({split}: {reason}). Delete that folder; the next start makes it anew."
     ) from error

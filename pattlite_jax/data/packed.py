@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 
 from pattlite_jax.data import user_files
 from pattlite_jax.data.examples import Examples
+from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 _BROKEN = (EOFError, LookupError, OSError, ValueError, zipfile.BadZipFile)
 _PER_MOSAIC = 4096  # Images; Pillow warns of pictures that are much larger.
@@ -46,12 +47,12 @@ def read(
   """Returns the splits of the data set `name`; targets if they are asked for.
 
   Raises:
-    FileNotFoundError: if there is no file.
-    ValueError: if it is another file or of another set, or has no targets.
+    MissingFileError: if there is no file.
+    UserError: if it is another file or of another set, or has no targets.
   """
   path = user_files.folder(str(path))
   if not path.is_file():
-    raise FileNotFoundError(f"No packed data set at {path} (data.packed).")
+    raise MissingFileError(f"No packed data set at {path} (data.packed).")
   try:
     with (
       user_files.open_bytes(path) as file,
@@ -63,12 +64,12 @@ def read(
         for split in arrays["splits"].tolist()
       }
   except _BROKEN as error:
-    raise ValueError(
+    raise UserError(
       f"{path} is no whole file of python -m pattlite_jax.pack, or lacks what "
       f"is asked for ({error}); data.soft_targets needs a set with votes."
     ) from error
   if packed_name != name:
-    raise ValueError(
+    raise UserError(
       f"{path} holds {packed_name}, but data.name is {name}; pass the file of "
       f"that set, or --config.data.name={packed_name}."
     )

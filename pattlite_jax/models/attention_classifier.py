@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float
 
 from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.dropout import Dropout
+from pattlite_jax.runtime.errors import UserError
 
 ATTENTIONS = ("batch", "token", "none")
 _ONE_PATCH = (
@@ -73,7 +74,7 @@ class AttentionClassifier(nn.Module):
     train: bool,
   ) -> Float[Array, "B {self.num_classes}"]:
     if self.attention not in ATTENTIONS:
-      raise ValueError(
+      raise UserError(
         f"config.model.attention is {self.attention!r}, but must be one of "
         f"{', '.join(ATTENTIONS)}."
       )

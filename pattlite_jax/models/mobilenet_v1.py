@@ -18,6 +18,7 @@ from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.depthwise import DepthwiseConv
 from pattlite_jax.models.image_conv import ImageConv
 from pattlite_jax.models.pointwise import PointwiseConv
+from pattlite_jax.runtime.errors import UserError
 
 # Output channels and depthwise stride of blocks 1 to 13 (paper, table 1).
 BLOCKS = (
@@ -116,7 +117,7 @@ class MobileNetV1(nn.Module):
     those of the rows where `mask` is True.
     """
     if self.cut not in LAYER_NAMES:
-      raise ValueError(
+      raise UserError(
         f"MobileNetV1 has no layer {self.cut!r} to cut at "
         f"(config.model.cut); its layers are {', '.join(LAYER_NAMES)}."
       )

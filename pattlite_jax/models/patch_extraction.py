@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 
 from pattlite_jax.models.depthwise import DepthwiseConv
 from pattlite_jax.models.pointwise import PointwiseConv
+from pattlite_jax.runtime.errors import UserError
 
 
 class SeparableConv(nn.Module):
@@ -55,7 +56,7 @@ class PatchExtraction(nn.Module):
     height, width = x.shape[1:3]
     smallest = self.stride + 1  # Two patches each way for the 2x2 layer.
     if min(height, width) < smallest:
-      raise ValueError(
+      raise UserError(
         f"Patch extraction got a {height}x{width} feature map, but needs at "
         f"least {smallest}x{smallest} at patch stride {self.stride}: enlarge "
         "config.model.image_size, lower config.model.patch_stride or cut the "

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 
 from pattlite_jax import trained
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.runtime.errors import UserError
 
 _BATCH_SIZE = 32  # Of more than one face; another size would compile anew.
 
@@ -28,7 +29,7 @@ class Classifier:
 
   def __init__(self, network: trained.Trained):
     if network.image_shape is None:
-      raise ValueError(
+      raise UserError(
         "The checkpoint does not say what its training images looked like, so "
         "faces of any size cannot be made like them; use "
         "pattlite_jax.trained.load and images of the right shape, or, for a "
@@ -54,7 +55,7 @@ class Classifier:
 
     Raises:
       TypeError: if a face is not uint8.
-      ValueError: if it has another shape.
+      UserError: if it has another shape.
     """
     if hasattr(faces, "ndim"):  # An array of another library.
       faces = np.asarray(faces)
@@ -72,8 +73,8 @@ def load(name: epath.PathLike) -> Classifier:
   """Loads a shipped network ("ferplus", "fer2013"), a run or a model's folder.
 
   Raises:
-    FileNotFoundError: if there is none.
-    ValueError: if it is broken.
+    MissingFileError: if there is none.
+    UserError: if it is broken.
   """
   return Classifier(trained.load(name))
 
@@ -84,10 +85,10 @@ def stack(
   """Returns faces in the shape of the training images.
 
   Raises:
-    TypeError, ValueError: as `prepare`, and if there are no faces.
+    TypeError, UserError: as `prepare`, and if there are no faces.
   """
   if not len(faces):
-    raise ValueError("There are no faces.")
+    raise UserError("There are no faces.")
   return np.stack([prepare(np.asarray(face), image_shape) for face in faces])
 
 
@@ -98,14 +99,14 @@ def prepare(
 
   Raises:
     TypeError: if it is not uint8.
-    ValueError: if it is not [H, W], [H, W, 1] or [H, W, 3].
+    UserError: if it is not [H, W], [H, W, 1] or [H, W, 3].
   """
   if face.dtype != np.uint8:
     raise TypeError(f"A face is {face.dtype}, but must be uint8 in 0 to 255.")
   grey = face.ndim == 2 or (face.ndim == 3 and face.shape[-1] == 1)
   colour = face.ndim == 3 and face.shape[-1] == 3
   if not face.size or not (grey or colour):
-    raise ValueError(
+    raise UserError(
       f"A face has the shape {face.shape}, but must have [H, W], [H, W, 1] or "
       "[H, W, 3] (RGB); a batch of grey faces is [N, H, W, 1]."
     )

@@ -12,6 +12,7 @@ from configs import default
 from pattlite_jax.release import model_card, model_check
 from pattlite_jax.report import train_time
 from pattlite_jax.runtime import provenance
+from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.scoring import pictures, protocols
 from pattlite_jax.weights import model_folder
 
@@ -31,8 +32,8 @@ def release(
   """Scores the best weights of a finished run and writes the folder.
 
   Raises:
-    FileNotFoundError: if the run has not ended.
-    ValueError, OSError: as `protocols.load_inputs`.
+    MissingFileError: if the run has not ended.
+    UserError, FileError: as `protocols.load_inputs`.
   """
   workdir, out = epath.Path(workdir), epath.Path(out)
   training = _training(workdir)
@@ -45,7 +46,7 @@ def release(
   )
   own_set = (inputs.dataset, inputs.network.config.data.name)
   if inputs.network.image_shape is None and len(set(own_set)) > 1:
-    raise ValueError(
+    raise UserError(
       f"The checkpoint does not say the shape of its images, so only the set "
       f"that it was trained on, {own_set[1]}, can tell: leave out --dataset."
     )
@@ -61,11 +62,11 @@ def _training(workdir: epath.Path) -> dict[str, Any]:
   """Returns what the run's folder says of how it was trained.
 
   Raises:
-    FileNotFoundError: if the run has not ended.
+    MissingFileError: if the run has not ended.
   """
   path = workdir / "result.json"
   if not path.exists():
-    raise FileNotFoundError(
+    raise MissingFileError(
       f"No {path}: --checkpoint must be the workdir of a run that has ended."
     )
   result = json.loads(path.read_text())

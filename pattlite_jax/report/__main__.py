@@ -16,6 +16,7 @@ from etils import epath
 
 from pattlite_jax.report import runs
 from pattlite_jax.report.rows import LEAK_SCORINGS, TABLES, Scoring
+from pattlite_jax.runtime.errors import UserError
 
 _RESULTS = flags.DEFINE_string("results", "results", "Folder of the results.")
 _README = flags.DEFINE_string("readme", "README.md", "File to write into.")
@@ -98,7 +99,7 @@ def insert(text: str, name: str, lines: Sequence[str]) -> str:
   """Returns the text with the lines between the marks of a table.
 
   Raises:
-    ValueError: if the text lacks the marks.
+    UserError: if the text lacks the marks.
   """
   pattern = rf"<!-- {name} -->\n.*?<!-- end -->"
   body = "\n".join(lines)
@@ -109,7 +110,7 @@ def insert(text: str, name: str, lines: Sequence[str]) -> str:
     flags=re.DOTALL,
   )
   if count != 1:
-    raise ValueError(
+    raise UserError(
       f"Found {count} places for the table {name!r}; expected one line "
       f"'<!-- {name} -->' and below it '<!-- end -->'."
     )

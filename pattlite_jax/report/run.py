@@ -27,6 +27,7 @@ from pattlite_jax.report.rows import (
   TABLES,
   Row,
 )
+from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 _TABLE = flags.DEFINE_enum("table", "main", list(TABLES), "The table to run.")
 _SPLIT = flags.DEFINE_string(
@@ -86,7 +87,7 @@ def missing_data(row: Row, extra: list[str]) -> str | None:
   try:
     if not fields.get("data.packed"):
       load.require_files(fields["data.name"], fields["data.dir"])
-  except FileNotFoundError as error:
+  except MissingFileError as error:
     return str(error)
   uses_lists = any("challenge_lists" in s.flags for s in row.scorings)
   if uses_lists and not epath.Path(CHALLENGE_LISTS).is_dir():
@@ -131,12 +132,12 @@ def run(
   failed.
 
   Raises:
-    ValueError: if there is no row of a name.
+    UserError: if there is no row of a name.
   """
   names = [row.name for row in TABLES[table]]
   for name in only:
     if name not in names:
-      raise ValueError(f"--rows has {name!r}, but must be of {names}.")
+      raise UserError(f"--rows has {name!r}, but must be of {names}.")
   failures = 0
   for row in TABLES[table]:
     if only and row.name not in only:

@@ -1,4 +1,7 @@
-"""How commands end on errors: one line for what a user can mend."""
+"""Errors that a user can mend, and how commands end on them: in one line.
+
+Any other error is a mistake of the program and shows its traceback.
+"""
 
 import contextlib
 import sys
@@ -7,27 +10,47 @@ from collections.abc import Iterator
 
 from absl import logging
 
-# Missing and broken files, full disks; wrong values; numbers that diverge.
-MENDABLE = (OSError, ValueError, FloatingPointError)
+
+class UserError(ValueError):
+  """Something that the user can mend; its text says what, and how."""
+
+
+class FileError(UserError, OSError):
+  """A file or folder that cannot be used."""
+
+
+class MissingFileError(FileError, FileNotFoundError):
+  """A file or folder that is not there."""
+
+
+def is_for_user(error: Exception) -> bool:
+  """Whether an error's text alone helps: ours, or the operating system's.
+
+  The system's are those such as "No space left on device: 'F'", which have a
+  number; libraries raise OSError without one for mistakes of programs, too.
+  """
+  if isinstance(error, UserError):
+    return True
+  return isinstance(error, OSError) and error.errno is not None
 
 
 @contextlib.contextmanager
 def in_one_line(*, status: int = 1, data_flags: bool = False) -> Iterator[None]:
-  """Ends the process with `status` on an error, and no traceback if mendable.
+  """Ends the process with `status` on an error; in one line if it is a user's.
 
   --verbosity=1 shows the traceback. `data_flags` is for commands that have
   --dataset and --data_dir: the data sets' errors name the flags of training.
   """
   try:
     yield
-  except MENDABLE as error:
-    logging.debug("Of the error below:", exc_info=True)
-    text = str(error)
-    if data_flags:
-      text = text.replace("--config.data.name", "--dataset")
-      text = text.replace("--config.data.dir", "--data_dir")
-    print(f"Error: {text}", file=sys.stderr)
-    sys.exit(status)
-  except Exception:
-    traceback.print_exc()
+  except Exception as error:
+    if is_for_user(error):
+      logging.debug("Of the error below:", exc_info=True)
+      text = str(error)
+      if data_flags:
+        text = text.replace("--config.data.name", "--dataset")
+        text = text.replace("--config.data.dir", "--data_dir")
+      print(f"Error: {text}", file=sys.stderr)
+    else:
+      traceback.print_exc()
     sys.exit(status)

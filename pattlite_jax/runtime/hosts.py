@@ -51,7 +51,7 @@ def joined() -> Iterator[None]:
   hosts, which wait for this one in their next step.
 
   Raises:
-    ValueError: if the flags are needed.
+    UserError: if the flags are needed.
   """
   if not _DISTRIBUTED.value:
     yield

@@ -16,6 +16,8 @@ from jax._src import distributed
 from jax.experimental import multihost_utils
 from jaxtyping import Array, Float, Int, PyTree
 
+from pattlite_jax.runtime.errors import UserError
+
 AXIS = "data"  # The name of the mapped axis: devices that share a batch.
 # Preparing a large data set takes minutes; JAX ends a run with a dead host.
 _EXCHANGE_MS = 3_600_000
@@ -31,12 +33,12 @@ def initialize(
   On TPU pods, SLURM, Open MPI and Kubernetes JAX finds the values itself.
 
   Raises:
-    ValueError: if JAX finds none.
+    UserError: if JAX finds none.
   """
   try:
     jax.distributed.initialize(coordinator_address, num_processes, process_id)
   except ValueError as error:
-    raise ValueError(
+    raise UserError(
       f"JAX found no TPU pod, SLURM, Kubernetes or Open MPI here ({error}) "
       "Pass --coordinator_address=<host 0>:<port> --num_processes=<N> "
       "--process_id=<0 to N-1>, or leave out --distributed."
@@ -83,9 +85,9 @@ def exchange(name: str, text: str) -> list[str]:
 
 
 def check_batch_size(batch_size: int) -> None:
-  """Raises ValueError unless the devices share a batch equally."""
+  """Raises UserError unless the devices share a batch equally."""
   if batch_size % num_devices():
-    raise ValueError(
+    raise UserError(
       f"config.batch_size is {batch_size}, which {num_devices()} devices "
       "cannot share equally; make it a multiple of their number."
     )

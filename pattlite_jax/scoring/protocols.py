@@ -15,6 +15,7 @@ from jaxtyping import Int
 from pattlite_jax import trained
 from pattlite_jax.data import challenges, load
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import metrics
 from pattlite_jax.trained import Trained
 
@@ -54,7 +55,7 @@ def load_inputs(
   """Loads a checkpoint and a split, by default of what it was trained on.
 
   Raises:
-    ValueError, FileNotFoundError: if the checkpoint, the data or the lists
+    UserError, MissingFileError: if the checkpoint, the data or the lists
       are missing, broken, empty or do not belong together.
   """
   network = trained.load(checkpoint)
@@ -62,11 +63,11 @@ def load_inputs(
   dataset = dataset or fields.name
   data_dir = fields.dir if data_dir is None else data_dir
   if not dataset:
-    raise ValueError(
+    raise UserError(
       "The checkpoint names no data set; pass --dataset=<name> and --data_dir."
     )
   if challenge_lists and split != "test":
-    raise ValueError(
+    raise UserError(
       f"--split is {split}, but the lists are of test images; pass "
       "--split=test or leave out --challenge_lists."
     )
@@ -122,13 +123,13 @@ def match_classes(
   """Returns the examples with labels that index `class_names`.
 
   Raises:
-    ValueError: unless they are the examples' classes, in whatever order.
+    UserError: unless they are the examples' classes, in whatever order.
   """
   own = examples.class_names
   if own == class_names:
     return examples
   if sorted(own) != sorted(class_names):
-    raise ValueError(
+    raise UserError(
       f"The data set has the classes {', '.join(own)}, but the checkpoint was "
       f"trained for {', '.join(class_names)}; pass a --dataset with the same "
       "classes."

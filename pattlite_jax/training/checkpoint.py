@@ -20,6 +20,7 @@ from etils import epath
 from jaxtyping import PyTree
 
 from pattlite_jax.runtime import parallel
+from pattlite_jax.runtime.errors import FileError, MissingFileError
 from pattlite_jax.training import checkpoint_items
 from pattlite_jax.training.checkpoint_items import DamagedError
 
@@ -59,7 +60,7 @@ def save(
   Arrays are copied before it returns.
 
   Raises:
-    OSError: if this save fails, or an earlier one failed in the background.
+    FileError: if this save fails, or an earlier one failed in the background.
   """
   if step not in manager.all_steps():
     items = {"state": state, "best": best}
@@ -74,11 +75,11 @@ def save_best(
 ) -> None:
   """Writes, as step 0, variables trained elsewhere, for commands to load.
 
-  Raises FileExistsError where `workdir` holds a checkpoint already.
+  Raises FileError where `workdir` holds a checkpoint already.
   """
   with open_manager(workdir) as manager:
     if manager.latest_step() is not None:
-      raise FileExistsError(
+      raise FileError(
         f"{epath.Path(workdir) / FOLDER} holds step {manager.latest_step()} of "
         "another network; choose a new directory."
       )
@@ -103,7 +104,7 @@ def _explained(manager: Manager) -> Iterator[None]:
   try:
     yield
   except Exception as error:  # Of the disk, as Orbax or TensorStore name it.
-    raise OSError(
+    raise FileError(
       f"A checkpoint could not be written to {manager.directory} "
       f"({checkpoint_items.first_line(error)}). Is the disk full? Earlier "
       "checkpoints are whole: start the same command again to go on from them."
@@ -186,7 +187,7 @@ def _restore_item(path: epath.PathLike, name: str) -> Any:
   elif (path / "best").is_dir() and path.name.isdigit():
     folder, step = path.parent, int(path.name)
   else:
-    raise FileNotFoundError(
+    raise MissingFileError(
       f"No checkpoint at {path}: expected a run's workdir, which holds "
       f"{FOLDER}/, or a step such as {FOLDER}/1200 (--checkpoint)."
     )
@@ -195,7 +196,7 @@ def _restore_item(path: epath.PathLike, name: str) -> Any:
       return checkpoint_items.read(manager, step, [name])[name]
     newest = restore_newest(manager, [name])
     if newest is None:
-      raise FileNotFoundError(f"{folder} holds no finished step yet.")
+      raise MissingFileError(f"{folder} holds no finished step yet.")
   return newest[1][name]
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import digests
 
 ARRAY_ITEMS = ("state", "best")  # The others hold JSON.
 
 
-class DamagedError(ValueError):
+class DamagedError(UserError):
   """What lies in a checkpoint is not what was saved."""
 
 
@@ -74,14 +75,14 @@ def fill(like: PyTree, saved: PyTree) -> PyTree:
   """Returns the arrays of an item that was read, in the structure of `like`.
 
   Raises:
-    ValueError: if the names or shapes of the arrays differ.
+    UserError: if the names or shapes of the arrays differ.
   """
   arrays = _by_name(saved)
   have = {name: np.shape(leaf) for name, leaf in arrays.items()}
   need = {name: np.shape(leaf) for name, leaf in _by_name(like).items()}
   odd = [n for n in sorted(have | need) if have.get(n) != need.get(n)]
   if odd:
-    raise ValueError(
+    raise UserError(
       f"The checkpoint's arrays are not those of the config's network: the "
       f"shape of {odd[0]} is {have.get(odd[0])} there and {need.get(odd[0])} "
       f"here, and {len(odd)} arrays differ. Pass the config it was saved with, "

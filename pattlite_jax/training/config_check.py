@@ -7,6 +7,7 @@ import ml_collections
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models.attention_classifier import ATTENTIONS
 from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import optimizer, recipe, resume
 from pattlite_jax.training.progress import STAGES
 
@@ -35,7 +36,7 @@ _RANGES = {
 
 
 def check(config: ml_collections.ConfigDict) -> None:
-  """Raises ValueError for fields that no run can have.
+  """Raises UserError for fields that no run can have.
 
   Otherwise a misspelt stage2.trunk would show after the whole first stage.
   """
@@ -58,23 +59,23 @@ def check(config: ml_collections.ConfigDict) -> None:
   for field, words in known.items():
     value = operator.attrgetter(field)(config)
     if value not in words:
-      raise ValueError(
+      raise UserError(
         f"config.{field} is {value!r}, but must be one of {', '.join(words)}."
       )
   for field, (low, high) in _RANGES.items():
     value = operator.attrgetter(field)(config)
     if not low <= value <= high:
-      raise ValueError(
+      raise UserError(
         f"config.{field} is {value}, but must lie in {low} to {high}."
       )
   if config.augment.erasing_min_area > config.augment.erasing_max_area:
-    raise ValueError(
+    raise UserError(
       "config.augment.erasing_min_area is "
       f"{config.augment.erasing_min_area}, but must not exceed "
       f"erasing_max_area, {config.augment.erasing_max_area}."
     )
   if config.start_from and config.model.trunk_weights != "imagenet":
-    raise ValueError(
+    raise UserError(
       f"config.model.trunk_weights is {config.model.trunk_weights!r}, but has "
       f"no effect on a run that starts from {config.start_from!r}; set it to "
       'imagenet, or config.start_from to "".'
@@ -84,7 +85,7 @@ def check(config: ml_collections.ConfigDict) -> None:
 
 
 def _check_stage(stage: str, fields: ml_collections.ConfigDict) -> None:
-  """Raises ValueError for fields of a stage that exclude each other."""
+  """Raises UserError for fields of a stage that exclude each other."""
   needs = {
     "weight_decay": ("optimizer", "adamw"),
     "warmup_epochs": ("schedule", "cosine"),
@@ -93,13 +94,13 @@ def _check_stage(stage: str, fields: ml_collections.ConfigDict) -> None:
   }
   warmup, epochs = fields.warmup_epochs, fields.epochs
   if epochs and warmup >= epochs:
-    raise ValueError(
+    raise UserError(
       f"config.{stage}.warmup_epochs is {warmup}, but must be less than "
       f"config.{stage}.epochs, {epochs}: the rate would never fall."
     )
   for field, (other, word) in needs.items():
     if fields[field] and fields[other] != word:
-      raise ValueError(
+      raise UserError(
         f"config.{stage}.{field} is {fields[field]}, but takes effect only "
         f"with config.{stage}.{other}={word}, which is {fields[other]!r}; set "
         f"the one to 0 or the other to {word}."

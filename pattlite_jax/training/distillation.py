@@ -16,6 +16,7 @@ from jaxtyping import Float32
 
 from pattlite_jax import trained
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.runtime.errors import UserError
 
 _BATCH_SIZE = 64  # Of the teachers; decides nothing about the targets.
 
@@ -26,7 +27,7 @@ def load_teachers(
   """Returns the teachers that the config names, if any.
 
   Raises:
-    FileNotFoundError, ValueError: as `trained.load`.
+    MissingFileError, UserError: as `trained.load`.
   """
   names = filter(None, config.distillation.teachers.split(","))
   return {name: trained.load(name) for name in names}
@@ -43,7 +44,7 @@ def teach(
   The rest is the targets that the examples have, if any.
 
   Raises:
-    ValueError: if a teacher has other classes.
+    UserError: if a teacher has other classes.
   """
   if not teachers:
     return train
@@ -60,7 +61,7 @@ def _probabilities(
 ) -> Float32[np.ndarray, "N K"]:
   """Returns what a teacher sees in each image alone, in the examples' order."""
   if sorted(teacher.class_names) != sorted(train.class_names):
-    raise ValueError(
+    raise UserError(
       f"config.distillation.teachers names {name}, which was trained for "
       f"{', '.join(teacher.class_names)}, but the training images have the "
       f"classes {', '.join(train.class_names)}."

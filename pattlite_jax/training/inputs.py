@@ -42,7 +42,7 @@ def load(config: ml_collections.ConfigDict) -> Inputs:
   """Loads what the config names.
 
   Raises:
-    ValueError, OSError: as `data.load.load_splits` and `data.packed.read`.
+    UserError, FileError: as `data.load.load_splits` and `data.packed.read`.
   """
   return _packed(config) if config.data.packed else _with_tensorflow(config)
 

@@ -18,6 +18,7 @@ from etils import epath
 
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime import parallel, provenance
+from pattlite_jax.runtime.errors import UserError
 
 # What a host has, by name; `hostname` alone may differ.
 Record = dict[str, Any]
@@ -27,7 +28,7 @@ _SHOW_UP_SECONDS = 30.0  # Network file systems show a new file with a delay.
 def check(
   config: ml_collections.ConfigDict, splits: dict[str, examples_lib.Examples]
 ) -> None:
-  """Raises ValueError, a line for each difference, unless hosts agree.
+  """Raises UserError, a line for each difference, unless hosts agree.
 
   Also asks whether all see the workdir of host 0. Returns at once on one host.
   """
@@ -48,7 +49,7 @@ def check(
       token.unlink()
   lines = differences(records) + unshared(records, seen)
   if lines:
-    raise ValueError("The hosts differ:\n  " + "\n  ".join(lines))
+    raise UserError("The hosts differ:\n  " + "\n  ".join(lines))
   logging.info(
     "Preflight: %d hosts agree, with %d local devices each, at revision %s.",
     num_hosts,

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from pattlite_jax.models.pattlite import TRUNK
+from pattlite_jax.runtime.errors import UserError
 
 TRUNKS = ("frozen", "all_but_bn", "all")
 STATISTICS = ("imagenet", "batch")
@@ -27,7 +28,7 @@ def trainable(params: PyTree, trunk: str) -> PyTree[bool]:
   its batch norm stays. `all` trains batch norm's scales and biases as well.
   """
   if trunk not in TRUNKS:
-    raise ValueError(
+    raise UserError(
       f"config.stage2.trunk is {trunk!r}, but must be one of "
       f"{', '.join(TRUNKS)}."
     )

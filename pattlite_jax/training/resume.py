@@ -18,6 +18,7 @@ from absl import logging
 
 from configs import default
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import checkpoint
 from pattlite_jax.training.progress import STAGES, Progress
 
@@ -75,7 +76,7 @@ def progress(
   """Returns the progress that was saved at a step, if the run may go on there.
 
   Raises:
-    ValueError: if it may not; shows each difference as old -> new.
+    UserError: if it may not; shows each difference as old -> new.
   """
   reached = Progress.from_json(saved["progress"])
   changed = changes(saved["config"], described)
@@ -86,21 +87,21 @@ def progress(
   )
   config = described["config"]
   if config["resume"] != "force":
-    raise ValueError(
+    raise UserError(
       f"{config['workdir']} holds step {step} of a run with another config:"
       f"{lines}\nPass the old values to go on, --config.resume=force to go on "
       "with the new ones, or another --config.workdir to start anew."
     )
   old, new = (d.get("steps_per_epoch") for d in (saved["config"], described))
   if old != new:
-    raise ValueError(
+    raise UserError(
       f"{config['workdir']} holds a run with {old} steps an epoch; with this "
       f"config they are {new}, which --config.resume=force cannot change:"
       f"{lines}\nPass the old values, or another --config.workdir."
     )
   for change in changed:
     if _changes_structure(change):
-      raise ValueError(
+      raise UserError(
         f"{change['field']} {change['old']} -> {change['new']} makes another "
         f"state of the optimizer than the one in {config['workdir']}, which "
         f"--config.resume=force cannot change:{lines}\nPass the old values, or "

@@ -8,6 +8,7 @@ import ml_collections
 import numpy as np
 
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import checkpoint, stop
 from pattlite_jax.training.progress import STAGES, Progress
 from pattlite_jax.training.step import TrainState
@@ -59,7 +60,7 @@ class Run:
     """Ends the run if a step was not finite, once the state before is saved.
 
     Raises:
-      FloatingPointError: names the step and its images.
+      UserError: names the step and its images.
     """
     if state.finite:
       return
@@ -73,7 +74,7 @@ class Run:
       step=step,
     )
     field = f"config.{STAGES[progress.stage]}.learning_rate"
-    raise FloatingPointError(
+    raise UserError(
       f"The loss or the gradients of step {step + 1} are not finite (NaN or "
       f"Inf); the state before it is saved in {self.config.workdir}. The same "
       "command will end here again. Look at the step's images, "

@@ -6,6 +6,7 @@ import ml_collections
 import numpy as np
 
 from pattlite_jax import trained
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import setup
 from pattlite_jax.weights import trunk
 
@@ -16,7 +17,7 @@ def load_network(
   """Returns the network that config.start_from names, if any, by its name.
 
   Raises:
-    FileNotFoundError, ValueError: as `trained.load`.
+    MissingFileError, UserError: as `trained.load`.
   """
   name = config.start_from
   return {name: trained.load(name)} if name else {}
@@ -33,7 +34,7 @@ def variables(
   for classes that it did not learn, which are drawn from `config.seed`.
 
   Raises:
-    ValueError: if the network has another architecture.
+    UserError: if the network has another architecture.
   """
   fresh = setup.init_variables(config, len(class_names))
   if not network:
@@ -48,8 +49,8 @@ def variables(
         own[key][..., column] = head[key][..., source]
   try:
     return trunk.select_layers(_with_classifier(learned.variables, own), fresh)
-  except ValueError as error:
-    raise ValueError(
+  except UserError as error:
+    raise UserError(
       f"config.start_from names {name}, a network of another architecture. "
       f"{error} Give config.model the values that it was trained with."
     ) from error

@@ -11,6 +11,7 @@ from absl import logging
 from etils import epath
 
 from pattlite_jax.runtime import parallel
+from pattlite_jax.runtime.errors import FileError
 
 LOCK_FILE = "lock"
 
@@ -23,8 +24,8 @@ def held(workdir: str) -> Iterator[None]:
   ends. Of several hosts only the writing one takes it.
 
   Raises:
-    BlockingIOError: if another process trains there.
-    OSError: if the folder cannot be made or written to.
+    FileError: if another process trains there.
+    FileError: if the folder cannot be made or written to.
   """
   if not parallel.is_writer():
     yield
@@ -47,7 +48,7 @@ def _open(workdir: str) -> int:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
   except OSError as error:
-    raise type(error)(
+    raise FileError(
       f"The run's folder {workdir} cannot be written to ({error}); pass "
       "another --config.workdir=<folder>."
     ) from error
@@ -58,7 +59,7 @@ def _lock(file: int, workdir: str) -> None:
     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError as error:
     holder = os.read(file, 1000).decode(errors="replace") or "another process"
-    raise BlockingIOError(
+    raise FileError(
       f"{workdir} is in use by {holder}. Wait for it to end, or pass another "
       "--config.workdir=<folder>."
     ) from error

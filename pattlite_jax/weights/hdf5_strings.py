@@ -9,12 +9,14 @@ objects of 16 bytes and a body each; the object 0 is the free space at the end.
 import re
 import struct
 
+from pattlite_jax.runtime.errors import UserError
+
 _SIGNATURE = rb"GCOL\x01"
 _HEADER = 16  # Bytes of a collection's and of an object's header.
 
 
 def check_strings(data: bytes) -> None:
-  """Raises ValueError unless all collections of a file's bytes are whole."""
+  """Raises UserError unless all collections of a file's bytes are whole."""
   for match in re.finditer(_SIGNATURE, data):
     start = match.start()
     end = start + int.from_bytes(data[start + 8 : start + 16], "little")
@@ -26,4 +28,4 @@ def check_strings(data: bytes) -> None:
       # Bodies fill whole groups of 8 bytes; free space counts its header.
       place += size if index == 0 else _HEADER + -(-size // 8) * 8
     if not place <= end < place + _HEADER or end > len(data):
-      raise ValueError(f"its strings at byte {start:,} are damaged")
+      raise UserError(f"its strings at byte {start:,} are damaged")

@@ -17,6 +17,7 @@ import numpy as np
 from etils import epath
 
 from pattlite_jax.models.mobilenet_v1 import LAYERS
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.weights.hdf5_strings import check_strings
 
 # MobileNetV1 with its top has 90 layers of arrays, in 17 MB.
@@ -38,7 +39,7 @@ def read_layers(path: epath.Path) -> dict[str, list[np.ndarray]]:
   """Returns the arrays (f32) of each layer of a MobileNetV1's file.
 
   Reads .weights.h5 and .keras of Keras 3, and .h5 of any Keras, with or without
-  the model's configuration. Raises ValueError for anything else.
+  the model's configuration. Raises UserError for anything else.
   """
   with open_file(path) as (file, _):
     return dict(read_arrays(file, _layers(file)))
@@ -50,7 +51,7 @@ def open_file(
 ) -> Iterator[tuple[h5py.File, str | bytes | None]]:
   """Yields a file's arrays, and the JSON that describes its model if any.
 
-  What goes wrong while reading becomes a ValueError that names the file.
+  What goes wrong while reading becomes a UserError that names the file.
   """
   data = io.BytesIO(path.read_bytes())
   description = None
@@ -64,7 +65,7 @@ def open_file(
       yield file, description or file.attrs.get("model_config")
   except Exception as error:  # Broken files make HDF5 and zip raise any kind.
     reason = textwrap.shorten(str(error), 300) or type(error).__name__
-    raise ValueError(
+    raise UserError(
       f"{path} cannot be read as a Keras weights file, .h5 or .keras; it may "
       f"be incomplete: {reason}"
     ) from error
@@ -74,7 +75,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
   # Unpacking stops at the declared size, so this is the true bound.
   size = archive.getinfo(name).file_size
   if size > MAX_BYTES:
-    raise ValueError(
+    raise UserError(
       f"{name} in it has {size:,} bytes unpacked, at most {MAX_BYTES:,} are "
       "read"
     )
@@ -88,7 +89,7 @@ def _layers(file: h5py.File) -> Stored:
     return _keras2_layers(file)
   if isinstance(file.get("layers"), h5py.Group):
     return _keras3_layers(file["layers"])
-  raise ValueError(
+  raise UserError(
     f"it holds {', '.join(file) or 'nothing'}, expected model_weights, layers "
     "or the attribute layer_names"
   )
@@ -126,7 +127,7 @@ def text(value: str | bytes) -> str:
 def read_arrays(file: h5py.File, stored: Stored) -> Layers:
   """Returns the arrays of the file's layers as f32.
 
-  Raises ValueError for what is no array of finite floats within the file, and
+  Raises UserError for what is no array of finite floats within the file, and
   for more than `MAX_LAYERS` or `MAX_BYTES`.
   """
   layers, num_bytes = [], 0
@@ -134,7 +135,7 @@ def read_arrays(file: h5py.File, stored: Stored) -> Layers:
     num_bytes += 4 * sum(_size(file, data) for data in datasets)
     # Compressed, or linked time and again, little in the file can be a lot.
     if len(layers) == MAX_LAYERS or num_bytes > MAX_BYTES:
-      raise ValueError(
+      raise UserError(
         f"it has more than {MAX_LAYERS} layers or {MAX_BYTES:,} bytes of arrays"
       )
     layers.append((name, [_read(data) for data in datasets]))
@@ -142,12 +143,12 @@ def read_arrays(file: h5py.File, stored: Stored) -> Layers:
 
 
 def _size(file: h5py.File, data: Any) -> int:
-  """Returns how many numbers an array has; ValueError for anything else."""
+  """Returns how many numbers an array has; UserError for anything else."""
   if not isinstance(data, h5py.Dataset) or data.dtype.kind != "f":
-    raise ValueError(f"{data.name} is not an array of floats")
+    raise UserError(f"{data.name} is not an array of floats")
   # A crafted file could pass off bytes of other local files as weights.
   if data.external or data.is_virtual or data.file != file:
-    raise ValueError(f"{data.name} lies outside the file")
+    raise UserError(f"{data.name} lies outside the file")
   return math.prod(data.shape)
 
 
@@ -155,5 +156,5 @@ def _read(data: h5py.Dataset) -> np.ndarray:
   with np.errstate(over="ignore"):  # What f32 cannot hold becomes infinite.
     array = np.asarray(data, np.float32)
   if not np.isfinite(array).all():
-    raise ValueError(f"{data.name} holds numbers that are not finite")
+    raise UserError(f"{data.name} holds numbers that are not finite")
   return array

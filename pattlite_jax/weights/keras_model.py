@@ -21,6 +21,7 @@ from configs import default
 from pattlite_jax.models.attention_classifier import AttentionClassifier
 from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
 from pattlite_jax.models.pattlite import TRUNK
+from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.training import checkpoint, setup
 from pattlite_jax.weights import keras_files
 from pattlite_jax.weights.keras_files import Layers, Stored
@@ -64,7 +65,7 @@ def port(
   """Writes the model of `source` as a checkpoint of `out`; see `describe`.
 
   `class_names` are the notebook's if None. Returns the checkpoint's config and
-  class names. Raises OSError, or ValueError for a file of another network.
+  class names. Raises OSError, or UserError for a file of another network.
   """
   layers, geometry = read_model(source)
   flat = _place(layers, source)
@@ -81,11 +82,11 @@ def port(
   shapes = setup.variable_shapes(config, num_classes)
   try:
     variables = select_layers(traverse_util.unflatten_dict(flat), shapes)
-  except ValueError as error:
-    raise ValueError(f"{source} is not a PAtt-Lite: {error}") from error
+  except UserError as error:
+    raise UserError(f"{source} is not a PAtt-Lite: {error}") from error
   class_names = class_names or _default_class_names(num_classes)
   if len(class_names) != num_classes:
-    raise ValueError(
+    raise UserError(
       f"--class_names has {len(class_names)} names "
       f"({', '.join(class_names)}), but the model has {num_classes} classes."
     )
@@ -96,7 +97,7 @@ def port(
 def _default_class_names(num_classes: int) -> tuple[str, ...]:
   names = {8: CLASS_NAMES, 7: (CLASS_NAMES[0], *CLASS_NAMES[2:])}
   if num_classes not in names:
-    raise ValueError(
+    raise UserError(
       f"The model has {num_classes} classes, not the notebook's 7 or 8; name "
       "them with --class_names=a,b,c in the order of its labels."
     )
@@ -106,15 +107,15 @@ def _default_class_names(num_classes: int) -> tuple[str, ...]:
 def read_model(source: Path) -> tuple[Layers, Geometry]:
   """Returns the layers that have arrays (f32), and the network's geometry.
 
-  Reads .keras of Keras 3, and .h5 of any Keras. Raises FileNotFoundError, or
-  ValueError for anything else.
+  Reads .keras of Keras 3, and .h5 of any Keras. Raises MissingFileError, or
+  UserError for anything else.
   """
   path = epath.Path(source)
   if not path.is_file():
-    raise FileNotFoundError(f"No Keras model at {path.resolve()} (--model).")
+    raise MissingFileError(f"No Keras model at {path.resolve()} (--model).")
   with keras_files.open_file(path) as (file, description):
     if description is None:
-      raise ValueError(
+      raise UserError(
         "it holds no description of its model, as model.save writes one"
       )
     if "model_weights" in file:
@@ -126,7 +127,7 @@ def read_model(source: Path) -> tuple[Layers, Geometry]:
   try:
     return layers, _geometry(described, path)
   except (AttributeError, LookupError, TypeError) as error:
-    raise ValueError(
+    raise UserError(
       f"{path} does not describe its model as Keras does: {error!r}"
     ) from error
 
@@ -148,7 +149,7 @@ def _keras3_layers(group: h5py.Group, seen: set[h5py.Group]) -> Stored:
   `seen` are the groups read before: links could lead in a circle.
   """
   if group in seen:
-    raise ValueError(f"{group.name} is there twice")
+    raise UserError(f"{group.name} is there twice")
   seen.add(group)
   for key, layer in group.items():
     if len(layer.get("vars", ())):
@@ -179,7 +180,7 @@ def _geometry(
     name: [f for c, f in described if c == name] for name, _ in described
   }
   if "Lambda" in fields:
-    raise ValueError(
+    raise UserError(
       f"{source} has a Lambda layer, whose code is never run; build the model "
       "with Keras' own layers, set its weights and save it again."
     )
@@ -189,7 +190,7 @@ def _geometry(
     f for f in fields.get("SeparableConv2D", []) if f["kernel_size"][0] == 4
   ]
   if not (trunk and len(patches) == 1 and "InputLayer" in fields):
-    raise ValueError(
+    raise UserError(
       f"{source} is not a PAtt-Lite: expected MobileNet's layers and one 4x4 "
       f"SeparableConv2D, but its layers are {', '.join(names[:12])}, ..."
     )
@@ -200,19 +201,19 @@ def _geometry(
   for resizing in fields.get("Resizing", []):
     sizes["Resizing layer"] = (resizing["height"], resizing["width"])
     if resizing.get("interpolation", "bilinear") != "bilinear":
-      raise ValueError(
+      raise UserError(
         f"{source} resizes pictures by {resizing['interpolation']}, but this "
         "project does so bilinearly."
       )
   for name, (height, width) in sizes.items():
     if height not in _POSSIBLE_SIZES or height != width:
-      raise ValueError(
+      raise UserError(
         f"{source}: the {name}'s pictures have {height} x {width} pixels, but "
         f"they must be square and of one size, up to {_POSSIBLE_SIZES[-1]}."
       )
   stride = patches[0]["strides"][0]
   if stride not in _POSSIBLE_SIZES:
-    raise ValueError(
+    raise UserError(
       f"{source}: its 4x4 SeparableConv2D has the stride {stride!r}, but must "
       "have one of whole pixels."
     )
@@ -237,14 +238,14 @@ def _place(layers: Layers, source: Path) -> dict[tuple[str, ...], np.ndarray]:
     places = _head_places(arrays)
     if not places or places[0] in flat:
       shapes = [array.shape for array in arrays]
-      raise ValueError(
+      raise UserError(
         f"{source} is not a PAtt-Lite of this form: nothing takes layer {name} "
         f"with arrays of shape {shapes}."
       )
     flat |= zip(places, arrays, strict=True)
   wanted = (*_HEAD, "classifier", "bias")
   if wanted not in flat:
-    raise ValueError(f"{source} has no Dense layer after its attention.")
+    raise UserError(f"{source} has no Dense layer after its attention.")
   for key in [key for key in flat if key[-2] == "depthwise"]:
     flat[key] = flat[key].swapaxes(2, 3)  # [h, w, C, 1] -> [h, w, 1, C].
   return flat

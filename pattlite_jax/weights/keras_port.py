@@ -24,6 +24,7 @@ from flax import traverse_util
 
 from pattlite_jax.models.attention_classifier import ATTENTIONS
 from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES, LAYERS, PATT_LITE_CUT
+from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.weights.keras_files import read_layers
 from pattlite_jax.weights.safetensors_io import Path, Variables, save_variables
 from pattlite_jax.weights.trunk import select_layers, trunk_shapes
@@ -56,7 +57,7 @@ _KINDS = {layer.name: layer.kind for layer in LAYERS if layer.kind in _PARTS}
 def variables_from_keras(model: Any) -> dict[str, Any]:
   """Returns the Flax variables (f32) of a keras.applications.MobileNet.
 
-  The model may be cut anywhere and may lack its top. Raises ValueError for
+  The model may be cut anywhere and may lack its top. Raises UserError for
   another architecture.
   """
   layers = {layer.name: layer.get_weights() for layer in model.layers}
@@ -67,7 +68,7 @@ def load_keras_weights(source: Path) -> dict[str, Any]:
   """Returns the Flax variables (f32) of a Keras MobileNetV1 weights file.
 
   `source` is a file, or "imagenet" to have Keras download its own. The result
-  goes as deep as the file does. Raises FileNotFoundError, or ValueError for a
+  goes as deep as the file does. Raises MissingFileError, or UserError for a
   file that is broken or of another network.
   """
   if source == IMAGENET:
@@ -76,7 +77,7 @@ def load_keras_weights(source: Path) -> dict[str, Any]:
     return variables_from_keras(keras.applications.MobileNet(weights=IMAGENET))
   path = epath.Path(source)
   if not path.is_file():
-    raise FileNotFoundError(
+    raise MissingFileError(
       f"No Keras weights file at {path.resolve()}. Pass --weights=FILE, or "
       f"--weights={IMAGENET} to download Keras' own."
     )
@@ -88,7 +89,7 @@ def flax_variables(
 ) -> dict[str, Any]:
   """Returns the variables of MobileNetV1 from Keras' layers by their names.
 
-  Raises ValueError, which begins with `source`, for another network's.
+  Raises UserError, which begins with `source`, for another network's.
   """
   layers = {name: arrays for name, arrays in layers.items() if arrays}
   names = list(_KINDS)
@@ -96,7 +97,7 @@ def flax_variables(
   missing = [name for name in names[:depth] if name not in layers]
   unexpected = [name for name in layers if name not in names]
   if missing or unexpected:
-    raise ValueError(
+    raise UserError(
       f"{source} is not a MobileNetV1: missing {_list(missing)}, unexpected "
       f"{_list(unexpected)}."
     )
@@ -110,7 +111,7 @@ def flax_variables(
     found = [array.shape for array in arrays]
     expected = [shapes[key].shape for key in keys]
     if found != expected:
-      raise ValueError(
+      raise UserError(
         f"{source} is not a MobileNetV1 of alpha 1.0 (and, with a top, 1000 "
         f"classes): layer {name} has arrays of shape {found}, expected "
         f"{expected}."
@@ -215,7 +216,7 @@ def _port_model() -> None:
       attention=given.attention,
       class_names=given.class_names and tuple(given.class_names),
     )
-  except (OSError, ValueError) as error:
+  except (OSError, UserError) as error:
     raise SystemExit(
       f"--model={given.model} --out={given.out}: {error}"
     ) from error
@@ -237,7 +238,7 @@ def _port_weights() -> None:
   try:
     variables = load_keras_weights(source)
     variables = select_layers(variables, trunk_shapes(cut))
-  except (FileNotFoundError, ValueError) as error:
+  except UserError as error:
     raise SystemExit(f"--weights={source} --cut={cut}: {error}") from error
   parameters = _print_layers(variables)
   metadata = {"origin": os.path.basename(source)}

@@ -47,8 +47,8 @@ def read(folder: epath.Path) -> tuple[dict[str, Any], dict[str, Any]]:
   """Returns (variables, what config.json holds).
 
   Raises:
-    FileNotFoundError: if one of the files is missing.
-    ValueError: if one is broken.
+    MissingFileError: if one of the files is missing.
+    UserError: if one is broken.
   """
   described = json.loads((folder / CONFIG).read_text())
   return safetensors_io.load_variables(folder / WEIGHTS), described

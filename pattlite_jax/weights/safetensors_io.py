@@ -10,6 +10,8 @@ import safetensors.numpy
 from etils import epath
 from flax import traverse_util
 
+from pattlite_jax.runtime.errors import MissingFileError, UserError
+
 Variables = Mapping[str, Any]  # {"params": {...}, "batch_stats": {...}}
 Path = str | os.PathLike[str]
 
@@ -32,12 +34,12 @@ def save_variables(
 def load_variables(path: Path) -> dict[str, Any]:
   """Returns the tree of NumPy arrays that `save_variables` wrote to `path`.
 
-  Raises FileNotFoundError, or ValueError for a file of another kind, or with
+  Raises MissingFileError, or UserError for a file of another kind, or with
   anything but finite floats.
   """
   path = epath.Path(path)
   if not path.is_file():
-    raise FileNotFoundError(f"No weights file at {path}.")
+    raise MissingFileError(f"No weights file at {path}.")
   try:
     arrays = safetensors.numpy.load(path.read_bytes())
     # By name, as a after a/b would replace it unnoticed.
@@ -49,12 +51,12 @@ def load_variables(path: Path) -> dict[str, Any]:
     TypeError,
     ValueError,
   ) as error:
-    raise ValueError(
+    raise UserError(
       f"{path} is not a complete safetensors file ({error})."
     ) from error
   for key, array in arrays.items():
     if array.dtype.kind != "f" or not np.isfinite(array).all():
-      raise ValueError(
+      raise UserError(
         f"{path}: {key} is {array.dtype}{list(array.shape)}, but must be of "
         "finite floats."
       )

@@ -9,6 +9,7 @@ from flax import traverse_util
 
 from pattlite_jax.models.mobilenet_v1 import MobileNetV1
 from pattlite_jax.models.pattlite import TRUNK
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.weights.safetensors_io import Path, Variables, load_variables
 
 IMAGENET_TRUNK = (
@@ -35,7 +36,7 @@ def trunk_shapes(cut: str) -> dict[str, Any]:
 def select_layers(variables: Variables, wanted: Variables) -> dict[str, Any]:
   """Returns the arrays of `variables` that the tree `wanted` has too.
 
-  Raises ValueError naming those that are missing or of another shape.
+  Raises UserError naming those that are missing or of another shape.
   """
   found: dict[str, Any] = traverse_util.flatten_dict(variables, sep="/")
   needed: dict[str, Any] = traverse_util.flatten_dict(wanted, sep="/")
@@ -51,7 +52,7 @@ def select_layers(variables: Variables, wanted: Variables) -> dict[str, Any]:
   if mismatching:
     problems.append(f"they have {', '.join(mismatching)}")
   if problems:
-    raise ValueError(f"The weights do not fit: {'; '.join(problems)}.")
+    raise UserError(f"The weights do not fit: {'; '.join(problems)}.")
   selected = {key: found[key] for key in needed}
   return traverse_util.unflatten_dict(selected, sep="/")
 
@@ -61,13 +62,13 @@ def insert_trunk(
 ) -> dict[str, Any]:
   """Returns PAttLite's `variables` with the trunk of `trunk_variables`.
 
-  Layers beyond the model's cut are left out; missing ones are a ValueError.
+  Layers beyond the model's cut are left out; missing ones are a UserError.
   """
   own = {name: tree[TRUNK] for name, tree in variables.items() if TRUNK in tree}
   try:
     selected = select_layers(trunk_variables, own)
-  except ValueError as error:
-    raise ValueError(
+  except UserError as error:
+    raise UserError(
       f"{error} The trunk's file must reach as deep as the model's cut "
       "(config.model.cut). Port a deeper one with `python -m "
       "pattlite_jax.weights.keras_port --weights imagenet --cut CUT --out "

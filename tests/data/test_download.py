@@ -5,6 +5,7 @@ import types
 
 import pytest
 
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.data import download, load
 from pattlite_jax.data.readers.ck_plus import CkPlus
 from pattlite_jax.data.readers.fer2013 import Fer2013
@@ -94,7 +95,7 @@ def test_an_archive_cannot_write_outside_the_folder(kaggle, tmp_path):
 
 def test_a_broken_archive_is_named(kaggle, tmp_path):
   (kaggle.cache / "fer2013.tar.gz").write_bytes(b"not an archive")
-  with pytest.raises(RuntimeError, match="cannot be unpacked"):
+  with pytest.raises(UserError, match="cannot be unpacked"):
     download.download_if_missing(Fer2013, tmp_path / "data")
 
 
@@ -102,14 +103,14 @@ def test_a_cut_archive_is_named(kaggle, tmp_path):
   path = kaggle.cache / "fer2013.tar.gz"
   write_archive(path, "fer2013/fer2013.csv", CSV)
   path.write_bytes(path.read_bytes()[:-30])
-  with pytest.raises(RuntimeError, match="cannot be unpacked"):
+  with pytest.raises(UserError, match="cannot be unpacked"):
     download.download_if_missing(Fer2013, tmp_path / "data")
   assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_other_contents_are_listed(kaggle, tmp_path):
   (kaggle.cache / "readme.txt").touch()
-  with pytest.raises(RuntimeError, match=r"\['readme\.txt'\]"):
+  with pytest.raises(UserError, match=r"\['readme\.txt'\]"):
     download.download_if_missing(Fer2013, tmp_path / "data")
 
 
@@ -118,13 +119,13 @@ def test_a_refusal_of_kaggle_says_to_accept_the_rules(kaggle, tmp_path):
     raise OSError("403 Forbidden")
 
   kaggle.module.competition_download = refuse
-  with pytest.raises(RuntimeError, match=r"403 Forbidden.*Accept its rules"):
+  with pytest.raises(UserError, match=r"403 Forbidden.*Accept its rules"):
     download.download_if_missing(Fer2013, tmp_path / "data")
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch, tmp_path):
   monkeypatch.setitem(sys.modules, "kagglehub", None)
-  with pytest.raises(RuntimeError, match="pip install kagglehub"):
+  with pytest.raises(UserError, match="pip install kagglehub"):
     download.download_if_missing(Fer2013, tmp_path)
 
 
@@ -133,7 +134,7 @@ def test_without_credentials_it_says_where_to_get_them(
 ):
   monkeypatch.delenv("KAGGLE_API_TOKEN")
   monkeypatch.setenv("KAGGLE_USERNAME", "somebody")  # A key is missing.
-  with pytest.raises(RuntimeError, match=r"KAGGLE_KEY.*kaggle\.com/settings"):
+  with pytest.raises(UserError, match=r"KAGGLE_KEY.*kaggle\.com/settings"):
     download.download_if_missing(Fer2013, tmp_path / "data")
   assert kaggle.calls == []
 

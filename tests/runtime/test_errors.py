@@ -5,7 +5,9 @@ import pytest
 from pattlite_jax.runtime import errors
 
 
-@pytest.mark.parametrize("kind", [ValueError, OSError, FloatingPointError])
+@pytest.mark.parametrize(
+  "kind", [errors.UserError, errors.FileError, errors.MissingFileError]
+)
 def test_an_error_that_a_user_can_mend_is_one_line(kind, capsys):
   with pytest.raises(SystemExit) as caught, errors.in_one_line():
     raise kind("Pass --config.data.dir.")
@@ -18,14 +20,32 @@ def test_a_command_names_its_own_flags_and_status(capsys):
     pytest.raises(SystemExit) as caught,
     errors.in_one_line(status=2, data_flags=True),
   ):
-    raise ValueError("Pass --config.data.name or --config.data.dir.")
+    raise errors.UserError("Pass --config.data.name or --config.data.dir.")
   assert caught.value.code == 2
   assert capsys.readouterr().err == "Error: Pass --dataset or --data_dir.\n"
 
 
-def test_another_error_keeps_its_traceback_and_has_the_status(capsys):
+def test_what_the_system_says_of_a_file_is_one_line(tmp_path, capsys):
+  with pytest.raises(SystemExit), errors.in_one_line():
+    (tmp_path / "none").read_text()
+  error = capsys.readouterr().err
+  assert error.startswith("Error: [Errno 2] No such file or directory")
+  assert error.count("\n") == 1
+
+
+def _unpack():
+  height, width = (1, 2, 3)
+  return height, width
+
+
+def _open():
+  raise OSError("a library's word for a wrong call")
+
+
+@pytest.mark.parametrize("mistake", [_unpack, _open, lambda: {}["x"]])
+def test_a_mistake_of_the_program_keeps_its_traceback(mistake, capsys):
   with pytest.raises(SystemExit) as caught, errors.in_one_line(status=2):
-    raise KeyError("x")
+    mistake()
   assert caught.value.code == 2
   assert "Traceback" in capsys.readouterr().err
 

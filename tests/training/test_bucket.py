@@ -23,6 +23,7 @@ from pattlite_jax import trained
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import load as load_lib
 from pattlite_jax.data import pipeline, user_files
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import checkpoint, loop, preflight
 
 
@@ -162,7 +163,7 @@ def test_data_come_from_a_bucket_as_from_a_folder(
 def test_a_missing_file_in_a_bucket_is_named(bucket, tmp_path):
   with pytest.raises(FileNotFoundError, match=r"gs://faces \(fer2013.csv"):
     load_lib.require_files("fer2013", "gs://faces")
-  with pytest.raises(RuntimeError, match=r"local folder.*gs://faces"):
+  with pytest.raises(UserError, match=r"local folder.*gs://faces"):
     load_lib.load_splits(
       "fer2013",
       data_dir="gs://faces",

@@ -12,6 +12,7 @@ from small_run import fit
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import pipeline
 from pattlite_jax.runtime import parallel
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import metrics
 from pattlite_jax.training import checkpoint, setup
 from pattlite_jax.training import step as step_lib
@@ -90,7 +91,7 @@ def test_a_run_names_step_and_images_and_may_be_mended(quick_config, splits):
   quick_config.checkpoint_every_steps = 3
   ids = batch_ids(quick_config, splits["train"], 1)
   for _ in range(2):  # Starting again ends at the same step.
-    with pytest.raises(FloatingPointError) as caught:
+    with pytest.raises(UserError) as caught:
       fit(quick_config, splits)
     message = str(caught.value)
     assert re.search(r"\bstep 1 are not finite", message)
@@ -130,7 +131,7 @@ def test_a_later_step_is_named_with_its_images(
     return tx, trainable, spoilt
 
   monkeypatch.setattr(setup, "build_train", build_train)
-  with pytest.raises(FloatingPointError, match="step 7 are not") as caught:
+  with pytest.raises(UserError, match="step 7 are not") as caught:
     fit(quick_config, splits)
   ids = batch_ids(quick_config, splits["train"], 7)
   assert ", ".join(ids) in str(caught.value)

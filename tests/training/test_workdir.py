@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from pattlite_jax.runtime import parallel
+from pattlite_jax.runtime.errors import FileError
 from pattlite_jax.training import workdir
 
 HOLD = """
@@ -33,7 +34,7 @@ def holder(tmp_path):
 
 def test_a_second_process_is_refused_until_the_first_dies(holder, tmp_path):
   with (
-    pytest.raises(BlockingIOError) as caught,
+    pytest.raises(FileError) as caught,
     workdir.held(str(tmp_path)),
   ):
     pass

@@ -12,6 +12,7 @@ from absl import logging
 from jaxtyping import Float32, UInt8
 
 from pattlite_jax.data import user_files
+from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 # Class counts of a split. The split "all" stands for all splits together.
 Counts = Mapping[str, tuple[int, ...]]
@@ -48,7 +49,7 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Returns the files that the set is made of; they must lie in `data_dir`.
 
     Raises:
-      FileNotFoundError: if they are not there; says where to get them.
+      MissingFileError: if they are not there; says where to get them.
     """
 
   @abc.abstractmethod
@@ -117,7 +118,7 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         split, itertools.chain([first], remaining)
       )
     if not generators:
-      raise ValueError(
+      raise UserError(
         f"{self.name}: no images in {data_dir}. Pass the folder of the data "
         "set with --config.data.dir=<folder>."
       )
@@ -163,10 +164,10 @@ def check_shape(
   expected: tuple[int, int, int],
   path: user_files.Path,
 ) -> None:
-  """Raises ValueError unless the picture has the size of its data set."""
+  """Raises UserError unless the picture has the size of its data set."""
   if image.shape != expected:
     height, width, _ = expected
-    raise ValueError(
+    raise UserError(
       f"{path} is {image.shape[0]} x {image.shape[1]} pixels, but the data set "
       f"has {height} x {width}. Pass the original copy of the data with "
       "--config.data.dir=<folder>."
@@ -175,9 +176,9 @@ def check_shape(
 
 def missing_files_error(
   set_name: str, where: user_files.Path | str, how_to_get: str
-) -> FileNotFoundError:
+) -> MissingFileError:
   """Returns the error for a data set that is not where it was looked for."""
-  return FileNotFoundError(
+  return MissingFileError(
     f"No {set_name} at {where}. {how_to_get} Pass its folder with "
     "--config.data.dir=<folder>; to try the code without data, use "
     "--config configs/synthetic.py."

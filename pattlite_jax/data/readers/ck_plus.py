@@ -17,6 +17,7 @@ from jaxtyping import Float, UInt8
 from pattlite_jax.data import user_files
 from pattlite_jax.data.readers import builder
 from pattlite_jax.data.readers.image_file import read_image
+from pattlite_jax.runtime.errors import UserError
 
 NUM_FOLDS = 10
 FRAMES_PER_SEQUENCE = 3
@@ -141,7 +142,7 @@ def _official_frames(data_dir: user_files.Path) -> Iterator[Frame]:
     images = data_dir / "cohn-kanade-images" / sequence
     paths = sorted(images.glob("S*.png"))
     if len(paths) < FRAMES_PER_SEQUENCE:
-      raise ValueError(
+      raise UserError(
         f"{images} has {len(paths)} frames, but a labelled sequence has at "
         f"least {FRAMES_PER_SEQUENCE}. {HOW_TO_GET}"
       )
@@ -171,9 +172,7 @@ def read_label(path: user_files.Path) -> int:
   except ValueError:
     label = math.nan
   if label not in range(1, len(LABEL_OF_FOLDER) + 1):
-    raise ValueError(
-      f"{path} holds {reprlib.repr(text)}, but must hold 1 to 7."
-    )
+    raise UserError(f"{path} holds {reprlib.repr(text)}, but must hold 1 to 7.")
   return int(label) - 1
 
 
@@ -190,13 +189,13 @@ def read_landmarks(path: user_files.Path) -> Float[np.ndarray, "68 2"]:
     with user_files.open_text(path) as file:
       points = np.loadtxt(file, ndmin=2)
   except (OSError, ValueError) as error:
-    raise ValueError(
+    raise UserError(
       f"{path} cannot be read as landmarks ({error}). {HOW_TO_GET} Without "
       "the folder Landmarks the frames are used whole."
     ) from error
   # Written so that nan is refused too.
   if points.shape != (NUM_LANDMARKS, 2) or not (np.abs(points) < 1e5).all():
-    raise ValueError(
+    raise UserError(
       f"{path} holds numbers of shape {points.shape}, but must hold "
       f"{NUM_LANDMARKS} rows of x and y in pixels."
     )

@@ -7,6 +7,7 @@ import reprlib
 from collections.abc import Iterator
 
 from pattlite_jax.data import user_files
+from pattlite_jax.runtime.errors import UserError
 
 MAX_LINE = 100_000  # Characters; a row of FER2013 has at most 9,300.
 
@@ -19,7 +20,7 @@ def csv_rows(
   Columns are found by name, in any order and with spaces around the names.
 
   Raises:
-    ValueError: if a column is missing, or for the first row that is broken.
+    UserError: if a column is missing, or for the first row that is broken.
   """
   # utf-8-sig drops a byte-order mark; a bad byte becomes a bad value below.
   with user_files.open_text(path) as file:
@@ -28,7 +29,7 @@ def csv_rows(
     missing = [name for name in columns if name not in header]
     if missing:
       found = [reprlib.repr(name) for name in header[:12]]
-      raise ValueError(
+      raise UserError(
         f"{path} lacks the columns {missing}; it has "
         f"{', '.join(found) or 'none'}. Pass the folder of the original file "
         "with --config.data.dir=<folder>."
@@ -36,7 +37,7 @@ def csv_rows(
     positions = [header.index(name) for name in columns]
     for line, row in rows:
       if len(row) != len(header):
-        raise ValueError(
+        raise UserError(
           f"{path}, line {line}: {len(row)} fields, but the header has "
           f"{len(header)}."
         )
@@ -53,7 +54,7 @@ def _rows(
     try:
       row = next(reader, None)
     except csv.Error as error:
-      raise ValueError(
+      raise UserError(
         f"{path}, line {line}: {error}; are its quotes right?"
       ) from error
     if row is None:
@@ -69,7 +70,7 @@ def _lines(file: io.TextIOBase, path: user_files.Path) -> Iterator[str]:
     if not line:
       return
     if len(line) > MAX_LINE:
-      raise ValueError(
+      raise UserError(
         f"{path}, line {number} has more than {MAX_LINE:,} characters; it is "
         "not a csv of a data set."
       )

@@ -15,6 +15,7 @@ from jaxtyping import Int32, UInt8
 from pattlite_jax.data import user_files
 from pattlite_jax.data.readers import builder, fer2013_folders
 from pattlite_jax.data.readers.csv_rows import csv_rows
+from pattlite_jax.runtime.errors import UserError
 
 SIZE = 48
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
@@ -104,7 +105,7 @@ def read_rows(path: user_files.Path) -> Rows:
   """Reads fer2013.csv or icml_face_data.csv.
 
   Raises:
-    ValueError: for the first row that is broken, with its line number.
+    UserError: for the first row that is broken, with its line number.
   """
   usages, ids, labels, images = [], [], [], []
   seen = collections.Counter()
@@ -122,7 +123,7 @@ def read_rows(path: user_files.Path) -> Rows:
       labels.append(_parse_label(emotion, where))
       images.append(_parse_pixels(pixels, where))
   if not images:
-    raise ValueError(
+    raise UserError(
       f"{path} has a header but no rows. Pass the folder of the whole file "
       "with --config.data.dir=<folder>."
     )
@@ -131,9 +132,9 @@ def read_rows(path: user_files.Path) -> Rows:
 
 
 def check_usage(usage: str, where: str) -> None:
-  """Raises ValueError unless `usage` is one of the contest's three."""
+  """Raises UserError unless `usage` is one of the contest's three."""
   if usage not in SPLIT_OF_USAGE:
-    raise ValueError(
+    raise UserError(
       f"{where}: Usage is {reprlib.repr(usage)}, but must be one of "
       f"{list(SPLIT_OF_USAGE)}."
     )
@@ -141,7 +142,7 @@ def check_usage(usage: str, where: str) -> None:
 
 def _parse_label(text: str, where: str) -> int:
   if text not in {"0", "1", "2", "3", "4", "5", "6"}:
-    raise ValueError(
+    raise UserError(
       f"{where}: emotion is {reprlib.repr(text)}, but must be 0 to 6."
     )
   return int(text)
@@ -151,17 +152,17 @@ def _parse_pixels(text: str, where: str) -> UInt8[np.ndarray, "2304"]:
   try:
     pixels = np.fromstring(text, dtype=np.int64, sep=" ")
   except (ValueError, DeprecationWarning) as error:
-    raise ValueError(
+    raise UserError(
       f"{where}: pixels must be whole numbers with a space between them, but "
       f"something else is among them ({error})."
     ) from error
   if pixels.size != SIZE * SIZE:
-    raise ValueError(
+    raise UserError(
       f"{where}: {pixels.size} pixels, but an image has {SIZE * SIZE} "
       f"({SIZE} x {SIZE})."
     )
   if pixels.min() < 0 or pixels.max() > 255:
-    raise ValueError(
+    raise UserError(
       f"{where}: pixels range from {pixels.min()} to {pixels.max()}, but must "
       "lie in 0 to 255."
     )

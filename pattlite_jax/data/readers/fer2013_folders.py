@@ -8,6 +8,7 @@ from pattlite_jax.data import user_files
 from pattlite_jax.data.readers import builder
 from pattlite_jax.data.readers.held_out import held_out
 from pattlite_jax.data.readers.image_file import read_image
+from pattlite_jax.runtime.errors import UserError
 
 IMAGE_SHAPE = (48, 48, 1)
 LABEL_OF_FOLDER = {
@@ -30,7 +31,7 @@ def folder_images(
       if not folder.is_dir():
         continue
       if folder.name not in LABEL_OF_FOLDER:
-        raise ValueError(
+        raise UserError(
           f"{folder} is not a class of FER2013; the folders of {split}/ must "
           f"be among {sorted(LABEL_OF_FOLDER)}."
         )

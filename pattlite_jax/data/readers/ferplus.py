@@ -15,6 +15,7 @@ from jaxtyping import Float32, Int32
 from pattlite_jax.data import user_files
 from pattlite_jax.data.readers import builder, fer2013
 from pattlite_jax.data.readers.csv_rows import csv_rows
+from pattlite_jax.runtime.errors import UserError
 
 VOTES_NAME = "fer2013new.csv"
 CLASS_NAMES = (
@@ -113,7 +114,7 @@ def read_votes(
     fer2013.check_usage(usage, f"{path}, line {line}")
     for column, count in zip(VOTE_COLUMNS, counts, strict=True):
       if count not in _POSSIBLE_VOTES:
-        raise ValueError(
+        raise UserError(
           f"{path}, line {line}: {column} has {reprlib.repr(count)} votes, but "
           f"must have 0 to {NUM_VOTES}."
         )
@@ -135,7 +136,7 @@ def label_from_votes(
   is unknown or not a face.
   """
   if rule not in RULES:
-    raise ValueError(f"The FER+ rule is {rule!r}, but must be one of {RULES}.")
+    raise UserError(f"The FER+ rule is {rule!r}, but must be one of {RULES}.")
   if rule == "majority":
     votes = np.where(votes <= 1, 0, votes)
   top = votes.argmax(axis=1)
@@ -164,7 +165,7 @@ def _check_same_rows(
   votes_path: user_files.Path,
   votes_usages: list[str],
 ) -> None:
-  """Raises ValueError unless the two files belong together, row by row."""
+  """Raises UserError unless the two files belong together, row by row."""
   cure = (
     "The files are joined by row, so both must be the original ones; pass "
     "their folder with --config.data.dir=<folder>."
@@ -173,13 +174,13 @@ def _check_same_rows(
     zip(csv_usages, votes_usages, strict=False), start=1
   ):
     if usage != other:
-      raise ValueError(
+      raise UserError(
         f"Row {row} has Usage {usage!r} in {csv_path}, but {other!r} in "
         f"{votes_path}. {cure}"
       )
   if len(csv_usages) != len(votes_usages):
     first_alone = min(len(csv_usages), len(votes_usages)) + 1
-    raise ValueError(
+    raise UserError(
       f"{csv_path} has {len(csv_usages):,} rows, but {votes_path} has "
       f"{len(votes_usages):,}: row {first_alone:,} is in one of them only. "
       f"{cure}"

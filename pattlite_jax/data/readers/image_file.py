@@ -12,6 +12,7 @@ import PIL.ImageOps
 from jaxtyping import UInt8
 
 from pattlite_jax.data import user_files
+from pattlite_jax.runtime.errors import UserError
 
 # Others are left out: some of Pillow's readers start programs (EPS).
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
@@ -24,14 +25,14 @@ def read_image(
   """Returns the picture in a file as grey (1 channel) or RGB (3 channels).
 
   Raises:
-    OSError: if the file cannot be opened.
-    ValueError: if it is no whole picture, has more than `MAX_PIXELS` pixels, or
+    FileError: if the file cannot be opened.
+    UserError: if it is no whole picture, has more than `MAX_PIXELS` pixels, or
       has pixels that are not of 1 to 16 bits.
   """
   with user_files.open_bytes(path) as file:
     try:
       if not file.read(1):
-        raise ValueError("it is empty")
+        raise UserError("it is empty")
       file.seek(0)
       with PIL.Image.open(file, formats=FORMATS) as picture:
         _check_size(*picture.size)
@@ -46,9 +47,9 @@ def read_image(
 
 
 def _check_size(width: int, height: int) -> None:
-  """Raises ValueError for a size, as declared, that is not to be decoded."""
+  """Raises UserError for a size, as declared, that is not to be decoded."""
   if not 0 < width * height <= MAX_PIXELS:
-    raise ValueError(
+    raise UserError(
       f"it is {height} x {width} pixels, but must have 1 to {MAX_PIXELS:,}"
     )
 
@@ -60,14 +61,14 @@ def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
     wide = np.asarray(picture).astype(np.uint32)
     return PIL.Image.fromarray(((wide + 128) // 257).astype(np.uint8))
   if picture.mode in ("I", "F"):
-    raise ValueError("its pixels have 32 bits, whose range is not known")
+    raise UserError("its pixels have 32 bits, whose range is not known")
   if picture.has_transparency_data:
     white = PIL.Image.new("RGBA", picture.size, "white")
     return PIL.Image.alpha_composite(white, picture.convert("RGBA"))
   return picture
 
 
-def _error(path: user_files.Path, reason: str) -> ValueError:
-  return ValueError(
+def _error(path: user_files.Path, reason: str) -> UserError:
+  return UserError(
     f"{path} cannot be decoded as an image: {reason}. Replace the file."
   )

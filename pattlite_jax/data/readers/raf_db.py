@@ -13,6 +13,7 @@ from pattlite_jax.data import user_files
 from pattlite_jax.data.readers import builder
 from pattlite_jax.data.readers.held_out import held_out, held_out_size
 from pattlite_jax.data.readers.image_file import read_image
+from pattlite_jax.runtime.errors import UserError
 
 SIZE = 100
 LIST_NAME = "EmoLabel/list_patition_label.txt"  # Spelled so by the authors.
@@ -85,7 +86,7 @@ def read_list(path: user_files.Path) -> list[Entry]:
   """Reads the official list, lines such as "train_00001.jpg 5".
 
   Raises:
-    ValueError: for the first line that is broken or repeats a name; if there
+    UserError: for the first line that is broken or repeats a name; if there
       is none.
   """
   entries = {}
@@ -96,15 +97,15 @@ def read_list(path: user_files.Path) -> list[Entry]:
     match = re.fullmatch(LINE, line.strip())
     place = f"{path}, line {number} is {reprlib.repr(line.strip())}"
     if not match:
-      raise ValueError(
+      raise UserError(
         f"{place}, but must be like 'train_00001.jpg 5' or 'test_0001.jpg 3', "
         "with a label from 1 to 7."
       )
     if match["name"] in entries:
-      raise ValueError(f"{place}, but an earlier line names this image too.")
+      raise UserError(f"{place}, but an earlier line names this image too.")
     entries[match["name"]] = int(match["label"]) - 1
   if not entries:
-    raise ValueError(f"{path} names no image. {HOW_TO_GET}")
+    raise UserError(f"{path} names no image. {HOW_TO_GET}")
   return [Entry(name, label) for name, label in entries.items()]
 
 
