@@ -22,6 +22,8 @@ def get_config() -> ml_collections.ConfigDict:
   # helps GPUs and TPUs at small batches; CPUs are fastest with 1.
   config.steps_per_dispatch = 1
 
+  config.method = "pattlite"  # Or "eac".
+
   config.data = ml_collections.ConfigDict()
   config.data.name = ""  # As evaluate --dataset takes it: "ferplus/majority".
   config.data.dir = ""  # Where your downloaded files lie (docs/data.md).
@@ -56,6 +58,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.model.patch_stride = 4  # Of the first patch layer; 2 suits 112 px.
   config.model.trunk_weights = "imagenet"  # Shipped; or a keras_port file.
   config.model.dtype = "float32"  # Of the trunk's and patches' computation.
+
+  config.model.consistency_weight = 5.0  # Of EAC's term of the loss.
 
   config.augment = ml_collections.ConfigDict()
   config.augment.random_flip = True  # Left to right, one image in two.

@@ -13,14 +13,16 @@ import jax
 import ml_collections
 import numpy as np
 from etils import epath
-from jaxtyping import Float, UInt8
+from flax import linen as nn
+from jaxtyping import Float, PyTree, UInt8
 
 from configs import default
+from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.models import attention_classifier
+from pattlite_jax.method import Method
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.scoring import logits as logits_lib
-from pattlite_jax.training import checkpoint, config_check, setup
+from pattlite_jax.training import checkpoint, config_check
 from pattlite_jax.weights import model_folder, trunk
 
 # (examples, batch_size) -> logits f32[N, K].
@@ -38,26 +40,32 @@ class Trained:
   image_shape: tuple[int, int, int] | None = None
   history: Sequence[dict[str, Any]] = ()  # A record of each epoch.
 
+  @functools.cached_property
+  def method(self) -> Method:
+    """The method that the weights belong to, for scoring."""
+    return methods.build(self.config, len(self.class_names))
+
   @property
   def attention(self) -> str:
     """The attention mode that the weights were trained with."""
     return self.config.model.attention
 
-  def predictor(self, attention: str | None = None) -> LogitsOf:
-    """Returns f(examples, batch_size) -> logits, in another mode if given."""
-    step = setup.build_predict(self.config, len(self.class_names), attention)
-    variables = logits_lib.prepare(self.variables)
+  def predictor(self, network: nn.Module | None = None) -> LogitsOf:
+    """Returns f(examples, batch_size) -> logits, as trained.
+
+    `network` is another one for the same variables, such as `method.alone`.
+    """
+    predict = logits_lib.Predictor(self.method, network or self.method.network)
+    variables = predict.prepare(self.variables)
 
     def logits_of(examples, batch_size):
-      return logits_lib.predict_prepared(
-        step, variables, examples, batch_size=batch_size
-      )
+      return predict.logits(variables, examples, batch_size=batch_size)
 
     return logits_of
 
   def predictor_alone(self) -> LogitsOf:
     """Returns f(examples, batch_size) -> logits of each image alone."""
-    return self.predictor(attention_classifier.alone(self.attention))
+    return self.predictor(self.method.alone)
 
   def logits(
     self, images: UInt8[np.ndarray, "N H W C"]
@@ -87,6 +95,11 @@ class Trained:
   @functools.cached_property
   def _predict(self):
     return self.predictor()  # Kept, as each one compiles anew.
+
+
+def variable_shapes(method: Method) -> PyTree[jax.ShapeDtypeStruct]:
+  """Returns the shapes and dtypes of a method's variables, at no cost."""
+  return jax.eval_shape(lambda: method.init(jax.random.key(0)))
 
 
 def of_flip_views(logits_of: LogitsOf) -> LogitsOf:
@@ -143,7 +156,7 @@ def _load(path: epath.PathLike) -> Trained:
   config.unlock()
   config.update(fields)
   config_check.check(config)
-  shapes = setup.variable_shapes(config, len(class_names))
+  shapes = variable_shapes(methods.build(config, len(class_names)))
   return Trained(
     variables=trunk.select_layers(variables, shapes),
     config=config.lock(),

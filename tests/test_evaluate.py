@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from configs import default
+from pattlite_jax import methods
 from pattlite_jax.data import augment, challenge_lists, challenges
 from pattlite_jax.data.examples import reorder
 from pattlite_jax.data.readers import ferplus
@@ -90,14 +91,13 @@ def test_batch_attention_has_figures_of_each_image_and_of_its_batch(
   )
   ordered = reorder(examples, "class_sorted", 0)
   assert predictions["ids"].tolist() == ordered.ids.tolist()
-  apply = jax.jit(
-    setup.make_model(network.config, 3).clone(axis_name=None).apply
-  )
+  module = methods.build(network.config, 3).network
+  apply = jax.jit(module.clone(axis_name=None, folded=False).apply)
   images = augment.prepare(jnp.asarray(ordered.images), image_size=24)
 
   def in_batches_of(size):
     batches = [images[i : i + size] for i in range(0, len(images), size)]
-    logits = [apply(network.variables, batch) for batch in batches]
+    logits = [apply(network.variables, batch)["logits"] for batch in batches]
     return np.concatenate(logits)
 
   mixed, alone = in_batches_of(4), in_batches_of(1)

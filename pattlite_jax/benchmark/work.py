@@ -21,7 +21,7 @@ from jaxtyping import Float
 from configs import default
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
-from pattlite_jax.models.pattlite import TRUNK
+from pattlite_jax.method import TRUNK
 from pattlite_jax.training import setup
 
 IMAGE_SIZE, FACE_SIZE = 224, 48

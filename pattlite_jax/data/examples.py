@@ -106,22 +106,6 @@ def steps_per_epoch(num_examples: int, batch_size: int) -> int:
   return -(-num_examples // batch_size)
 
 
-def dispatch_sizes(
-  first_step: int, steps: int, steps_per_dispatch: int
-) -> Iterator[int]:
-  """Yields, without end, how many steps each dispatch takes.
-
-  From `first_step` on, in epochs of `steps`: no dispatch crosses an epoch's
-  end. What is left of an epoch goes step by step, so that two sizes occur.
-  """
-  step = first_step
-  while True:
-    left = steps - step % steps
-    size = steps_per_dispatch if left >= steps_per_dispatch else 1
-    yield size
-    step += size
-
-
 def eval_batches(
   examples: Examples,
   batch_size: int,

@@ -1,5 +1,6 @@
 """Figures from logits: every example counts once, whatever the batches were."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -16,9 +17,21 @@ NUM_BINS = 15  # Of the confidence, for the calibration error.
 class Metrics:
   """Sums over the examples of a training step; add them over steps."""
 
-  loss_sum: Any  # f32[], weighted by class where training weights the loss.
+  # f32[], with the method's terms and weighted by class where training does so.
+  loss_sum: Any
   correct: Any  # i32[]
   count: Any  # i32[]
+  # {name: f32[]}: of each term of the method's loss, its part of `loss_sum`.
+  terms: Any = flax.struct.field(default_factory=dict)
+
+  def with_terms(self, terms: dict[str, Float[Array, ""]]) -> "Metrics":
+    """Returns the sums of the global batch with the terms of its loss."""
+    if not terms:
+      return self
+    sums = {name: value * self.count for name, value in terms.items()}
+    return dataclasses.replace(
+      self, loss_sum=self.loss_sum + sum(sums.values()), terms=sums
+    )
 
 
 def from_batch(
@@ -37,10 +50,15 @@ def from_batch(
 
 
 def summary(sums: dict[str, float]) -> dict[str, float]:
-  """Turns added `Metrics` into a mean loss and an accuracy in [0, 1]."""
+  """Turns added `Metrics` into a mean loss and an accuracy in [0, 1].
+
+  The terms of the loss, if any, stand beside it under their names.
+  """
+  means = {name: value / sums["count"] for name, value in sums.items()}
   return {
-    "loss": sums["loss_sum"] / sums["count"],
-    "accuracy": sums["correct"] / sums["count"],
+    "loss": means.pop("loss_sum"),
+    "accuracy": means.pop("correct"),
+    **{name: mean for name, mean in means.items() if name != "count"},
   }
 
 
@@ -50,9 +68,10 @@ def add(sums: dict[str, float], steps: Metrics) -> dict[str, float]:
   However the steps were stacked, the total is the same to the last bit.
   """
   totals = dict(sums)
-  for name in totals:
-    for value in np.ravel(getattr(steps, name)):
-      totals[name] += float(value)
+  stacked = {name: getattr(steps, name) for name in zero()} | steps.terms
+  for name, values in stacked.items():
+    for value in np.ravel(values):
+      totals[name] = totals.get(name, 0.0) + float(value)
   return totals
 
 

@@ -8,7 +8,7 @@ from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models.attention_classifier import ATTENTIONS
 from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
 from pattlite_jax.runtime.errors import UserError
-from pattlite_jax.training import optimizer, recipe, resume
+from pattlite_jax.training import optimizer, resume
 from pattlite_jax.training.progress import STAGES
 
 # The least and the largest value that have a meaning.
@@ -44,16 +44,16 @@ def check(config: ml_collections.ConfigDict) -> None:
     "model.attention": ATTENTIONS,
     "model.cut": LAYER_NAMES,
     "eval.order": examples_lib.ORDERS,
-    "stage1.trunk_statistics": recipe.STATISTICS,
-    "stage2.trunk_statistics": recipe.STATISTICS,
-    "stage1.trunk": recipe.TRUNKS,
-    "stage2.trunk": recipe.TRUNKS,
-    "stage1.monitor": recipe.MONITORS,
-    "stage2.monitor": recipe.MONITORS,
+    "stage1.trunk_statistics": ("imagenet", "batch"),
+    "stage2.trunk_statistics": ("imagenet", "batch"),
+    "stage1.trunk": optimizer.TRUNKS,
+    "stage2.trunk": optimizer.TRUNKS,
+    "stage1.monitor": ("val_accuracy", "train_accuracy"),
+    "stage2.monitor": ("val_accuracy", "train_accuracy"),
     "stage1.optimizer": optimizer.NAMES,
     "stage2.optimizer": optimizer.NAMES,
-    "stage1.schedule": recipe.SCHEDULES,
-    "stage2.schedule": recipe.SCHEDULES,
+    "stage1.schedule": ("by_epoch", "cosine"),
+    "stage2.schedule": ("by_epoch", "cosine"),
     "resume": resume.WORDS,
   }
   for field, words in known.items():

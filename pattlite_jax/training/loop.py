@@ -19,11 +19,11 @@ from pattlite_jax.training import (
   checkpoint,
   checkpoint_items,
   config_check,
+  dispatch,
   distillation,
   epoch_end,
   optimizer,
   preflight,
-  recipe,
   result,
   resume,
   setup,
@@ -32,9 +32,10 @@ from pattlite_jax.training import (
   workdir,
 )
 from pattlite_jax.training import inputs as inputs_lib
+from pattlite_jax.training.learning_rate import LearningRate
 from pattlite_jax.training.progress import STAGES, Progress
 from pattlite_jax.training.run import MakeBatches, Run, Variables
-from pattlite_jax.training.step import TrainState, create_state
+from pattlite_jax.training.step import TrainState
 
 
 def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def fit(
         splits["train"], teachers, share=config.distillation.share
       ),
       make_batches,
-      setup.build_validate(config, splits["validation"]),
+      setup.validation(config, splits["validation"]),
       manager,
       described,
       stops,
@@ -109,37 +110,40 @@ def _run_stages(run: Run, variables: Variables) -> tuple[Variables, Progress]:
   if newest:
     progress = resume.progress(*newest, run.described)
     checkpoint.set_newer_aside(run.manager, newest[0])
-  best, step = variables, 0
-  for stage in range(progress.stage, len(STAGES)):
-    name = STAGES[stage]
-    tx, trainable, train_step = setup.build_train(run.config, name, run.train)
-    averaged = run.config[name].ema_decay > 0
-    state = create_state(best, tx, trainable, step, averaged=averaged)
+  best = variables
+  for index in range(progress.stage, len(STAGES)):
+    if not newest:
+      progress = progress.enter(index)
+    stage = setup.stage(
+      run.config,
+      STAGES[index],
+      run.train,
+      first_epoch=progress.first_epoch,
+      epochs_before=progress.epochs_before,
+    )
+    state = stage.start(best)
     if newest:
       logging.info("Going on at step %d.", newest[0])
       state = checkpoint_items.fill(state, newest[1]["state"])
       best = checkpoint_items.fill(best, newest[1]["best"])
       newest = None
-    else:
-      progress = progress.enter(stage, run.config[name].learning_rate)
     state = parallel.replicate(state)
-    state, best, progress = _run_stage(run, train_step, state, best, progress)
-    step = int(state.step)
+    best, progress = _run_stage(run, stage, state, best, progress)
   return best, progress
 
 
 def _run_stage(
   run: Run,
-  train_step: Callable[..., Any],
+  stage: setup.Stage,
   state: TrainState,
   best: Variables,
   progress: Progress,
-) -> tuple[TrainState, Variables, Progress]:
+) -> tuple[Variables, Progress]:
   """Runs the stage's epochs; the best epoch's variables start what follows."""
   fields = run.config[STAGES[progress.stage]]
   host, num_hosts = parallel.host()
   first_step = int(state.step)
-  batches = parallel.device_stacks(
+  stacks = dispatch.stacks(
     run.make_batches(
       run.train,
       batch_size=run.config.batch_size,
@@ -148,30 +152,38 @@ def _run_stage(
       host=host,
       num_hosts=num_hosts,
     ),
-    examples_lib.dispatch_sizes(
-      first_step,
-      examples_lib.steps_per_epoch(len(run.train), run.config.batch_size),
-      run.config.steps_per_dispatch,
-    ),
+    first_step=first_step,
+    steps_per_epoch=stage.learning_rate.steps_per_epoch,
+    steps_per_dispatch=run.config.steps_per_dispatch,
   )
+  take_steps = dispatch.mapped(stage.step)
   while progress.stage_epochs < fields.epochs and not progress.stopping.stopped:
-    if fields.decay_epochs:
-      rate = recipe.inverse_time_decay(
-        fields.learning_rate, fields.decay_epochs, progress.epoch
-      )
-      progress = dataclasses.replace(progress, learning_rate=rate)
+    state = _with_learning_rate(state, stage.learning_rate, progress)
     state, progress = _train_epoch(
-      run, train_step, batches, state, best, progress
+      run, take_steps, stacks, state, best, progress
     )
-    best, progress = epoch_end.end_epoch(run, fields, state, best, progress)
+    best, progress = epoch_end.end_epoch(
+      run, fields, state, best, progress, stage.learning_rate
+    )
     run.save(state, best, progress)
-  return state, best, progress
+  return best, progress
+
+
+def _with_learning_rate(
+  state: TrainState, learning_rate: LearningRate, progress: Progress
+) -> TrainState:
+  """Returns the state with the learning rate of the epoch under way."""
+  rate = learning_rate.of_epoch(progress.stage_epochs, progress.plateau.factor)
+  opt_state = optimizer.with_learning_rate(
+    state.opt_state, parallel.replicate(np.float32(rate))
+  )
+  return dataclasses.replace(state, opt_state=opt_state)
 
 
 def _train_epoch(
   run: Run,
-  train_step: Callable[..., Any],
-  batches: Iterator[dict[str, jax.Array]],
+  take_steps: Callable[..., Any],
+  stacks: Iterator[tuple[int, dict[str, jax.Array]]],
   state: TrainState,
   best: Variables,
   progress: Progress,
@@ -179,12 +191,6 @@ def _train_epoch(
   """Runs the epoch's steps, or the rest of them after a restart."""
   config = run.config
   key = parallel.replicate(jax.random.key(config.seed))
-  state = dataclasses.replace(
-    state,
-    opt_state=optimizer.with_learning_rate(
-      state.opt_state, parallel.replicate(np.float32(progress.learning_rate))
-    ),
-  )
   last_step = (progress.epochs + 1) * examples_lib.steps_per_epoch(
     len(run.train), config.batch_size
   )
@@ -196,14 +202,18 @@ def _train_epoch(
     # Arrays that are not on the devices yet would stall each step unseen.
     with parallel.no_transfers():
       start = time.perf_counter()
-      stack = next(batches)
+      num_steps, stack = next(stacks)
       stall += time.perf_counter() - start
-      state, step_metrics = train_step(state, stack, key)
-    step += stack["label"].shape[1]
+      state, step_metrics = take_steps(state, stack, key)
+    step += num_steps
     pending.append(step_metrics)
-    checkpoint_due = _passed(config.checkpoint_every_steps, previous, step)
+    checkpoint_due = dispatch.passed(
+      config.checkpoint_every_steps, previous, step
+    )
     checkpoint_due |= run.stops.seen(step)
-    if _passed(config.log_every_steps, previous, step) or checkpoint_due:
+    if (
+      dispatch.passed(config.log_every_steps, previous, step) or checkpoint_due
+    ):
       progress, pending = _read(run, state, best, progress, pending), []
       scalars = metrics.summary(progress.sums)
       scalars["input_stall_ms"] = 1e3 * stall / (step - logged)
@@ -214,11 +224,6 @@ def _train_epoch(
     if checkpoint_due and step < last_step:
       run.save(state, best, progress)
   return state, _read(run, state, best, progress, pending)
-
-
-def _passed(every: int, previous: int, step: int) -> bool:
-  """Whether a multiple of `every` lies after `previous`, up to `step`."""
-  return step // every > previous // every
 
 
 def _read(

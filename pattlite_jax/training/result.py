@@ -8,12 +8,11 @@ import ml_collections
 from absl import logging
 from etils import epath
 
+from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.models import attention_classifier
 from pattlite_jax.runtime import parallel, provenance
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics, pictures
-from pattlite_jax.training import setup
 
 
 def finish(
@@ -35,6 +34,7 @@ def finish(
   for name in splits.keys() - scored.keys():
     logging.warning("The %s split is empty and is not scored.", name)
   per_sample, logits = _score(config, scored, variables, "per_sample")
+  num_classes = len(splits["train"].class_names)
   dataset, _, rule = config.data.name.partition("/")
   result = {
     "dataset": dataset,
@@ -53,7 +53,7 @@ def finish(
     **networks,
     **provenance.environment(),
   }
-  if config.model.attention == "batch":
+  if methods.build(config, num_classes).mixes_batch:
     published, _ = _score(config, scored, variables, "published")
     result["published_protocol"] = {
       "order": config.eval.order,
@@ -76,18 +76,15 @@ def _score(config, splits, variables, protocol):
   per_sample: each image alone. published: class-sorted (or config.eval.order)
   batches of config.eval.batch_size.
   """
-  attention = config.model.attention
-  if protocol == "per_sample":
-    attention = attention_classifier.alone(attention)
   num_classes = len(next(iter(splits.values())).class_names)
-  step = setup.build_predict(config, num_classes, attention)
+  method = methods.build(config, num_classes)
+  network = method.alone if protocol == "per_sample" else method.network
+  predict = logits_lib.Predictor(method, network)
   scores, logits = {}, {}
   for name, split in splits.items():
     if protocol == "published":
       split = examples_lib.reorder(split, config.eval.order, config.seed)
-    logits[name] = logits_lib.predict(
-      step, variables, split, batch_size=config.eval.batch_size
-    )
+    logits[name] = predict(variables, split, batch_size=config.eval.batch_size)
     scores[name] = metrics.score(logits[name], split.labels)
   return scores, logits
 

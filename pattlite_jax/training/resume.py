@@ -78,7 +78,7 @@ def progress(
   Raises:
     UserError: if it may not; shows each difference as old -> new.
   """
-  reached = Progress.from_json(saved["progress"])
+  reached = Progress.from_json(_upgrade(saved))
   changed = changes(saved["config"], described)
   if not changed:
     return reached
@@ -111,7 +111,6 @@ def progress(
   marked = [{"step": step} | change for change in changed]
   return dataclasses.replace(
     reached,
-    learning_rate=_new_rate(reached, saved["config"]["config"], config),
     config_changes=(*reached.config_changes, *marked),
   )
 
@@ -147,11 +146,15 @@ def _flat(described: dict[str, Any]) -> dict[str, Any]:
   return fields | described.get("data", {})
 
 
-def _new_rate(
-  reached: Progress, old: dict[str, Any], new: dict[str, Any]
-) -> float:
-  """Returns the learning rate, lowered as often as the old one had been."""
-  before, after = (
-    c[STAGES[reached.stage]]["learning_rate"] for c in (old, new)
-  )
-  return after * (reached.learning_rate / before) if before else after
+def _upgrade(saved: dict[str, Any]) -> dict[str, Any]:
+  """Returns the saved progress, of an older version too.
+
+  That kept the learning rate in place of the factor it had been lowered by.
+  """
+  fields = dict(saved["progress"])
+  learning_rate = fields.pop("learning_rate", None)
+  stage = saved["config"]["config"][STAGES[fields["stage"]]]
+  if learning_rate is not None and stage["plateau_patience"]:
+    factor = learning_rate / stage["learning_rate"]
+    fields["plateau"] = fields["plateau"] | {"factor": factor}
+  return fields

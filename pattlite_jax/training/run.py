@@ -73,13 +73,14 @@ class Run:
       seed=self.config.seed,
       step=step,
     )
-    field = f"config.{STAGES[progress.stage]}.learning_rate"
+    stage = STAGES[progress.stage]
     raise UserError(
       f"The loss or the gradients of step {step + 1} are not finite (NaN or "
       f"Inf); the state before it is saved in {self.config.workdir}. The same "
       "command will end here again. Look at the step's images, "
-      f"{', '.join(self.train.ids[rows])}; or lower --{field}, now "
-      f"{progress.learning_rate:g}, and pass --config.resume=force."
+      f"{', '.join(self.train.ids[rows])}; or lower "
+      f"--config.{stage}.learning_rate, now "
+      f"{self.config[stage].learning_rate:g}, and pass --config.resume=force."
     )
 
   def _save(self, step, state, best, progress):

@@ -18,11 +18,12 @@ from etils import epath
 from flax import traverse_util
 
 from configs import default
+from pattlite_jax import methods, trained
+from pattlite_jax.method import TRUNK
 from pattlite_jax.models.attention_classifier import AttentionClassifier
 from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
-from pattlite_jax.models.pattlite import TRUNK
 from pattlite_jax.runtime.errors import MissingFileError, UserError
-from pattlite_jax.training import checkpoint, setup
+from pattlite_jax.training import checkpoint
 from pattlite_jax.weights import keras_files
 from pattlite_jax.weights.keras_files import Layers, Stored
 from pattlite_jax.weights.keras_port import flax_variables
@@ -79,7 +80,7 @@ def port(
   config.model.image_size = geometry.image_size
   config.model.patch_stride = geometry.patch_stride
   config.model.cut = geometry.cut
-  shapes = setup.variable_shapes(config, num_classes)
+  shapes = trained.variable_shapes(methods.build(config, num_classes))
   try:
     variables = select_layers(traverse_util.unflatten_dict(flat), shapes)
   except UserError as error:

@@ -8,7 +8,8 @@ import optax
 import pytest
 
 from configs import default
-from pattlite_jax.training import optimizer, setup
+from pattlite_jax import methods, trained
+from pattlite_jax.training import optimizer
 
 
 def test_adam_is_keras_adam_with_its_clip():
@@ -95,7 +96,21 @@ def test_the_schedule_scales_each_step_and_its_decay(name):
 def test_what_decays_is_every_kernel_of_the_network(attention):
   config = default.get_config()
   config.model.attention = attention
-  params = setup.variable_shapes(config, 7)["params"]
+  params = trained.variable_shapes(methods.build(config, 7))["params"]
   marked = jax.tree.leaves(optimizer.kernels(params))
   for leaf, decays in zip(jax.tree.leaves(params), marked, strict=True):
     assert decays == (leaf.ndim > 1)
+
+
+def test_trainable_follows_the_trunk_field():
+  params = {
+    "trunk": {"conv1": {"kernel": 0}, "conv1_bn": {"scale": 0, "bias": 0}},
+    "patch_extraction": {"patch3": {"kernel": 0}},
+  }
+  frozen = optimizer.trainable(params, "frozen")
+  assert jax.tree.leaves(frozen["trunk"]) == [False] * 3
+  assert frozen["patch_extraction"]["patch3"]["kernel"] is True
+  tuned = optimizer.trainable(params, "all_but_bn")
+  assert tuned["trunk"]["conv1"]["kernel"] is True
+  assert jax.tree.leaves(tuned["trunk"]["conv1_bn"]) == [False] * 2
+  assert all(jax.tree.leaves(optimizer.trainable(params, "all")))
