@@ -17,6 +17,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax
 from flax import linen as nn
 from jaxtyping import Array, Float, Key, PyTree, UInt8
 
@@ -62,6 +63,11 @@ class Method:
     [Outputs, Batch, Float[Array, ""]], tuple[Float[Array, "B"], Terms]
   ]
   fold: Callable[[Variables], Variables] = lambda variables: variables
+
+  @property
+  def shapes(self) -> PyTree[jax.ShapeDtypeStruct]:
+    """The shapes and dtypes of the variables, at no cost."""
+    return jax.eval_shape(lambda: self.init(jax.random.key(0)))
 
   @property
   def mixes_batch(self) -> bool:

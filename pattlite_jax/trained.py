@@ -14,7 +14,7 @@ import ml_collections
 import numpy as np
 from etils import epath
 from flax import linen as nn
-from jaxtyping import Float, PyTree, UInt8
+from jaxtyping import Float, UInt8
 
 from configs import default
 from pattlite_jax import methods
@@ -97,11 +97,6 @@ class Trained:
     return self.predictor()  # Kept, as each one compiles anew.
 
 
-def variable_shapes(method: Method) -> PyTree[jax.ShapeDtypeStruct]:
-  """Returns the shapes and dtypes of a method's variables, at no cost."""
-  return jax.eval_shape(lambda: method.init(jax.random.key(0)))
-
-
 def of_flip_views(logits_of: LogitsOf) -> LogitsOf:
   """Returns the same for the mean logits of an image and its mirror image."""
 
@@ -156,7 +151,7 @@ def _load(path: epath.PathLike) -> Trained:
   config.unlock()
   config.update(fields)
   config_check.check(config)
-  shapes = variable_shapes(methods.build(config, len(class_names)))
+  shapes = methods.build(config, len(class_names)).shapes
   return Trained(
     variables=trunk.select_layers(variables, shapes),
     config=config.lock(),

@@ -82,7 +82,7 @@ def test_a_run_before_its_first_save_is_an_error(tmp_path):
 @pytest.fixture
 def untrained(small_config):
   """A workdir whose step 0 has weights of zeros for three classes."""
-  shapes = trained.variable_shapes(methods.build(small_config, 3))
+  shapes = methods.build(small_config, 3).shapes
   zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
   checkpoint.save_best(small_config.workdir, zeros, small_config, NAMES)
   return epath.Path(small_config.workdir)
@@ -111,7 +111,7 @@ def test_a_broken_config_item_is_told(untrained):
 def test_a_config_item_of_another_kind_is_told(
   small_config, monkeypatch, tmp_path
 ):
-  shapes = trained.variable_shapes(methods.build(small_config, 3))
+  shapes = methods.build(small_config, 3).shapes
   zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
   described = checkpoint.describe(small_config, NAMES)
   longer = {**described, "class_names": [*NAMES, "fear"]}

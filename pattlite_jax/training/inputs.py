@@ -10,7 +10,7 @@ from typing import Any
 import ml_collections
 from absl import logging
 
-from pattlite_jax import methods, trained
+from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime import parallel
 from pattlite_jax.training.run import MakeBatches
@@ -84,7 +84,7 @@ def _clu_writer(
   from clu import metric_writers, parameter_overview, periodic_actions
 
   parameter_overview.log_parameter_overview(
-    trained.variable_shapes(methods.build(config, len(train.class_names))),
+    methods.build(config, len(train.class_names)).shapes,
     include_stats=False,
   )
   writer = metric_writers.create_default_writer(

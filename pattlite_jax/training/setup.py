@@ -8,7 +8,7 @@ import ml_collections
 import optax
 from jaxtyping import Array, Key, PyTree
 
-from pattlite_jax import methods, trained
+from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.method import Batch, Method, Variables
 from pattlite_jax.scoring import logits as logits_lib
@@ -80,7 +80,7 @@ def stage(
   )
   steps_per_epoch = examples_lib.steps_per_epoch(len(train), config.batch_size)
   schedule = learning_rate.of_stage(fields, steps_per_epoch, first_epoch)
-  params = trained.variable_shapes(method)["params"]
+  params = method.shapes["params"]
   return Stage(
     method=method,
     tx=optimizer.make(

@@ -18,7 +18,7 @@ from etils import epath
 from flax import traverse_util
 
 from configs import default
-from pattlite_jax import methods, trained
+from pattlite_jax import methods
 from pattlite_jax.method import TRUNK
 from pattlite_jax.models.attention_classifier import AttentionClassifier
 from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
@@ -80,7 +80,7 @@ def port(
   config.model.image_size = geometry.image_size
   config.model.patch_stride = geometry.patch_stride
   config.model.cut = geometry.cut
-  shapes = trained.variable_shapes(methods.build(config, num_classes))
+  shapes = methods.build(config, num_classes).shapes
   try:
     variables = select_layers(traverse_util.unflatten_dict(flat), shapes)
   except UserError as error:

@@ -23,7 +23,7 @@ import tensorflow as tf
 from flax import traverse_util
 
 from configs import default
-from pattlite_jax import methods, trained
+from pattlite_jax import methods
 from pattlite_jax.benchmark.peers import keras_pattlite as reference
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
@@ -105,7 +105,7 @@ def random_head(config):
       return np.array(0.1)  # Soft enough to mix several images or patches.
     return rng.normal(0, 0.3, shape)
 
-  shapes = trained.variable_shapes(methods.build(config, NUM_CLASSES))
+  shapes = methods.build(config, NUM_CLASSES).shapes
   drawn = traverse_util.path_aware_map(
     lambda path, leaf: draw(path, leaf.shape).astype(np.float32), shapes
   )
@@ -329,9 +329,7 @@ def test_the_same_parameters_train(trunk_field, unfrozen):
   assert (len(base.layers), base.layers[-1].name) == (58, "conv_dw_9_relu")
   if unfrozen:
     reference.unfreeze_trunk(model, unfrozen)
-  shapes = trained.variable_shapes(
-    methods.build(default.get_config(), NUM_CLASSES)
-  )
+  shapes = methods.build(default.get_config(), NUM_CLASSES).shapes
   mask = optimizer.trainable(shapes["params"], trunk_field)
   flat = traverse_util.flatten_dict(mask)
   assert {path for path, trains in flat.items() if trains} == (

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from pattlite_jax import methods, trained
+from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.method import CLASSIFIER, TRUNK
 from pattlite_jax.runtime import parallel
@@ -39,7 +39,7 @@ def config(request, small_config):
 
 
 def test_what_is_learned_is_a_parameter_by_the_common_names(config):
-  shapes = trained.variable_shapes(methods.build(config, 3))
+  shapes = methods.build(config, 3).shapes
   assert shapes.keys() <= {"params", "batch_stats"}
   params = traverse_util.flatten_dict(shapes["params"])
   last = {path: leaf for path, leaf in params.items() if path[-2] == CLASSIFIER}

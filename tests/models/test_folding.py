@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from pattlite_jax import methods, trained
+from pattlite_jax import methods
 from pattlite_jax.models.folding import fold_trunk
 from pattlite_jax.training import setup
 from pattlite_jax.weights import trunk
@@ -22,7 +22,7 @@ def draw(config, cut):
       if path[-1] in ("scale", "var")
       else rng.normal(0, 0.2, leaf.shape)
     ).astype(np.float32),
-    trained.variable_shapes(methods.build(config, 3)),
+    methods.build(config, 3).shapes,
   )
   model = methods.build(config, 3).network.clone(axis_name=None, folded=False)
   return model, drawn, rng.uniform(-1, 1, (4, 40, 40, 3)).astype(np.float32)

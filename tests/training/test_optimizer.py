@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from configs import default
-from pattlite_jax import methods, trained
+from pattlite_jax import methods
 from pattlite_jax.training import optimizer
 
 
@@ -96,7 +96,7 @@ def test_the_schedule_scales_each_step_and_its_decay(name):
 def test_what_decays_is_every_kernel_of_the_network(attention):
   config = default.get_config()
   config.model.attention = attention
-  params = trained.variable_shapes(methods.build(config, 7))["params"]
+  params = methods.build(config, 7).shapes["params"]
   marked = jax.tree.leaves(optimizer.kernels(params))
   for leaf, decays in zip(jax.tree.leaves(params), marked, strict=True):
     assert decays == (leaf.ndim > 1)
