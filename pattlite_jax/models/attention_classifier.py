@@ -13,9 +13,7 @@ from jaxtyping import Array, Bool, Float
 
 from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.dropout import Dropout
-from pattlite_jax.runtime.errors import UserError
 
-ATTENTIONS = ("batch", "token", "none")
 _ONE_PATCH = (
   "An image has one patch, so attention 'token' does what 'none' does: enlarge "
   "config.model.image_size or lower config.model.patch_stride."
@@ -73,11 +71,7 @@ class AttentionClassifier(nn.Module):
     *,
     train: bool,
   ) -> Float[Array, "B {self.num_classes}"]:
-    if self.attention not in ATTENTIONS:
-      raise UserError(
-        f"config.model.attention is {self.attention!r}, but must be one of "
-        f"{', '.join(ATTENTIONS)}."
-      )
+    assert self.attention in ("batch", "token", "none"), self.attention
     patches = patches.astype(jnp.float32)  # The head is tiny: no bf16 here.
     if self.attention == "token":
       x = patches.reshape(patches.shape[0], -1, patches.shape[-1])  # [B, N, C]

@@ -7,7 +7,8 @@ from jaxtyping import Array, Bool, Float
 
 from pattlite_jax.models.attention_classifier import AttentionClassifier
 from pattlite_jax.models.dropout import Dropout
-from pattlite_jax.models.mobilenet_v1 import PATT_LITE_CUT, MobileNetV1
+from pattlite_jax.models.mobilenet_v1 import MobileNetV1
+from pattlite_jax.models.mobilenet_v1_layers import PATT_LITE_CUT
 from pattlite_jax.models.patch_extraction import PatchExtraction
 
 TRUNK = "trunk"  # The part of the parameters that ImageNet weights fill.

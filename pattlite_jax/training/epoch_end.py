@@ -6,10 +6,11 @@ import jax
 import ml_collections
 from absl import logging
 
+from pattlite_jax.config import STAGES
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.scoring import metrics
 from pattlite_jax.training import recipe, setup
-from pattlite_jax.training.progress import STAGES, Progress
+from pattlite_jax.training.progress import Progress
 from pattlite_jax.training.run import Run, Variables
 from pattlite_jax.training.step import TrainState
 

@@ -9,8 +9,6 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree
 
-NAMES = ("adam", "adamw")
-
 
 class KerasAdamState(NamedTuple):
   """Moments of `scale_by_keras_adam`."""
@@ -66,12 +64,17 @@ def make(
 
   `adam` is Keras' Adam(global_clipnorm=...), `adamw` optax' own after the same
   clip, whose `weight_decay` a step is times the rate, and for kernels alone.
+  A `global_clipnorm` of 0 never clips.
   `schedule` maps the number of steps taken to a factor of the rate.
   """
 
   @optax.inject_hyperparams
   def chain(learning_rate):
-    clip = optax.clip_by_global_norm(global_clipnorm)
+    if global_clipnorm:
+      clip = optax.clip_by_global_norm(global_clipnorm)
+    else:
+      clip = optax.identity()
+    assert name in ("adam", "adamw"), name
     if name == "adamw":
       chained = [
         clip,

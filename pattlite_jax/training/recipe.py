@@ -12,12 +12,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PyTree
 
 from pattlite_jax.models.pattlite import TRUNK
-from pattlite_jax.runtime.errors import UserError
-
-TRUNKS = ("frozen", "all_but_bn", "all")
-STATISTICS = ("imagenet", "batch")
-MONITORS = ("val_accuracy", "train_accuracy")
-SCHEDULES = ("by_epoch", "cosine")
 
 
 def trainable(params: PyTree, trunk: str) -> PyTree[bool]:
@@ -27,11 +21,7 @@ def trainable(params: PyTree, trunk: str) -> PyTree[bool]:
   a ReLU. `all_but_bn` is what its text says: the trunk's convolutions train,
   its batch norm stays. `all` trains batch norm's scales and biases as well.
   """
-  if trunk not in TRUNKS:
-    raise UserError(
-      f"config.stage2.trunk is {trunk!r}, but must be one of "
-      f"{', '.join(TRUNKS)}."
-    )
+  assert trunk in ("frozen", "all_but_bn", "all"), trunk
 
   def trains(path, _):
     if path[0] != TRUNK:

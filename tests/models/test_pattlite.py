@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pattlite_jax.config import ATTENTIONS
 from pattlite_jax.models import attention_classifier
-from pattlite_jax.models.attention_classifier import ATTENTIONS, attend
+from pattlite_jax.models.attention_classifier import attend
 from pattlite_jax.models.pattlite import PAttLite
 from pattlite_jax.weights import trunk
 

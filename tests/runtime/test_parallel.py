@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from configs import default
+from pattlite_jax import config_files
 from pattlite_jax import build, parallel, predict, steps
 from pattlite_jax.data import examples as examples_lib
 
@@ -39,7 +39,7 @@ for attention, kind in (
   ("batch", "descent"), ("token", "adam"), ("token", "best")
 ):
   descent = kind != "adam"
-  config = default.get_config()
+  config = config_files.load("fer2013")
   config.model.attention = attention
   config.model.image_size = 24
   config.model.cut = "conv_pw_1_relu"

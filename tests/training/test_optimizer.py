@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from configs import default
+from pattlite_jax import config as config_lib
 from pattlite_jax.training import optimizer, setup
 
 
@@ -78,7 +78,7 @@ def test_adamw_divides_out_the_size_of_gradients():
   np.testing.assert_allclose(moved, [-0.1, 0.1, -0.1], rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", optimizer.NAMES)
+@pytest.mark.parametrize("name", config_lib.OPTIMIZERS)
 def test_the_schedule_scales_each_step_and_its_decay(name):
   params = {"a": {"kernel": jnp.full(3, 2.0)}}
   grads = {"a": {"kernel": jnp.ones(3)}}
@@ -93,7 +93,7 @@ def test_the_schedule_scales_each_step_and_its_decay(name):
 
 @pytest.mark.parametrize("attention", ["token", "batch"])
 def test_what_decays_is_every_kernel_of_the_network(attention):
-  config = default.get_config()
+  config = config_lib.get_config()
   config.model.attention = attention
   params = setup.variable_shapes(config, 7)["params"]
   marked = jax.tree.leaves(optimizer.kernels(params))
