@@ -15,7 +15,7 @@ import numpy as np
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax.data.examples import ORDERS
+from pattlite_jax.config import ORDERS
 from pattlite_jax.data.load import SPLITS
 from pattlite_jax.runtime import hosts
 
@@ -98,13 +98,14 @@ def _evaluate() -> None:
     with _parent(_PREDICTIONS.value).open("wb") as file:
       np.savez(file, **arrays)
   if _PICTURES.value:
-    pictures.draw_evaluation(epath.Path(_PICTURES.value), result)
+    pictures.draw_evaluation(epath.Path(_PICTURES.value).expanduser(), result)
 
 
 def _parent(path: str) -> epath.Path:
   """Returns a path whose folder is there."""
-  epath.Path(path).parent.mkdir(parents=True, exist_ok=True)
-  return epath.Path(path)
+  file = epath.Path(path).expanduser()
+  file.parent.mkdir(parents=True, exist_ok=True)
+  return file
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Trains PAtt-Lite as a config says, or goes on where a run stopped.
 
-python -m pattlite_jax.main --config configs/fer2013.py \
+python -m pattlite_jax.main --config=fer2013 \
   --config.data.dir=<folder of fer2013.csv> [--config.<field>=<value> ...]
 
-configs/default.py lists every field. Start the same command again to go on.
+--config is a recipe's name or a file such as configs/fer2013.py; `python -m
+pattlite_jax.config` lists every field. Start the same command again to go on.
 Exit status: 0 when the run has ended, 1 for an error, 75 when SIGTERM, Ctrl-C
 or a preemption has stopped it and its checkpoint is saved.
 """
@@ -15,10 +16,15 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from pattlite_jax.runtime import hosts
+from pattlite_jax import config_files
+from pattlite_jax.runtime import errors, hosts
 
 _CONFIG = config_flags.DEFINE_config_file(
-  "config", help_string="A file of configs/.", lock_config=True
+  "config",
+  help_string=f"A recipe ({', '.join(config_files.names())}) or a file of your "
+  "own, such as configs/fer2013.py. `python -m pattlite_jax.config` lists the "
+  "fields.",
+  lock_config=True,
 )
 
 
@@ -32,7 +38,7 @@ def main(argv: list[str]) -> None:
   startup.configure()
   import jax
 
-  from pattlite_jax.runtime import errors, parallel
+  from pattlite_jax.runtime import parallel
   from pattlite_jax.training import loop, stop
 
   config = _CONFIG.value
@@ -83,6 +89,12 @@ def _figures(splits: dict) -> list[str]:
   ]
 
 
+def _parse_flags(argv: list[str]) -> list[str]:
+  with errors.in_one_line():
+    argv = config_files.arguments(argv)
+  return app.parse_flags_with_usage(argv)
+
+
 if __name__ == "__main__":
   flags.mark_flag_as_required("config")
-  app.run(main)
+  app.run(main, flags_parser=_parse_flags)

@@ -16,13 +16,13 @@ from etils import epath
 from flax import linen as nn
 from jaxtyping import Float, UInt8
 
-from configs import default
+from pattlite_jax import config as config_lib
 from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.method import Method
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.scoring import logits as logits_lib
-from pattlite_jax.training import checkpoint, config_check
+from pattlite_jax.training import checkpoint
 from pattlite_jax.weights import model_folder, trunk
 
 # (examples, batch_size) -> logits f32[N, K].
@@ -146,15 +146,11 @@ def _load(path: epath.PathLike) -> Trained:
         f"its config item is {reprlib.repr(described)}, but must have config "
         "and a list of class_names"
       )
-  # Fields that are newer than the checkpoint take their defaults.
-  config = default.get_config().copy_and_resolve_references()
-  config.unlock()
-  config.update(fields)
-  config_check.check(config)
+  config = config_lib.from_checkpoint(fields)
   shapes = methods.build(config, len(class_names)).shapes
   return Trained(
     variables=trunk.select_layers(variables, shapes),
-    config=config.lock(),
+    config=config,
     class_names=tuple(map(str, class_names)),
     image_shape=_image_shape(described.get("image_shape")),
     history=history,

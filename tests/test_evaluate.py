@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from configs import default
+from pattlite_jax import config as config_lib
 from pattlite_jax import methods
 from pattlite_jax.data import augment, challenge_lists, challenges
 from pattlite_jax.data.examples import reorder
@@ -37,7 +37,7 @@ def variables():
 
 
 def make_config(attention):
-  config = default.get_config()
+  config = config_lib.get_config()
   config.data.name = "synthetic_faces"
   config.model.image_size = 24
   config.model.cut = "conv_pw_1_relu"

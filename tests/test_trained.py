@@ -6,6 +6,7 @@ from etils import epath
 from pattlite_jax import methods, trained
 from pattlite_jax.training import checkpoint, setup
 from pattlite_jax.training.progress import Progress
+from pattlite_jax.weights import model_folder, trunk
 
 NAMES = ("anger", "disgust", "happiness")
 
@@ -40,6 +41,20 @@ def test_a_workdir_gives_its_newest_best_weights(saved):
   same(network.variables, larger)
   assert network.class_names == NAMES
   assert network.attention == "token"
+
+
+def test_a_tilde_is_the_home_directory(saved, monkeypatch, tmp_path):
+  workdir, variables, larger = saved
+  monkeypatch.setenv("HOME", str(tmp_path))
+  assert workdir == str(tmp_path / "run")
+  same(trained.load("~/run").variables, larger)
+  same(trained.load("~/run/checkpoints/3").variables, variables)
+  described = checkpoint.restore_config("~/run")
+  model_folder.write("~/model", larger, described)
+  assert (tmp_path / "model").is_dir()
+  same(trained.load("~/model").variables, larger)
+  file = f"~/model/{model_folder.WEIGHTS}"
+  same(trunk.load_imagenet_trunk(file), larger)  # config.model.trunk_weights.
 
 
 def test_a_steps_own_folder_gives_that_step(saved):

@@ -5,9 +5,9 @@ from typing import Any
 
 import ml_collections
 
+from pattlite_jax.config import STAGES
 from pattlite_jax.trained import Trained
 from pattlite_jax.training import callbacks
-from pattlite_jax.training.progress import STAGES
 
 SPLIT_OF_MONITOR = {"val_accuracy": "validation", "train_accuracy": "train"}
 

@@ -20,7 +20,8 @@ from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.method import CLASSIFIER, TRUNK, Batch, Method, Outputs, Terms
 from pattlite_jax.models import folding, losses
-from pattlite_jax.models.mobilenet_v1 import PATT_LITE_CUT, MobileNetV1
+from pattlite_jax.models.mobilenet_v1 import MobileNetV1
+from pattlite_jax.models.mobilenet_v1_layers import PATT_LITE_CUT
 from pattlite_jax.runtime import parallel
 
 

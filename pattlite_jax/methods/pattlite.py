@@ -16,7 +16,8 @@ from pattlite_jax.method import TRUNK, Batch, Method, Outputs, Terms
 from pattlite_jax.models import folding, losses
 from pattlite_jax.models.attention_classifier import AttentionClassifier
 from pattlite_jax.models.dropout import Dropout
-from pattlite_jax.models.mobilenet_v1 import PATT_LITE_CUT, MobileNetV1
+from pattlite_jax.models.mobilenet_v1 import MobileNetV1
+from pattlite_jax.models.mobilenet_v1_layers import PATT_LITE_CUT
 from pattlite_jax.models.patch_extraction import PatchExtraction
 from pattlite_jax.runtime import parallel
 

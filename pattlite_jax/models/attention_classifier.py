@@ -14,7 +14,6 @@ from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.dropout import Dropout
 from pattlite_jax.runtime import parallel
 
-ATTENTIONS = ("batch", "token", "none")
 _ONE_PATCH = (
   "An image has one patch, so attention 'token' does what 'none' does: enlarge "
   "config.model.image_size or lower config.model.patch_stride."
@@ -64,7 +63,7 @@ class AttentionClassifier(nn.Module):
     *,
     train: bool,
   ) -> Float[Array, "B {self.num_classes}"]:
-    assert self.attention in ATTENTIONS, self.attention
+    assert self.attention in ("batch", "token", "none"), self.attention
     patches = patches.astype(jnp.float32)  # The head is tiny: no bf16 here.
     if self.attention == "token":
       x = patches.reshape(patches.shape[0], -1, patches.shape[-1])  # [B, N, C]

@@ -2,13 +2,12 @@
 
 import dataclasses
 import json
-import operator
 import shlex
 from typing import Any
 
 from etils import epath
 
-from configs import default
+from pattlite_jax import config as config_lib
 from pattlite_jax.release import model_card, model_check
 from pattlite_jax.report import train_time
 from pattlite_jax.runtime import provenance
@@ -35,7 +34,7 @@ def release(
     MissingFileError: if the run has not ended.
     UserError, FileError: as `protocols.load_inputs`.
   """
-  workdir, out = epath.Path(workdir), epath.Path(out)
+  workdir, out = (epath.Path(p).expanduser() for p in (workdir, out))
   training = _training(workdir)
   inputs = protocols.load_inputs(
     str(workdir),
@@ -103,9 +102,8 @@ def _describe(
   image_shape = network.image_shape or inputs.examples.images.shape[1:]
   network = dataclasses.replace(network, image_shape=image_shape)
   config = network.config.copy_and_resolve_references().unlock()
-  plain = default.get_config()
   config.update_from_flattened_dict(
-    {field: operator.attrgetter(field)(plain) for field in _FIELDS}
+    {field: config_lib.FIELDS[field].default for field in _FIELDS}
   )
   return {
     "config": config.to_dict(),

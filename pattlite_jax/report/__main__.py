@@ -123,8 +123,8 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   from pattlite_jax.scoring import pictures
 
-  results = epath.Path(_RESULTS.value)
-  readme = epath.Path(_README.value)
+  results = epath.Path(_RESULTS.value).expanduser()
+  readme = epath.Path(_README.value).expanduser()
   text = readme.read_text()
   for name, lines in (
     ("best", runs.best_table(results)),

@@ -28,7 +28,7 @@ Predictions = dict[str, np.ndarray]
 class Batches:
   """How the images of a split come into batches."""
 
-  order: str  # One of examples.ORDERS.
+  order: str  # One of config.ORDERS.
   batch_size: int
   order_seed: int  # Of the order "shuffled".
 

@@ -46,8 +46,11 @@ def stacks(
 
 
 def passed(every: int, previous: int, step: int) -> bool:
-  """Whether a multiple of `every` lies after `previous`, up to `step`."""
-  return step // every > previous // every
+  """Whether a multiple of `every` lies after `previous`, up to `step`.
+
+  0 has no multiples: what is due at the end of an epoch alone.
+  """
+  return bool(every) and step // every > previous // every
 
 
 def _sizes(

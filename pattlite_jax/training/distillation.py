@@ -10,7 +10,6 @@ import dataclasses
 from collections.abc import Mapping
 
 import jax
-import ml_collections
 import numpy as np
 from jaxtyping import Float32
 
@@ -21,16 +20,15 @@ from pattlite_jax.runtime.errors import UserError
 _BATCH_SIZE = 64  # Of the teachers; decides nothing about the targets.
 
 
-def load_teachers(
-  config: ml_collections.ConfigDict,
-) -> dict[str, trained.Trained]:
-  """Returns the teachers that the config names, if any.
+def load_teachers(names: str) -> dict[str, trained.Trained]:
+  """Returns the teachers of config.distillation.teachers, by their names.
+
+  `names` have commas between them, and may be "" for none.
 
   Raises:
     MissingFileError, UserError: as `trained.load`.
   """
-  names = filter(None, config.distillation.teachers.split(","))
-  return {name: trained.load(name) for name in names}
+  return {name: trained.load(name) for name in filter(None, names.split(","))}
 
 
 def teach(

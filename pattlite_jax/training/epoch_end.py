@@ -6,10 +6,11 @@ import jax
 import ml_collections
 from absl import logging
 
+from pattlite_jax.config import STAGES
 from pattlite_jax.scoring import metrics
 from pattlite_jax.training import callbacks
 from pattlite_jax.training.learning_rate import LearningRate
-from pattlite_jax.training.progress import STAGES, Progress
+from pattlite_jax.training.progress import Progress
 from pattlite_jax.training.run import Run, Variables
 from pattlite_jax.training.step import TrainState
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import ml_collections
 import numpy as np
 from absl import logging
 
+from pattlite_jax import config as config_lib
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import load
 from pattlite_jax.runtime import parallel
@@ -18,7 +20,6 @@ from pattlite_jax.scoring import metrics
 from pattlite_jax.training import (
   checkpoint,
   checkpoint_items,
-  config_check,
   dispatch,
   distillation,
   epoch_end,
@@ -33,21 +34,23 @@ from pattlite_jax.training import (
 )
 from pattlite_jax.training import inputs as inputs_lib
 from pattlite_jax.training.learning_rate import LearningRate
-from pattlite_jax.training.progress import STAGES, Progress
+from pattlite_jax.training.progress import Progress
 from pattlite_jax.training.run import MakeBatches, Run, Variables
 from pattlite_jax.training.step import TrainState
 
 
 def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Trains, or goes on in `config.workdir`; returns what result.json holds."""
-  config_check.check(config)
+  config_lib.check(config)
+  config = config.copy_and_resolve_references()
+  config.workdir = os.path.expanduser(config.workdir)
   with workdir.held(config.workdir):
     return _load_and_fit(config)
 
 
 def _load_and_fit(config: ml_collections.ConfigDict) -> dict[str, Any]:
   inputs = inputs_lib.load(config)
-  preflight.check(config, inputs.splits)
+  preflight.check(config_lib.flat(config.to_dict()), inputs.splits)
   writer, hooks = inputs.make_writer()
   with contextlib.closing(writer):
     return fit(config, inputs.splits, inputs.make_batches, writer, hooks)
@@ -68,9 +71,9 @@ def fit(
   parallel.check_batch_size(config.batch_size)
   for split in ("train", "validation"):
     load.require_examples(splits[split], split, config.data.name)
-  start_from = start.load_network(config)
+  start_from = start.load_network(config.start_from)
   variables = start.variables(config, start_from, splits["train"].class_names)
-  teachers = distillation.load_teachers(config)
+  teachers = distillation.load_teachers(config.distillation.teachers)
   networks = {
     "started_from": {name: n.origin() for name, n in start_from.items()},
     "taught_by": {name: n.origin() for name, n in teachers.items()},
@@ -111,12 +114,12 @@ def _run_stages(run: Run, variables: Variables) -> tuple[Variables, Progress]:
     progress = resume.progress(*newest, run.described)
     checkpoint.set_newer_aside(run.manager, newest[0])
   best = variables
-  for index in range(progress.stage, len(STAGES)):
+  for index in range(progress.stage, len(config_lib.STAGES)):
     if not newest:
       progress = progress.enter(index)
     stage = setup.stage(
       run.config,
-      STAGES[index],
+      config_lib.STAGES[index],
       run.train,
       first_epoch=progress.first_epoch,
       epochs_before=progress.epochs_before,
@@ -140,7 +143,7 @@ def _run_stage(
   progress: Progress,
 ) -> tuple[Variables, Progress]:
   """Runs the stage's epochs; the best epoch's variables start what follows."""
-  fields = run.config[STAGES[progress.stage]]
+  fields = run.config[config_lib.STAGES[progress.stage]]
   host, num_hosts = parallel.host()
   first_step = int(state.step)
   stacks = dispatch.stacks(
@@ -211,9 +214,10 @@ def _train_epoch(
       config.checkpoint_every_steps, previous, step
     )
     checkpoint_due |= run.stops.seen(step)
-    if (
-      dispatch.passed(config.log_every_steps, previous, step) or checkpoint_due
-    ):
+    log_due = dispatch.passed(config.log_every_steps, previous, step)
+    if not config.log_every_steps:
+      log_due = step >= last_step
+    if log_due or checkpoint_due:
       progress, pending = _read(run, state, best, progress, pending), []
       scalars = metrics.summary(progress.sums)
       scalars["input_stall_ms"] = 1e3 * stall / (step - logged)

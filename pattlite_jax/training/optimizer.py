@@ -10,10 +10,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from pattlite_jax.config import TRUNKS
 from pattlite_jax.method import TRUNK
-
-NAMES = ("adam", "adamw")
-TRUNKS = ("frozen", "all_but_bn", "all")
 
 
 class KerasAdamState(NamedTuple):
@@ -70,13 +68,17 @@ def make(
 
   `adam` is Keras' Adam(global_clipnorm=...), `adamw` optax' own after the same
   clip; its decoupled `weight_decay` is scaled by the learning rate and reaches
-  kernels alone. `schedule` maps the number of steps taken to a factor of the
-  learning rate (`LearningRate.factor`).
+  kernels alone. A `global_clipnorm` of 0 never clips. `schedule` maps the
+  number of steps taken to `LearningRate.factor`.
   """
 
   @optax.inject_hyperparams
   def chain(learning_rate):
-    clip = optax.clip_by_global_norm(global_clipnorm)
+    if global_clipnorm:
+      clip = optax.clip_by_global_norm(global_clipnorm)
+    else:
+      clip = optax.identity()
+    assert name in ("adam", "adamw"), name
     if name == "adamw":
       chained = [
         clip,

@@ -6,14 +6,12 @@ from typing import Any
 from pattlite_jax.scoring import metrics
 from pattlite_jax.training.callbacks import EarlyStopping, Plateau
 
-STAGES = ("stage1", "stage2")
-
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
   """The place of a run in its stages and epochs, and its callbacks' state."""
 
-  stage: int = 0  # Index into STAGES.
+  stage: int = 0  # Index into config.STAGES.
   epoch: int = 0  # Keras' index of the epoch under way.
   stage_epochs: int = 0  # Epochs finished in this stage.
   epochs: int = 0  # Epochs finished in all.

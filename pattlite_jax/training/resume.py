@@ -12,17 +12,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import flax.traverse_util
 import ml_collections
 from absl import logging
 
-from configs import default
+from pattlite_jax import config as config_lib
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import checkpoint
-from pattlite_jax.training.progress import STAGES, Progress
+from pattlite_jax.training.progress import Progress
 
-WORDS = ("same", "force")
 # Fields that decide nothing about the numbers of a run.
 HARMLESS = (
   "workdir",  # A folder may be moved, or copied to another machine.
@@ -127,10 +125,10 @@ def changes(
 ) -> list[dict[str, Any]]:
   """Returns the differences that matter, as {field, old, new}.
 
-  Fields that are newer than the checkpoint had their defaults in its run.
+  Fields that are newer than the checkpoint had in its run what `upgrade` says.
   """
-  defaults = _flat({"config": default.get_config().to_dict()})
-  old, new = defaults | _flat(saved), _flat(described)
+  upgraded = saved | {"config": config_lib.upgrade(saved["config"])}
+  old, new = _flat(upgraded), _flat(described)
   return [
     {"field": field, "old": old.get(field), "new": new.get(field)}
     for field in sorted(old | new)
@@ -140,7 +138,7 @@ def changes(
 
 def _flat(described: dict[str, Any]) -> dict[str, Any]:
   """Returns {field: value}, fields of the config named as its flags are."""
-  fields = flax.traverse_util.flatten_dict(described["config"], sep=".")
+  fields = config_lib.flat(described["config"])
   if "class_names" in described:
     fields["class_names"] = described["class_names"]
   return fields | described.get("data", {})
@@ -153,7 +151,7 @@ def _upgrade(saved: dict[str, Any]) -> dict[str, Any]:
   """
   fields = dict(saved["progress"])
   learning_rate = fields.pop("learning_rate", None)
-  stage = saved["config"]["config"][STAGES[fields["stage"]]]
+  stage = saved["config"]["config"][config_lib.STAGES[fields["stage"]]]
   if learning_rate is not None and stage["plateau_patience"]:
     factor = learning_rate / stage["learning_rate"]
     fields["plateau"] = fields["plateau"] | {"factor": factor}

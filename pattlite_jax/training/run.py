@@ -7,10 +7,11 @@ from typing import Any
 import ml_collections
 import numpy as np
 
+from pattlite_jax.config import STAGES
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import checkpoint, stop
-from pattlite_jax.training.progress import STAGES, Progress
+from pattlite_jax.training.progress import Progress
 from pattlite_jax.training.step import TrainState
 
 Variables = dict[str, Any]

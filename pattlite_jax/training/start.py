@@ -15,15 +15,14 @@ from pattlite_jax.weights import trunk
 Place = tuple[str, ...]  # The names on the way to a module's parameters.
 
 
-def load_network(
-  config: ml_collections.ConfigDict,
-) -> dict[str, trained.Trained]:
-  """Returns the network that config.start_from names, if any, by its name.
+def load_network(name: str) -> dict[str, trained.Trained]:
+  """Returns the network that `name` (config.start_from) is, by its name.
+
+  Empty for "".
 
   Raises:
     MissingFileError, UserError: as `trained.load`.
   """
-  name = config.start_from
   return {name: trained.load(name)} if name else {}
 
 

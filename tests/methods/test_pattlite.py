@@ -3,9 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from pattlite_jax.config import ATTENTIONS
 from pattlite_jax.methods.pattlite import PAttLite
 from pattlite_jax.models import attention_classifier
-from pattlite_jax.models.attention_classifier import ATTENTIONS, attend
+from pattlite_jax.models.attention_classifier import attend
 from pattlite_jax.weights import trunk
 
 SMALL_CUT = "conv_pw_1_relu"  # Half of the input's size, not a 16th.

@@ -22,14 +22,13 @@ import pytest
 import tensorflow as tf
 from flax import traverse_util
 
-from configs import default
-from pattlite_jax import methods
+from pattlite_jax import config_files, methods
 from pattlite_jax.benchmark.peers import keras_pattlite as reference
+from pattlite_jax.config import ATTENTIONS
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
 from pattlite_jax.data.readers.synthetic_faces import drawn_face
-from pattlite_jax.models.attention_classifier import ATTENTIONS
-from pattlite_jax.models.mobilenet_v1 import PATT_LITE_CUT
+from pattlite_jax.models.mobilenet_v1_layers import PATT_LITE_CUT
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.training import optimizer, setup
@@ -81,7 +80,7 @@ def rgb(examples):
 
 
 def make_config(attention, geometry, trunk_field="frozen"):
-  config = default.get_config()
+  config = config_files.load("fer2013")
   config.batch_size = BATCH_SIZE
   config.model.attention = attention
   config.model.update(geometry)
@@ -329,7 +328,7 @@ def test_the_same_parameters_train(trunk_field, unfrozen):
   assert (len(base.layers), base.layers[-1].name) == (58, "conv_dw_9_relu")
   if unfrozen:
     reference.unfreeze_trunk(model, unfrozen)
-  shapes = methods.build(default.get_config(), NUM_CLASSES).shapes
+  shapes = methods.build(config_files.load("fer2013"), NUM_CLASSES).shapes
   mask = optimizer.trainable(shapes["params"], trunk_field)
   flat = traverse_util.flatten_dict(mask)
   assert {path for path, trains in flat.items() if trains} == (

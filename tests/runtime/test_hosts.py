@@ -18,7 +18,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from configs import default
+from pattlite_jax import config as config_lib
 from pattlite_jax.runtime import hosts
 from pattlite_jax.training import checkpoint, setup, stop
 
@@ -168,7 +168,7 @@ def test_two_hosts_train_as_one(folder, one_host, devices):
   one = final_state(folder, one_host[devices > 1])
   two = final_state(folder, "two_hosts")
   assert one.keys() == two.keys()
-  config = default.get_config()
+  config = config_lib.get_config()
   config.model.image_size, config.model.cut = 24, "conv_pw_1_relu"
   initial = {
     jax.tree_util.keystr(path): leaf

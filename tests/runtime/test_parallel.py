@@ -21,8 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from configs import default
-from pattlite_jax import methods
+from pattlite_jax import config_files, methods
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import logits as logits_lib
@@ -45,7 +44,7 @@ for method, attention, kind in (
   ("eac", "", "best"),
 ):
   descent = kind != "adam"
-  config = default.get_config()
+  config = config_files.load("fer2013")
   config.method = method
   if attention:
     config.model.attention = attention

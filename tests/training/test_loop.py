@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import shutil
 
 import jax
@@ -160,6 +161,22 @@ def test_the_input_stall_is_logged(config, splits, compiled):
     if "train/input_stall_ms" in s
   ]
   assert stalls and all(0 <= stall < 1000 for stall in stalls)
+
+
+def test_zero_logs_and_saves_at_the_ends_of_epochs_alone(
+  config, splits, compiled
+):
+  config.stage2.epochs = 0
+  config.log_every_steps = config.checkpoint_every_steps = 0
+  result, writer = fit(config, splits)
+  logged = [
+    (step, scalars["train/loss"])
+    for step, scalars in writer.scalars
+    if "train/loss" in scalars
+  ]
+  assert logged == [(r["step"], r["train_loss"]) for r in result["history"]]
+  saved = (pathlib.Path(config.workdir) / "checkpoints").iterdir()
+  assert sorted(int(path.name) for path in saved) == [5, 10]
 
 
 def test_a_finished_run_trains_no_more(config, splits, compiled):

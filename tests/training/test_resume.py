@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_run import StoppedError, fit
 
-from configs import default
+from pattlite_jax import config as config_lib
 from pattlite_jax.training import resume
 from pattlite_jax.training.progress import Progress
 
@@ -77,7 +77,7 @@ def test_changed_data_is_a_change(small_config, splits, described, part):
 def test_a_field_that_is_newer_than_the_checkpoint_had_its_default(
   small_config, splits, described
 ):
-  field = default.get_config().model.patch_stride
+  field = config_lib.get_config().model.patch_stride
   del described["config"]["model"]["patch_stride"]
   new = again(small_config, splits)
   assert resume.changes(described, new) == []
