@@ -1,5 +1,6 @@
 """Logits of a whole split: the one path behind every figure."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,9 @@ from jaxtyping import Float
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.models.folding import fold_batch_norm
 from pattlite_jax.runtime import parallel
+
+# (examples, batch_size) -> logits f32[N, K].
+LogitsOf = Callable[[examples_lib.Examples, int], np.ndarray]
 
 
 def predict(
@@ -54,3 +58,14 @@ def predict_prepared(
     predict_step(variables, batch) for batch in parallel.device_batches(batches)
   ]
   return parallel.gather_rows(logits, batch_size)[: len(examples)]
+
+
+def of_flip_views(logits_of: LogitsOf) -> LogitsOf:
+  """Returns the same for the mean logits of an image and its mirror image."""
+
+  def mean_logits_of(examples, batch_size):
+    mirrored = dataclasses.replace(examples, images=examples.images[:, :, ::-1])
+    views = [logits_of(view, batch_size) for view in (examples, mirrored)]
+    return np.mean(views, axis=0)
+
+  return mean_logits_of
