@@ -64,14 +64,14 @@ def _report(config: Any, result: dict) -> str:
     f"\n{result['dataset']}{rule}, attention {result['attention']}, "
     f"seed {result['seed']}; accuracy one image at a time:"
   ]
-  lines += _figures(result["splits"])
-  if "published_protocol" in result:
-    published = result["published_protocol"]
+  lines += _figures(result["splits"], "per_sample")
+  across = next(iter(result["splits"].values())).get("across_batch")
+  if across:
     lines.append(
-      f"mixed with other test images ({published['order']}, batches of "
-      f"{published['batch_size']}), as published:"
+      f"mixed with other test images ({across['order']}, batches of "
+      f"{across['batch_size']}), as published:"
     )
-    lines += _figures(published["splits"])
+    lines += _figures(result["splits"], "across_batch")
   lines += [
     f"checkpoint  {config.workdir}/checkpoints",
     f"pictures    {config.workdir}/pictures",
@@ -82,10 +82,11 @@ def _report(config: Any, result: dict) -> str:
   return "\n".join(lines)
 
 
-def _figures(splits: dict) -> list[str]:
+def _figures(splits: dict, protocol: str) -> list[str]:
+  scores = {name: split[protocol] for name, split in splits.items()}
   return [
     f"  {name:<11} {100 * s['accuracy']:6.2f} %  of {s['num_examples']} images"
-    for name, s in splits.items()
+    for name, s in scores.items()
   ]
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import reprlib
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -22,11 +22,10 @@ from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.method import Method
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.scoring import logits as logits_lib
+from pattlite_jax.scoring import protocols
+from pattlite_jax.scoring.logits import LogitsOf
 from pattlite_jax.training import checkpoint
 from pattlite_jax.weights import model_folder, trunk
-
-# (examples, batch_size) -> logits f32[N, K].
-LogitsOf = Callable[[examples_lib.Examples, int], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +49,11 @@ class Trained:
     """The attention mode that the weights were trained with."""
     return self.config.model.attention
 
+  @property
+  def mixes_batch(self) -> bool:
+    """Whether a prediction depends on the other images of its batch."""
+    return self.method.mixes_batch
+
   def predictor(self, network: nn.Module | None = None) -> LogitsOf:
     """Returns f(examples, batch_size) -> logits, as trained.
 
@@ -66,6 +70,13 @@ class Trained:
   def predictor_alone(self) -> LogitsOf:
     """Returns f(examples, batch_size) -> logits of each image alone."""
     return self.predictor(self.method.alone)
+
+  def predictors(self) -> protocols.Predictors:
+    """Returns what gives the logits under each protocol there is."""
+    return protocols.Predictors(
+      alone=self.predictor_alone(),
+      across_batch=self.predictor() if self.mixes_batch else None,
+    )
 
   def logits(
     self, images: UInt8[np.ndarray, "N H W C"]
@@ -95,17 +106,6 @@ class Trained:
   @functools.cached_property
   def _predict(self):
     return self.predictor()  # Kept, as each one compiles anew.
-
-
-def of_flip_views(logits_of: LogitsOf) -> LogitsOf:
-  """Returns the same for the mean logits of an image and its mirror image."""
-
-  def mean_logits_of(examples, batch_size):
-    mirrored = dataclasses.replace(examples, images=examples.images[:, :, ::-1])
-    views = [logits_of(view, batch_size) for view in (examples, mirrored)]
-    return np.mean(views, axis=0)
-
-  return mean_logits_of
 
 
 def load(path: epath.PathLike) -> Trained:

@@ -25,7 +25,7 @@ def audit(network: Trained) -> dict[str, Any]:
       stages.append(_describe(stage, network.config[stage], records))
   return {
     "chosen_by": stages[-1]["split"] if stages else None,
-    "attention": network.attention,
+    "mixes_batch": network.mixes_batch,
     "stages": stages,
     # Early stopping can watch no other accuracy, and the test split is scored
     # once, after the weights are chosen.

@@ -65,19 +65,26 @@ def fingerprint(examples: Examples) -> str:
 
 
 def reorder(examples: Examples, order: str, seed: int) -> Examples:
-  """Returns the examples in one of `config.ORDERS`.
+  """Returns the examples in one of `config.ORDERS`, see `rows_in_order`."""
+  return examples.take(rows_in_order(examples, order, seed))
 
-  `class_sorted` is the order of the published test files: one class folder
-  after the other, by alphabet. `shuffled` is a seeded permutation.
+
+def rows_in_order(
+  examples: Examples, order: str, seed: int
+) -> Int[np.ndarray, "N"]:
+  """Returns the examples' rows in one of `config.ORDERS`.
+
+  `official` is that of the data set. `class_sorted` is the order of the
+  published test files: one class folder after the other, by alphabet.
+  `shuffled` is a permutation drawn from the seed.
   """
   if order == "official":
-    return examples
+    return np.arange(len(examples))
   if order == "class_sorted":
     by_alphabet = np.argsort(np.argsort(examples.class_names))
-    ranks = by_alphabet[examples.labels]
-    return examples.take(np.argsort(ranks, kind="stable"))
+    return np.argsort(by_alphabet[examples.labels], kind="stable")
   assert order == "shuffled", order
-  return examples.take(epoch_order(len(examples), seed=seed, epoch=0))
+  return epoch_order(len(examples), seed=seed, epoch=0)
 
 
 def epoch_order(

@@ -1,6 +1,8 @@
 """Logits of a whole split: the one path behind every figure."""
 
+import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,6 +13,9 @@ from jaxtyping import Array, Float
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.method import Batch, Method, Variables
 from pattlite_jax.runtime import parallel
+
+# (examples, batch_size) -> logits f32[N, K].
+LogitsOf = Callable[[examples_lib.Examples, int], np.ndarray]
 
 
 class Predictor:
@@ -74,3 +79,14 @@ def _predict_step(
   images = method.prepare(batch["image"])
   outputs: Any = network.apply(variables, images, batch["mask"])
   return outputs["logits"]
+
+
+def of_flip_views(logits_of: LogitsOf) -> LogitsOf:
+  """Returns the same for the mean logits of an image and its mirror image."""
+
+  def mean_logits_of(examples, batch_size):
+    mirrored = dataclasses.replace(examples, images=examples.images[:, :, ::-1])
+    views = [logits_of(view, batch_size) for view in (examples, mirrored)]
+    return np.mean(views, axis=0)
+
+  return mean_logits_of

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from pattlite_jax.runtime.errors import UserError
+
 NUM_BINS = 15  # Of the confidence, for the calibration error.
 
 
@@ -81,9 +83,16 @@ def zero() -> dict[str, float]:
 
 
 def score(
-  logits: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]
+  logits: Float[np.ndarray, "N K"],
+  labels: Int[np.ndarray, "N"],
+  *,
+  ids: np.ndarray | None = None,
+  split: str = "",
 ) -> dict[str, Any]:
   """Returns the figures of at least one example, as JSON takes them.
+
+  `ids` str[N] and `split` name the images in an error; without ids they are
+  named by their row.
 
   Shares lie in [0, 1]; one that would be 0 / 0 is None and in no mean.
     accuracy_interval    Wilson's 95 % interval [low, high]; holds if images
@@ -93,7 +102,11 @@ def score(
     ece, calibration     see `calibration`
     per_class            precision, recall, f1 and support of each class
     confusion_matrix     examples by [label][prediction]
+
+  Raises:
+    UserError: if a logit is NaN or Inf; argmax would still name a class.
   """
+  require_finite(logits, ids, split)
   num_classes = logits.shape[-1]
   log_probs = np.asarray(jax.nn.log_softmax(logits))
   predictions = logits.argmax(-1)
@@ -114,6 +127,29 @@ def score(
     "confusion_matrix": confusion.tolist(),
     "calibration": bins,
   }
+
+
+def require_finite(
+  logits: Float[np.ndarray, "N K"],
+  ids: np.ndarray | None = None,
+  split: str = "",
+) -> None:
+  """Checks that all logits are finite.
+
+  Raises:
+    UserError: if one is NaN or Inf; names the split and the first such images.
+  """
+  rows = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+  if not len(rows):
+    return
+  names = [str(row if ids is None else ids[row]) for row in rows[:3]]
+  where = f" of the {split} split" if split else ""
+  raise UserError(
+    f"The logits of {len(rows):,} of {len(logits):,} images{where} are not "
+    f"finite (NaN or Inf), first those of {', '.join(names)}; an accuracy of "
+    "them would mean nothing. The network's weights or its arithmetic have "
+    "overflowed."
+  )
 
 
 def wilson_interval(correct: int, count: int) -> tuple[float, float]:

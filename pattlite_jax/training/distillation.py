@@ -16,6 +16,7 @@ from jaxtyping import Float32
 from pattlite_jax import trained
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
+from pattlite_jax.scoring import logits as logits_lib
 
 _BATCH_SIZE = 64  # Of the teachers; decides nothing about the targets.
 
@@ -64,7 +65,7 @@ def _probabilities(
       f"{', '.join(teacher.class_names)}, but the training images have the "
       f"classes {', '.join(train.class_names)}."
     )
-  logits_of = trained.of_flip_views(teacher.predictor_alone())
+  logits_of = logits_lib.of_flip_views(teacher.predictor_alone())
   probabilities = np.asarray(jax.nn.softmax(logits_of(train, _BATCH_SIZE)))
   columns = [teacher.class_names.index(name) for name in train.class_names]
   return probabilities[:, columns]

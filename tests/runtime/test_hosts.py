@@ -188,15 +188,12 @@ def test_two_hosts_train_as_one(folder, one_host, devices):
 @slow
 def test_two_hosts_score_every_example_once(folder, one_host):
   one, two = result_of(folder, one_host[0]), result_of(folder, "two_hosts")
-  counts = [s["num_examples"] for s in two["splits"].values()]
+  counts = [s["per_sample"]["num_examples"] for s in two["splits"].values()]
   assert counts == list(SPLITS.values())
   for split, scores in one["splits"].items():
-    assert two["splits"][split]["loss"] == pytest.approx(
-      scores["loss"], abs=1e-5
-    )
-    assert (
-      two["splits"][split]["confusion_matrix"] == scores["confusion_matrix"]
-    )
+    alone, other = scores["per_sample"], two["splits"][split]["per_sample"]
+    assert other["loss"] == pytest.approx(alone["loss"], abs=1e-5)
+    assert other["confusion_matrix"] == alone["confusion_matrix"]
   for a, b in zip(one["history"], two["history"], strict=True):
     assert a["val_loss"] == pytest.approx(b["val_loss"], abs=1e-5)
 
@@ -220,8 +217,13 @@ def test_other_commands_count_once_on_two_hosts(folder, two_hosts):
   status, out, err = run_hosts(command, folder, "evaluate")
   assert status == 0, err
   assert out.count("Protocol: one image at a time") == 1
-  test = result_of(folder, "two_hosts")["splits"]["test"]
-  figures = json.loads(scores.read_text())["per_sample"]
+  test, figures = (
+    result["splits"]["test"]["per_sample"]
+    for result in (
+      result_of(folder, "two_hosts"),
+      json.loads(scores.read_text()),
+    )
+  )
   assert figures["loss"] == pytest.approx(test["loss"], abs=1e-6)
   assert figures["num_examples"] == SPLITS["PrivateTest"]
 
