@@ -1,19 +1,29 @@
-"""Trains PAtt-Lite as a config says, or goes on where a run stopped.
+r"""Trains a network as a recipe says, or goes on where a run stopped.
 
-python -m pattlite_jax.main --config=fer2013 \
-  --config.data.dir=<folder of fer2013.csv> [--config.<field>=<value> ...]
+  python -m pattlite_jax.main --config=synthetic
+  python -m pattlite_jax.main --config=fer2013 \
+    --config.data.dir=<folder of fer2013.csv>
 
---config is a recipe's name or a file such as configs/fer2013.py; `python -m
-pattlite_jax.config` lists every field. Start the same command again to go on.
-Exit status: 0 when the run has ended, 1 for an error, 75 when SIGTERM, Ctrl-C
-or a preemption has stopped it and its checkpoint is saved.
+The flags used most:
+  --config=NAME           the recipe: a name, or a file such as
+                          configs/fer2013.py
+  --config.data.dir=DIR   where the files of the data set lie (docs/data.md)
+  --config.workdir=DIR    where the run leaves checkpoints and result.json
+  --config.FIELD=VALUE    any other field, for this run, such as
+                          --config.batch_size=32; `python -m
+                          pattlite_jax.config` lists all
+  --distributed           one run on many hosts (docs/many_hosts.md)
+
+Ctrl-C stops a run once its state is saved; the same command goes on from there.
+Exit status: 0 when the run has ended, 1 for an error, 75 when Ctrl-C, SIGTERM
+or a preemption has stopped it.
 """
 
 import signal
 import sys
 from typing import Any
 
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import config_flags
 
 from pattlite_jax import config_files
@@ -36,15 +46,20 @@ def main(argv: list[str]) -> None:
   from pattlite_jax.runtime import startup
 
   startup.configure()
-  import jax
-
   from pattlite_jax.runtime import parallel
-  from pattlite_jax.training import loop, stop
+  from pattlite_jax.training import log, log_lines, loop, stop
 
   config = _CONFIG.value
   # Inside, an error ends as it should; outside are those of joining.
   with errors.in_one_line(), hosts.joined(), errors.in_one_line():
-    logging.info("Devices: %s\nConfig:\n%s", jax.devices(), config)
+    flag = flags.FLAGS["config"]
+    log.say(
+      log.make_console(),
+      log_lines.recipe(
+        config_flags.get_config_filename(flag),
+        config_flags.get_override_values(flag),
+      ),
+    )
     try:
       result = loop.train_and_evaluate(config)
     except stop.StoppedError as stopped:
@@ -59,6 +74,8 @@ def main(argv: list[str]) -> None:
 
 def _report(config: Any, result: dict) -> str:
   """Returns the end of a run in words: figures with protocol, and paths."""
+  from pattlite_jax.training import log_lines
+
   rule = f" ({result['rule']})" if result["rule"] else ""
   lines = [
     f"\n{result['dataset']}{rule}, attention {result['attention']}, "
@@ -72,20 +89,22 @@ def _report(config: Any, result: dict) -> str:
       f"{across['batch_size']}), as published:"
     )
     lines += _figures(result["splits"], "across_batch")
-  lines += [
-    f"checkpoint  {config.workdir}/checkpoints",
-    f"pictures    {config.workdir}/pictures",
-    f"result      {config.workdir}/result.json",
+  rows = [
+    ("checkpoint", f"{config.workdir}/checkpoints"),
+    ("pictures", f"{config.workdir}/pictures"),
+    ("result", f"{config.workdir}/result.json"),
   ]
   if not config.data.packed:  # Which trains without TensorBoard's logs.
-    lines.append(f"curves      tensorboard --logdir {config.workdir}")
-  return "\n".join(lines)
+    rows.append(("curves", f"tensorboard --logdir {config.workdir}"))
+  rows.append(("to use it", f'pattlite_jax.load("{config.workdir}")'))
+  return "\n".join([*lines, "", log_lines.table(rows)])
 
 
 def _figures(splits: dict, protocol: str) -> list[str]:
   scores = {name: split[protocol] for name, split in splits.items()}
   return [
-    f"  {name:<11} {100 * s['accuracy']:6.2f} %  of {s['num_examples']} images"
+    f"  {name:<11} {100 * s['accuracy']:6.2f} %  "
+    f"of {s['num_examples']:,} images"
     for name, s in scores.items()
   ]
 

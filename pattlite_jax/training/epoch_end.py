@@ -4,7 +4,6 @@ from typing import Any
 
 import jax
 import ml_collections
-from absl import logging
 
 from pattlite_jax.config import STAGES
 from pattlite_jax.scoring import metrics
@@ -28,6 +27,7 @@ def end_epoch(
   `fields` and `learning_rate` are the stage's.
   """
   step = int(state.step)
+  run.log.validates()
   train = metrics.summary(progress.sums)
   validation = run.validate(state.variables)
   last_step = (progress.stage_epochs + 1) * learning_rate.steps_per_epoch - 1
@@ -43,9 +43,11 @@ def end_epoch(
     "val_loss": validation["loss"],
     "val_accuracy": validation["accuracy"],
   }
-  run.write(step, "validation", validation)
-  run.writer.write_scalars(step, {"learning_rate": rate})
-  logging.info("Epoch finished: %s", record)
+  run.log.write(
+    step,
+    {f"validation/{name}": value for name, value in validation.items()}
+    | {"learning_rate": rate},
+  )
   plateau = progress.plateau
   if fields.plateau_patience:
     plateau = callbacks.reduce_on_plateau(
@@ -64,7 +66,9 @@ def end_epoch(
     patience=fields.patience,
     min_delta=fields.min_delta,
   )
-  if stopping.best_epoch == progress.epoch:
+  is_best = stopping.best_epoch == progress.epoch
+  run.log.epoch_ends(record, is_best=is_best, stops=stopping.stopped)
+  if is_best:
     best = jax.device_get(state.variables)
   return best, progress.finish_epoch(record, plateau=plateau, stopping=stopping)
 

@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
-from absl import logging
 
 from pattlite_jax import config as config_lib
+from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import load
 from pattlite_jax.runtime import parallel
@@ -23,6 +23,7 @@ from pattlite_jax.training import (
   dispatch,
   distillation,
   epoch_end,
+  log,
   optimizer,
   preflight,
   result,
@@ -34,6 +35,7 @@ from pattlite_jax.training import (
 )
 from pattlite_jax.training import inputs as inputs_lib
 from pattlite_jax.training.learning_rate import LearningRate
+from pattlite_jax.training.pending import Pending
 from pattlite_jax.training.progress import Progress
 from pattlite_jax.training.run import MakeBatches, Run, Variables
 from pattlite_jax.training.step import TrainState
@@ -51,16 +53,15 @@ def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
 def _load_and_fit(config: ml_collections.ConfigDict) -> dict[str, Any]:
   inputs = inputs_lib.load(config)
   preflight.check(config_lib.flat(config.to_dict()), inputs.splits)
-  writer, hooks = inputs.make_writer()
-  with contextlib.closing(writer):
-    return fit(config, inputs.splits, inputs.make_batches, writer, hooks)
+  with contextlib.closing(log.Log(inputs.make_writer())) as run_log:
+    return fit(config, inputs.splits, inputs.make_batches, run_log)
 
 
 def fit(
   config: ml_collections.ConfigDict,
   splits: dict[str, examples_lib.Examples],
   make_batches: MakeBatches,
-  writer: Any,
+  run_log: log.Log,
   hooks: Sequence[Callable[[int], Any]] = (),
 ) -> dict[str, Any]:
   """Runs both stages from the start, or from the workdir's checkpoint.
@@ -79,6 +80,8 @@ def fit(
     "taught_by": {name: n.origin() for name, n in teachers.items()},
   }
   described = resume.describe(config, splits, networks)
+  method = methods.build(config, len(splits["train"].class_names))
+  run_log.starts(config, splits, method)
   with checkpoint.open_manager(config.workdir, exclusive=True) as manager:
     stops = stop.StopRequests(manager.reached_preemption)
     run = Run(
@@ -91,12 +94,13 @@ def fit(
       manager,
       described,
       stops,
-      writer,
+      run_log,
       hooks,
     )
     with stops:
       best, progress = _run_stages(run, variables)
     checkpoint.wait(manager)
+  run_log.scores()
   return result.finish(
     config,
     splits,
@@ -126,7 +130,7 @@ def _run_stages(run: Run, variables: Variables) -> tuple[Variables, Progress]:
     )
     state = stage.start(best)
     if newest:
-      logging.info("Going on at step %d.", newest[0])
+      run.log.say(f"Going on at step {newest[0]}.")
       state = checkpoint_items.fill(state, newest[1]["state"])
       best = checkpoint_items.fill(best, newest[1]["best"])
       newest = None
@@ -197,9 +201,10 @@ def _train_epoch(
   last_step = (progress.epochs + 1) * examples_lib.steps_per_epoch(
     len(run.train), config.batch_size
   )
-  pending = []  # Sums still on the devices; reading each would stall them.
   stall = 0.0  # Seconds spent waiting for input.
   step = logged = int(state.step)
+  run.log.epoch_starts(progress, step)
+  pending = Pending(progress.sums, run.log.steps_done)
   while step < last_step:
     previous = step
     # Arrays that are not on the devices yet would stall each step unseen.
@@ -210,6 +215,8 @@ def _train_epoch(
       state, step_metrics = take_steps(state, stack, key)
     step += num_steps
     pending.append(step_metrics)
+    if run.log.is_due():
+      pending.add_finished()
     checkpoint_due = dispatch.passed(
       config.checkpoint_every_steps, previous, step
     )
@@ -218,10 +225,10 @@ def _train_epoch(
     if not config.log_every_steps:
       log_due = step >= last_step
     if log_due or checkpoint_due:
-      progress, pending = _read(run, state, best, progress, pending), []
+      progress = _read(run, state, best, progress, pending)
       scalars = metrics.summary(progress.sums)
       scalars["input_stall_ms"] = 1e3 * stall / (step - logged)
-      run.write(step, "train", scalars)
+      run.log.at_step(step, scalars)
       stall, logged = 0.0, step
     for hook in run.hooks:
       hook(step)
@@ -235,12 +242,9 @@ def _read(
   state: TrainState,
   best: Variables,
   progress: Progress,
-  pending: list[metrics.Metrics],
+  pending: Pending,
 ) -> Progress:
   """Adds up the steps' sums; ends the run if one of them was not finite."""
-  sums = progress.sums
-  for stack in jax.device_get(pending):
-    sums = metrics.add(sums, stack)
-  progress = dataclasses.replace(progress, sums=sums)
+  progress = dataclasses.replace(progress, sums=pending.add_all())
   run.check_finite(state, best, progress)
   return progress

@@ -49,12 +49,13 @@ def check(
   lines = differences(records) + unshared(records, seen)
   if lines:
     raise UserError("The hosts differ:\n  " + "\n  ".join(lines))
-  logging.info(
-    "Preflight: %d hosts agree, with %d local devices each, at revision %s.",
-    num_hosts,
-    jax.local_device_count(),
-    records[index]["git revision"],
-  )
+  if parallel.is_writer():
+    logging.info(
+      "Preflight: %d hosts agree, with %d local devices each, at revision %s.",
+      num_hosts,
+      jax.local_device_count(),
+      records[index]["git revision"],
+    )
 
 
 def own_record(

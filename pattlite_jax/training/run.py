@@ -10,7 +10,7 @@ import numpy as np
 from pattlite_jax.config import STAGES
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
-from pattlite_jax.training import checkpoint, stop
+from pattlite_jax.training import checkpoint, log, stop
 from pattlite_jax.training.progress import Progress
 from pattlite_jax.training.step import TrainState
 
@@ -29,14 +29,8 @@ class Run:
   manager: checkpoint.Manager
   described: dict[str, Any]  # What the checkpoints say of the run.
   stops: stop.StopRequests
-  writer: Any  # Has clu's write_scalars(step, scalars).
+  log: log.Log
   hooks: Sequence[Callable[[int], Any]]
-
-  def write(self, step: int, prefix: str, scalars: dict[str, float]) -> None:
-    """Logs scalars under prefix/name."""
-    self.writer.write_scalars(
-      step, {f"{prefix}/{name}": value for name, value in scalars.items()}
-    )
 
   def save(
     self, state: TrainState, best: Variables, progress: Progress

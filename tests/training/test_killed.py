@@ -164,7 +164,7 @@ class Life:
 
 def trains(log, step=0):
   """Whether the log has a line of training from this step on."""
-  logged = re.findall(r"\[(\d+)\] train/", log)
+  logged = re.findall(r"^step (\d+) of ", log, re.MULTILINE)
   return any(int(found) >= step for found in logged)
 
 
