@@ -69,9 +69,10 @@ def main(argv: list[str]) -> None:
 
 def _evaluate() -> None:
   from pattlite_jax.runtime import errors, parallel, provenance
-  from pattlite_jax.scoring import pictures, protocols, text
 
   with errors.in_one_line(data_flags=True):
+    from pattlite_jax.scoring import pictures, protocols, text
+
     inputs = protocols.load_inputs(
       _CHECKPOINT.value,
       dataset=_DATASET.value,

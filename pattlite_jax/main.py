@@ -33,11 +33,12 @@ def main(argv: list[str]) -> None:
   import jax
 
   from pattlite_jax.runtime import errors, parallel
-  from pattlite_jax.training import loop, stop
 
   config = _CONFIG.value
   # Inside, an error ends as it should; outside are those of joining.
   with errors.in_one_line(), hosts.joined(), errors.in_one_line():
+    from pattlite_jax.training import loop, stop
+
     logging.info("Devices: %s\nConfig:\n%s", jax.devices(), config)
     try:
       result = loop.train_and_evaluate(config)

@@ -16,6 +16,7 @@ from etils import epath
 
 from pattlite_jax.report import runs
 from pattlite_jax.report.rows import LEAK_SCORINGS, TABLES, Scoring
+from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import UserError
 
 _RESULTS = flags.DEFINE_string("results", "results", "Folder of the results.")
@@ -121,6 +122,11 @@ def main(argv: list[str]) -> None:
   """Writes every table into --readme, and the leak's picture."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
+  with errors.in_one_line():
+    _write_tables()
+
+
+def _write_tables() -> None:
   from pattlite_jax.scoring import pictures
 
   results = epath.Path(_RESULTS.value)

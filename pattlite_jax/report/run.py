@@ -27,6 +27,7 @@ from pattlite_jax.report.rows import (
   TABLES,
   Row,
 )
+from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 _TABLE = flags.DEFINE_enum("table", "main", list(TABLES), "The table to run.")
@@ -208,14 +209,15 @@ def _status(command: list[str]) -> int:
 
 def main(argv: list[str]) -> None:
   """Runs --table, passing the arguments after -- on."""
-  failures = run(
-    _TABLE.value,
-    _SPLIT.value,
-    argv[1:],
-    dry_run=_DRY_RUN.value,
-    only=_ROWS.value,
-    seeds=_SEEDS.value,
-  )
+  with errors.in_one_line():
+    failures = run(
+      _TABLE.value,
+      _SPLIT.value,
+      argv[1:],
+      dry_run=_DRY_RUN.value,
+      only=_ROWS.value,
+      seeds=_SEEDS.value,
+    )
   if failures:
     raise SystemExit(f"{failures} commands failed; the others are done.")
 
