@@ -47,11 +47,12 @@ def main(argv: list[str]) -> None:
 
   startup.configure()
   from pattlite_jax.runtime import parallel
-  from pattlite_jax.training import log, log_lines, loop, stop
 
   config = _CONFIG.value
   # Inside, an error ends as it should; outside are those of joining.
   with errors.in_one_line(), hosts.joined(), errors.in_one_line():
+    from pattlite_jax.training import log, log_lines, loop, stop
+
     flag = flags.FLAGS["config"]
     log.say(
       log.make_console(),

@@ -73,6 +73,29 @@ def test_shellcheck_finds_nothing():
   assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+  "extras, installed",
+  [
+    ("", ".[train]"),
+    ("test", ".[train,test]"),
+    ("tpu,gcs", ".[train,tpu,gcs]"),
+  ],
+)
+def test_scripts_install_what_training_needs(
+  repository, with_tools, tmp_path, extras, installed
+):
+  """With a `python` that says what it was asked to install."""
+  shutil.copy(LAUNCH / "environment.sh", repository / "launch")
+  (repository / "pyproject.toml").write_text("")
+  fake = f'[[ "$1" == -c ]] && echo {tmp_path} || echo "$@"'
+  env = with_tools({"python": fake}, EXTRAS=extras, VIRTUAL_ENV=str(tmp_path))
+  command = ["bash", "-c", "source launch/environment.sh"]
+  first, second = (run(*command, cwd=repository, env=env) for _ in range(2))
+  assert first.returncode == second.returncode == 0, first.stderr
+  assert first.stdout.splitlines()[1].endswith(f" --editable {installed}")
+  assert second.stdout == ""  # Nothing has changed.
+
+
 def local_processes(*arguments, **options):
   return run(LAUNCH / "local_processes.sh", *arguments, **options)
 

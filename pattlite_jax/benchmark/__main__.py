@@ -48,6 +48,13 @@ def main(argv: list[str]) -> None:
   # Else the first process on a GPU takes most of its memory from the others.
   os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
   # Imported here so that --help needs none of it.
+  from pattlite_jax.runtime import errors
+
+  with errors.in_one_line():
+    _benchmark(sizes)
+
+
+def _benchmark(sizes: list[int]) -> None:
   from pattlite_jax.benchmark import page
   from pattlite_jax.runtime import provenance
   from pattlite_jax.scoring import pictures

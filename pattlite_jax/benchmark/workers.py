@@ -127,7 +127,7 @@ def _serve(connection, side: str, dtype: str, steps_per_dispatch: int) -> None:
 
 def _make(side: str, dtype: str, steps_per_dispatch: int) -> work.Side:
   module, options = SIDES[side]
-  module = importlib.import_module(f"pattlite_jax.benchmarks.{module}")
+  module = importlib.import_module(f"pattlite_jax.benchmark.{module}")
   return module.Side(work.make_work(dtype, steps_per_dispatch), **options)
 
 

@@ -31,11 +31,12 @@ def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   # Imported here so that --help needs none of it.
-  from pattlite_jax.release import write
   from pattlite_jax.runtime import errors, startup
 
   startup.configure()
   with errors.in_one_line(data_flags=True):
+    from pattlite_jax.release import write
+
     write.release(
       _CHECKPOINT.value,
       _OUT.value,

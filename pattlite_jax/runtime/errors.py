@@ -10,6 +10,19 @@ from collections.abc import Iterator
 
 from absl import logging
 
+# Modules of the packages that the extra "train" of pyproject.toml installs.
+# Keras comes with TensorFlow.
+TRAINING_MODULES = (
+  "clu",
+  "h5py",
+  "importlib_resources",
+  "keras",
+  "matplotlib",
+  "tensorboard",
+  "tensorflow",
+  "tensorflow_datasets",
+)
+
 
 class UserError(ValueError):
   """Something that the user can mend; its text says what, and how."""
@@ -24,14 +37,26 @@ class MissingFileError(FileError, FileNotFoundError):
 
 
 def is_for_user(error: Exception) -> bool:
-  """Whether an error's text alone helps: ours, or the operating system's.
+  """Whether one line helps: our errors, the system's, a package to install.
 
   The system's are those such as "No space left on device: 'F'", which have a
   number; libraries raise OSError without one for mistakes of programs, too.
   """
   if isinstance(error, UserError):
     return True
+  if isinstance(error, ModuleNotFoundError):
+    return error.name in TRAINING_MODULES
   return isinstance(error, OSError) and error.errno is not None
+
+
+def _text(error: Exception) -> str:
+  """Returns what a user reads of an error that is for users."""
+  if isinstance(error, ModuleNotFoundError):
+    return (
+      f"This command needs {error.name}. Install it with: "
+      'pip install "pattlite-jax[train]"'
+    )
+  return str(error)
 
 
 @contextlib.contextmanager
@@ -46,7 +71,7 @@ def in_one_line(*, status: int = 1, data_flags: bool = False) -> Iterator[None]:
   except Exception as error:
     if is_for_user(error):
       logging.debug("Of the error below:", exc_info=True)
-      text = str(error)
+      text = _text(error)
       if data_flags:
         text = text.replace("--config.data.name", "--dataset")
         text = text.replace("--config.data.dir", "--data_dir")

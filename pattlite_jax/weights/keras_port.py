@@ -28,8 +28,8 @@ from pattlite_jax.models.mobilenet_v1_layers import (
   LAYERS,
   PATT_LITE_CUT,
 )
+from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import MissingFileError, UserError
-from pattlite_jax.weights.keras_files import read_layers
 from pattlite_jax.weights.safetensors_io import Path, Variables, save_variables
 from pattlite_jax.weights.trunk import select_layers, trunk_shapes
 
@@ -85,7 +85,9 @@ def load_keras_weights(source: Path) -> dict[str, Any]:
       f"No Keras weights file at {path.resolve()}. Pass --weights=FILE, or "
       f"--weights={IMAGENET} to download Keras' own."
     )
-  return flax_variables(read_layers(path), source=str(path))
+  from pattlite_jax.weights import keras_files  # Needs h5py.
+
+  return flax_variables(keras_files.read_layers(path), source=str(path))
 
 
 def flax_variables(
@@ -203,7 +205,8 @@ def main(argv: list[str]) -> None:
   for name in _FLAGS_OF[other]:
     if given[name].present:
       raise app.UsageError(f"--{name} goes with --{other} alone.")
-  _port_model() if given.weights is None else _port_weights()
+  with errors.in_one_line():
+    _port_model() if given.weights is None else _port_weights()
 
 
 def _port_model() -> None:

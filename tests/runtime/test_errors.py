@@ -33,6 +33,25 @@ def test_what_the_system_says_of_a_file_is_one_line(tmp_path, capsys):
   assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["tensorflow", "tensorflow_datasets", "h5py"])
+def test_a_missing_package_of_training_is_one_line(name, capsys):
+  with pytest.raises(SystemExit) as caught, errors.in_one_line():
+    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+  assert caught.value.code == 1
+  assert capsys.readouterr().err == (
+    f"Error: This command needs {name}. "
+    'Install it with: pip install "pattlite-jax[train]"\n'
+  )
+
+
+def _import_of_ours():
+  import pattlite_jax.no_such_module  # noqa: F401
+
+
+def _import_inside_tensorflow():
+  raise ModuleNotFoundError("No module", name="tensorflow.no_such_module")
+
+
 def _unpack():
   height, width = (1, 2, 3)
   return height, width
@@ -42,7 +61,16 @@ def _open():
   raise OSError("a library's word for a wrong call")
 
 
-@pytest.mark.parametrize("mistake", [_unpack, _open, lambda: {}["x"]])
+@pytest.mark.parametrize(
+  "mistake",
+  [
+    _import_inside_tensorflow,
+    _import_of_ours,
+    _open,
+    _unpack,
+    lambda: {}["x"],
+  ],
+)
 def test_a_mistake_of_the_program_keeps_its_traceback(mistake, capsys):
   with pytest.raises(SystemExit) as caught, errors.in_one_line(status=2):
     mistake()
