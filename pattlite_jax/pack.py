@@ -27,12 +27,11 @@ def main(argv: list[str]) -> None:
   from pattlite_jax.data import load, packed
   from pattlite_jax.runtime import errors
 
-  fields = config_lib.get_config().data
   with errors.in_one_line(data_flags=True):
     splits = load.load_splits(
       _DATASET.value,
       data_dir=_DATA_DIR.value,
-      prepared_dir=fields.prepared_dir,
+      prepared_dir=config_lib.FIELDS["data.prepared_dir"].default,
       image_size=_IMAGE_SIZE.value,
       soft_targets=load.has_targets(_DATASET.value),
     )
