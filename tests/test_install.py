@@ -53,7 +53,7 @@ def wheel(tmp_path_factory):
   for name in ("pyproject.toml", "README.md", "LICENSE"):
     shutil.copy(ROOT / name, folder)
   for name in ("pattlite_jax", "configs", "tests"):
-    shutil.copytree(ROOT / name, folder / name)
+    shutil.copytree(ROOT / name, folder / name, symlinks=True)
   # It takes setuptools from this environment: the extra "test" has it.
   done = run(
     *(sys.executable, "-m", "pip", "wheel", "--quiet"),
