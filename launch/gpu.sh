@@ -11,14 +11,11 @@ if [[ $# -lt 2 ]]; then
   exit 2
 fi
 export EXTRAS="cuda${EXTRAS:+,$EXTRAS}"
-# shellcheck source=/dev/null
-source launch/environment.sh
-source launch/table.sh
 
 # train ROWS PACKED [--config.FIELD=VALUE ...]
 train() {
   if [[ -n "$2" ]]; then
-    run_table best "--rows=$1" "--config.data.packed=$2" \
+    launch/table.sh best "--rows=$1" "--config.data.packed=$2" \
       --config.steps_per_dispatch=16 "${@:3}"
   fi
 }

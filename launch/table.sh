@@ -1,15 +1,23 @@
-# Sourced by launch/table_*.sh.
-# shellcheck shell=bash
+#!/usr/bin/env bash
+# Runs the rows of a table of docs/results.md: best, ingredients, main, leak,
+# challenges or ablations. Finished rows are not run again.
+# Usage: launch/table.sh NAME [--rows=A,B] [--seed=N] [--scored_split=SPLIT]
+#   [--dry-run] [--config.FIELD=VALUE ...]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if [[ $# -lt 1 || "$1" == -* ]]; then
+  sed -n '/^# Usage/,/^[^#]/s/^# //p' "$0" >&2
+  exit 2
+fi
+options=("--table=$1") overrides=()
+for argument in "${@:2}"; do
+  case "$argument" in
+    --dry-run) options+=(--dry_run) ;;
+    --config.*) overrides+=("$argument") ;;
+    *) options+=("$argument") ;;
+  esac
+done
+# shellcheck source=/dev/null
+source launch/environment.sh
 
-# run_table NAME [--dry-run] [--scored_split=SPLIT] [--config.FIELD=VALUE ...]
-run_table() {
-  local options=(--table "$1") overrides=()
-  for argument in "${@:2}"; do
-    case "$argument" in
-      --dry-run) options+=(--dry_run) ;;
-      --config.*) overrides+=("$argument") ;;
-      *) options+=("$argument") ;;
-    esac
-  done
-  python -m pattlite_jax.report.run "${options[@]}" -- "${overrides[@]}"
-}
+python -m pattlite_jax.report.run "${options[@]}" -- "${overrides[@]}"

@@ -15,7 +15,7 @@ import numpy as np
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax.data.examples import ORDERS
+from pattlite_jax.config import ORDERS
 from pattlite_jax.data.load import SPLITS
 from pattlite_jax.runtime import hosts
 
@@ -49,7 +49,10 @@ _CHALLENGE_LISTS = flags.DEFINE_string(
   "challenge_lists", None, "A folder of RAN's lists, to score those subsets."
 )
 _PREDICTIONS = flags.DEFINE_string(
-  "predictions", None, "An .npz to write: ids, logits, labels, class_names."
+  "predictions",
+  None,
+  "An .npz to write: ids, labels and class_names; the logits of each image "
+  "alone, and logits_across_batch of a network that mixes its batch.",
 )
 _JSON = flags.DEFINE_string("json", None, "A file to write the figures to.")
 _PICTURES = flags.DEFINE_string("pictures", None, "A folder for pictures.")
@@ -71,19 +74,20 @@ def _evaluate() -> None:
   from pattlite_jax.runtime import errors, parallel, provenance
 
   with errors.in_one_line(data_flags=True):
+    from pattlite_jax import trained
     from pattlite_jax.scoring import pictures, protocols, text
 
     inputs = protocols.load_inputs(
-      _CHECKPOINT.value,
+      trained.load(_CHECKPOINT.value),
       dataset=_DATASET.value,
       data_dir=_DATA_DIR.value,
       split=_SPLIT.value,
       challenge_lists=_CHALLENGE_LISTS.value,
     )
-  batches = protocols.Batches(_ORDER.value, _BATCH_SIZE.value, _SEED.value)
-  result, predictions = protocols.evaluate(
-    inputs, batches, flip_views=_FLIP_VIEWS.value
-  )
+    batches = protocols.Batches(_ORDER.value, _BATCH_SIZE.value, _SEED.value)
+    result, predictions = protocols.evaluate(
+      inputs, batches, flip_views=_FLIP_VIEWS.value
+    )
   if not parallel.is_writer():
     return
   result = {"checkpoint": _CHECKPOINT.value, **result}
@@ -99,13 +103,14 @@ def _evaluate() -> None:
     with _parent(_PREDICTIONS.value).open("wb") as file:
       np.savez(file, **arrays)
   if _PICTURES.value:
-    pictures.draw_evaluation(epath.Path(_PICTURES.value), result)
+    pictures.draw_evaluation(epath.Path(_PICTURES.value).expanduser(), result)
 
 
 def _parent(path: str) -> epath.Path:
   """Returns a path whose folder is there."""
-  epath.Path(path).parent.mkdir(parents=True, exist_ok=True)
-  return epath.Path(path)
+  file = epath.Path(path).expanduser()
+  file.parent.mkdir(parents=True, exist_ok=True)
+  return file
 
 
 if __name__ == "__main__":

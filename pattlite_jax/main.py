@@ -1,24 +1,40 @@
-"""Trains PAtt-Lite as a config says, or goes on where a run stopped.
+r"""Trains a network as a recipe says, or goes on where a run stopped.
 
-python -m pattlite_jax.main --config configs/fer2013.py \
-  --config.data.dir=<folder of fer2013.csv> [--config.<field>=<value> ...]
+  python -m pattlite_jax.main --config=synthetic
+  python -m pattlite_jax.main --config=fer2013 \
+    --config.data.dir=<folder of fer2013.csv>
 
-configs/default.py lists every field. Start the same command again to go on.
-Exit status: 0 when the run has ended, 1 for an error, 75 when SIGTERM, Ctrl-C
-or a preemption has stopped it and its checkpoint is saved.
+The flags used most:
+  --config=NAME           the recipe: a name, or a file such as
+                          configs/fer2013.py
+  --config.data.dir=DIR   where the files of the data set lie (docs/data.md)
+  --config.workdir=DIR    where the run leaves checkpoints and result.json
+  --config.FIELD=VALUE    any other field, for this run, such as
+                          --config.batch_size=32; `python -m
+                          pattlite_jax.config` lists all
+  --distributed           one run on many hosts (docs/many_hosts.md)
+
+Ctrl-C stops a run once its state is saved; the same command goes on from there.
+Exit status: 0 when the run has ended, 1 for an error, 75 when Ctrl-C, SIGTERM
+or a preemption has stopped it.
 """
 
 import signal
 import sys
 from typing import Any
 
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import config_flags
 
-from pattlite_jax.runtime import hosts
+from pattlite_jax import config_files
+from pattlite_jax.runtime import errors, hosts
 
 _CONFIG = config_flags.DEFINE_config_file(
-  "config", help_string="A file of configs/.", lock_config=True
+  "config",
+  help_string=f"A recipe ({', '.join(config_files.names())}) or a file of your "
+  "own, such as configs/fer2013.py. `python -m pattlite_jax.config` lists the "
+  "fields.",
+  lock_config=True,
 )
 
 
@@ -30,16 +46,21 @@ def main(argv: list[str]) -> None:
   from pattlite_jax.runtime import startup
 
   startup.configure()
-  import jax
-
-  from pattlite_jax.runtime import errors, parallel
+  from pattlite_jax.runtime import parallel
 
   config = _CONFIG.value
   # Inside, an error ends as it should; outside are those of joining.
   with errors.in_one_line(), hosts.joined(), errors.in_one_line():
-    from pattlite_jax.training import loop, stop
+    from pattlite_jax.training import log, log_lines, loop, stop
 
-    logging.info("Devices: %s\nConfig:\n%s", jax.devices(), config)
+    flag = flags.FLAGS["config"]
+    log.say(
+      log.make_console(),
+      log_lines.recipe(
+        config_flags.get_config_filename(flag),
+        config_flags.get_override_values(flag),
+      ),
+    )
     try:
       result = loop.train_and_evaluate(config)
     except stop.StoppedError as stopped:
@@ -54,36 +75,47 @@ def main(argv: list[str]) -> None:
 
 def _report(config: Any, result: dict) -> str:
   """Returns the end of a run in words: figures with protocol, and paths."""
+  from pattlite_jax.training import log_lines
+
   rule = f" ({result['rule']})" if result["rule"] else ""
   lines = [
     f"\n{result['dataset']}{rule}, attention {result['attention']}, "
     f"seed {result['seed']}; accuracy one image at a time:"
   ]
-  lines += _figures(result["splits"])
-  if "published_protocol" in result:
-    published = result["published_protocol"]
+  lines += _figures(result["splits"], "per_sample")
+  across = next(iter(result["splits"].values())).get("across_batch")
+  if across:
     lines.append(
-      f"mixed with other test images ({published['order']}, batches of "
-      f"{published['batch_size']}), as published:"
+      f"mixed with other test images ({across['order']}, batches of "
+      f"{across['batch_size']}), as published:"
     )
-    lines += _figures(published["splits"])
-  lines += [
-    f"checkpoint  {config.workdir}/checkpoints",
-    f"pictures    {config.workdir}/pictures",
-    f"result      {config.workdir}/result.json",
+    lines += _figures(result["splits"], "across_batch")
+  rows = [
+    ("checkpoint", f"{config.workdir}/checkpoints"),
+    ("pictures", f"{config.workdir}/pictures"),
+    ("result", f"{config.workdir}/result.json"),
   ]
   if not config.data.packed:  # Which trains without TensorBoard's logs.
-    lines.append(f"curves      tensorboard --logdir {config.workdir}")
-  return "\n".join(lines)
+    rows.append(("curves", f"tensorboard --logdir {config.workdir}"))
+  rows.append(("to use it", f'pattlite_jax.load("{config.workdir}")'))
+  return "\n".join([*lines, "", log_lines.table(rows)])
 
 
-def _figures(splits: dict) -> list[str]:
+def _figures(splits: dict, protocol: str) -> list[str]:
+  scores = {name: split[protocol] for name, split in splits.items()}
   return [
-    f"  {name:<11} {100 * s['accuracy']:6.2f} %  of {s['num_examples']} images"
-    for name, s in splits.items()
+    f"  {name:<11} {100 * s['accuracy']:6.2f} %  "
+    f"of {s['num_examples']:,} images"
+    for name, s in scores.items()
   ]
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+  with errors.in_one_line():
+    argv = config_files.arguments(argv)
+  return app.parse_flags_with_usage(argv)
 
 
 if __name__ == "__main__":
   flags.mark_flag_as_required("config")
-  app.run(main)
+  app.run(main, flags_parser=_parse_flags)

@@ -23,11 +23,11 @@ def main(argv: list[str]) -> None:
   """Loads the data set and packs all of its splits."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
-  from configs import default
+  from pattlite_jax import config as config_lib
   from pattlite_jax.data import load, packed
   from pattlite_jax.runtime import errors
 
-  fields = default.get_config().data
+  fields = config_lib.get_config().data
   with errors.in_one_line(data_flags=True):
     splits = load.load_splits(
       _DATASET.value,

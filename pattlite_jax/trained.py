@@ -6,25 +6,26 @@ import hashlib
 import json
 import reprlib
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import ml_collections
 import numpy as np
 from etils import epath
+from flax import linen as nn
 from jaxtyping import Float, UInt8
 
-from configs import default
+from pattlite_jax import config as config_lib
+from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.models import attention_classifier
+from pattlite_jax.method import Method
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.scoring import logits as logits_lib
-from pattlite_jax.training import checkpoint, config_check, setup
+from pattlite_jax.scoring import protocols
+from pattlite_jax.scoring.logits import LogitsOf
+from pattlite_jax.training import checkpoint
 from pattlite_jax.weights import model_folder, trunk
-
-# (examples, batch_size) -> logits f32[N, K].
-LogitsOf = Callable[[examples_lib.Examples, int], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,26 +39,44 @@ class Trained:
   image_shape: tuple[int, int, int] | None = None
   history: Sequence[dict[str, Any]] = ()  # A record of each epoch.
 
+  @functools.cached_property
+  def method(self) -> Method:
+    """The method that the weights belong to, for scoring."""
+    return methods.build(self.config, len(self.class_names))
+
   @property
   def attention(self) -> str:
     """The attention mode that the weights were trained with."""
     return self.config.model.attention
 
-  def predictor(self, attention: str | None = None) -> LogitsOf:
-    """Returns f(examples, batch_size) -> logits, in another mode if given."""
-    step = setup.build_predict(self.config, len(self.class_names), attention)
-    variables = logits_lib.prepare(self.variables)
+  @property
+  def mixes_batch(self) -> bool:
+    """Whether a prediction depends on the other images of its batch."""
+    return self.method.mixes_batch
+
+  def predictor(self, network: nn.Module | None = None) -> LogitsOf:
+    """Returns f(examples, batch_size) -> logits, as trained.
+
+    `network` is another one for the same variables, such as `method.alone`.
+    """
+    predict = logits_lib.Predictor(self.method, network or self.method.network)
+    variables = predict.prepare(self.variables)
 
     def logits_of(examples, batch_size):
-      return logits_lib.predict_prepared(
-        step, variables, examples, batch_size=batch_size
-      )
+      return predict.logits(variables, examples, batch_size=batch_size)
 
     return logits_of
 
   def predictor_alone(self) -> LogitsOf:
     """Returns f(examples, batch_size) -> logits of each image alone."""
-    return self.predictor(attention_classifier.alone(self.attention))
+    return self.predictor(self.method.alone)
+
+  def predictors(self) -> protocols.Predictors:
+    """Returns what gives the logits under each protocol there is."""
+    return protocols.Predictors(
+      alone=self.predictor_alone(),
+      across_batch=self.predictor() if self.mixes_batch else None,
+    )
 
   def logits(
     self, images: UInt8[np.ndarray, "N H W C"]
@@ -87,17 +106,6 @@ class Trained:
   @functools.cached_property
   def _predict(self):
     return self.predictor()  # Kept, as each one compiles anew.
-
-
-def of_flip_views(logits_of: LogitsOf) -> LogitsOf:
-  """Returns the same for the mean logits of an image and its mirror image."""
-
-  def mean_logits_of(examples, batch_size):
-    mirrored = dataclasses.replace(examples, images=examples.images[:, :, ::-1])
-    views = [logits_of(view, batch_size) for view in (examples, mirrored)]
-    return np.mean(views, axis=0)
-
-  return mean_logits_of
 
 
 def load(path: epath.PathLike) -> Trained:
@@ -138,15 +146,11 @@ def _load(path: epath.PathLike) -> Trained:
         f"its config item is {reprlib.repr(described)}, but must have config "
         "and a list of class_names"
       )
-  # Fields that are newer than the checkpoint take their defaults.
-  config = default.get_config().copy_and_resolve_references()
-  config.unlock()
-  config.update(fields)
-  config_check.check(config)
-  shapes = setup.variable_shapes(config, len(class_names))
+  config = config_lib.from_checkpoint(fields)
+  shapes = methods.build(config, len(class_names)).shapes
   return Trained(
     variables=trunk.select_layers(variables, shapes),
-    config=config.lock(),
+    config=config,
     class_names=tuple(map(str, class_names)),
     image_shape=_image_shape(described.get("image_shape")),
     history=history,

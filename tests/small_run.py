@@ -1,7 +1,9 @@
 """A whole run in the test's own process, on a small network."""
 
+from rich.console import Console
+
 from pattlite_jax.data import pipeline
-from pattlite_jax.training import checkpoint, loop
+from pattlite_jax.training import checkpoint, log, loop
 
 
 class Writer:
@@ -18,7 +20,7 @@ class StoppedError(Exception):
   """Ends a run in the middle of a step."""
 
 
-def fit(config, splits, *, stop_at=None, hook=lambda step: None):
+def fit(config, splits, *, stop_at=None, hook=lambda step: None, console=None):
   """Returns (what result.json holds, the writer) of a run."""
 
   def stop(step):
@@ -28,7 +30,8 @@ def fit(config, splits, *, stop_at=None, hook=lambda step: None):
   writer = Writer()
   batches = pipeline.train_batches
   hooks = [stop, hook]
-  result = loop.fit(config, splits, batches, writer, hooks)
+  run_log = log.Log(writer, console or Console(quiet=True))
+  result = loop.fit(config, splits, batches, run_log, hooks)
   return result, writer
 
 

@@ -13,10 +13,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from configs import default
+from pattlite_jax import config as config_lib
+from pattlite_jax import methods
 from pattlite_jax.data import augment, challenge_lists, challenges
 from pattlite_jax.data.examples import reorder
 from pattlite_jax.data.readers import ferplus
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import protocols, text
 from pattlite_jax.trained import Trained
 from pattlite_jax.training import checkpoint, setup
@@ -36,7 +38,7 @@ def variables():
 
 
 def make_config(attention):
-  config = default.get_config()
+  config = config_lib.get_config()
   config.data.name = "synthetic_faces"
   config.model.image_size = 24
   config.model.cut = "conv_pw_1_relu"
@@ -56,58 +58,69 @@ def inputs_of(network, examples):
   return protocols.Inputs(network, "ferplus/majority", "test", examples, ())
 
 
+def evaluate(inputs, *batches, flip_views=False):
+  """Returns (result, the split's figures, predictions)."""
+  result, predictions = protocols.evaluate(
+    inputs, protocols.Batches(*batches), flip_views=flip_views
+  )
+  return result, result["splits"][inputs.split], predictions
+
+
 def test_token_attention_depends_on_no_order_or_batch_size(
   make_network, make_examples
 ):
   inputs = inputs_of(make_network("token"), make_examples(11))
-  results, logits = [], []
+  found, logits = [], []
   for batches in (
-    protocols.Batches("official", 4, 0),
-    protocols.Batches("class_sorted", 11, 0),
-    protocols.Batches("shuffled", 4, 5),
+    ("official", 4, 0),
+    ("class_sorted", 11, 0),
+    ("shuffled", 4, 5),
   ):
-    result, predictions = protocols.evaluate(inputs, batches)
-    by_id = np.argsort(predictions["ids"])
-    logits.append(predictions["logits"][by_id])
-    results.append(result)
-    assert "across_batch" not in result
+    result, scores, predictions = evaluate(inputs, *batches)
+    assert predictions["ids"].tolist() == inputs.examples.ids.tolist()
+    logits.append(predictions["logits"])
+    found.append(scores["per_sample"])
+    assert scores.keys() == {"per_sample"}
     assert "across" not in text.report({"checkpoint": "c"} | result)
   assert np.ptp(logits[0], axis=0).max() > 0.1  # Images do differ.
-  for other in (1, 2):
-    np.testing.assert_allclose(logits[0], logits[other], atol=1e-4)
-    first, second = results[0]["per_sample"], results[other]["per_sample"]
-    assert first["confusion_matrix"] == second["confusion_matrix"]
-    assert first["loss"] == pytest.approx(second["loss"], rel=1e-4)
+  np.testing.assert_allclose(logits[0], logits[1], atol=1e-4)
+  assert found[0]["confusion_matrix"] == found[1]["confusion_matrix"]
+  assert found[0]["loss"] == pytest.approx(found[1]["loss"], rel=1e-4)
+  # The order alone changes not a bit.
+  np.testing.assert_array_equal(logits[0], logits[2])
+  assert found[0] == found[2]
 
 
 def test_batch_attention_has_figures_of_each_image_and_of_its_batch(
   make_network, make_examples
 ):
   network, examples = make_network("batch"), make_examples(11)
-  batches = protocols.Batches("class_sorted", 4, 0)
-  result, predictions = protocols.evaluate(
-    inputs_of(network, examples), batches
+  _, scores, predictions = evaluate(
+    inputs_of(network, examples), "class_sorted", 4, 0
   )
+  assert predictions["ids"].tolist() == examples.ids.tolist()
   ordered = reorder(examples, "class_sorted", 0)
-  assert predictions["ids"].tolist() == ordered.ids.tolist()
-  apply = jax.jit(
-    setup.make_model(network.config, 3).clone(axis_name=None).apply
-  )
+  row_of = {name: row for row, name in enumerate(examples.ids)}
+  rows = [row_of[name] for name in ordered.ids]  # Of each batch, in turn.
+  assert rows != sorted(rows)
+  module = methods.build(network.config, 3).network
+  apply = jax.jit(module.clone(axis_name=None, folded=False).apply)
   images = augment.prepare(jnp.asarray(ordered.images), image_size=24)
 
   def in_batches_of(size):
     batches = [images[i : i + size] for i in range(0, len(images), size)]
-    logits = [apply(network.variables, batch) for batch in batches]
+    logits = [apply(network.variables, batch)["logits"] for batch in batches]
     return np.concatenate(logits)
 
   mixed, alone = in_batches_of(4), in_batches_of(1)
   np.testing.assert_allclose(
-    predictions["logits_across_batch"], mixed, atol=1e-4
+    predictions["logits_across_batch"][rows], mixed, atol=1e-4
   )
-  np.testing.assert_allclose(predictions["logits"], alone, atol=1e-4)
-  across = result["across_batch"]
+  np.testing.assert_allclose(predictions["logits"][rows], alone, atol=1e-4)
+  across = scores["across_batch"]
   assert (across["order"], across["batch_size"]) == ("class_sorted", 4)
-  assert abs(across["loss"] - result["per_sample"]["loss"]) > 1e-3
+  assert across["accuracy"] == (mixed.argmax(1) == ordered.labels).mean()
+  assert abs(across["loss"] - scores["per_sample"]["loss"]) > 1e-3
   assert "accuracy_interval" not in across
   changed = (mixed.argmax(1) != alone.argmax(1)).sum()
   assert across["changed_predictions"] == changed
@@ -115,34 +128,32 @@ def test_batch_attention_has_figures_of_each_image_and_of_its_batch(
 
 def test_batches_of_one_are_per_sample(make_network, make_examples):
   inputs = inputs_of(make_network("batch"), make_examples(5))
-  batches = protocols.Batches("official", 1, 0)
-  result, predictions = protocols.evaluate(inputs, batches)
+  _, scores, predictions = evaluate(inputs, "official", 1, 0)
   np.testing.assert_allclose(
     predictions["logits"], predictions["logits_across_batch"], atol=1e-4
   )
-  assert result["across_batch"]["changed_predictions"] == 0
+  assert scores["across_batch"]["changed_predictions"] == 0
 
 
 def test_flip_views_average_an_image_and_its_mirror_image(
   make_network, make_examples
 ):
   inputs = inputs_of(make_network("token"), make_examples(5))
-  batches = protocols.Batches("official", 4, 0)
-  plain, before = protocols.evaluate(inputs, batches)
-  result, predictions = protocols.evaluate(inputs, batches, flip_views=True)
+  batches = ("official", 4, 0)
+  _, plain, before = evaluate(inputs, *batches)
+  result, scores, predictions = evaluate(inputs, *batches, flip_views=True)
   np.testing.assert_array_equal(predictions["logits"], before["logits"])
-  assert result["per_sample"] == plain["per_sample"]
+  assert scores["per_sample"] == plain["per_sample"]
   assert "flip_views" not in plain
   mirrored = dataclasses.replace(
     inputs.examples, images=inputs.examples.images[:, :, ::-1].copy()
   )
-  _, of_mirrored = protocols.evaluate(
-    dataclasses.replace(inputs, examples=mirrored), batches
-  )
+  mirrored_inputs = dataclasses.replace(inputs, examples=mirrored)
+  _, _, of_mirrored = evaluate(mirrored_inputs, *batches)
   views = (before["logits"] + of_mirrored["logits"]) / 2
   assert np.abs(views - before["logits"]).max() > 1e-4
   np.testing.assert_allclose(predictions["logits_flip_views"], views, atol=1e-5)
-  assert result["flip_views"]["loss"] != plain["per_sample"]["loss"]
+  assert scores["flip_views"]["loss"] != plain["per_sample"]["loss"]
   report = text.report({"checkpoint": "c"} | result)
   (correct,) = [x for x in report.splitlines() if x.startswith("correct")]
   single = f"{100 * plain['per_sample']['accuracy']:.2f}"
@@ -156,18 +167,22 @@ def make_result(make_examples, **changes):
   logits = np.eye(3, dtype=np.float32)[examples.labels]
   mixed = logits.copy()
   mixed[0] = np.roll(mixed[0], 1)
-  predictions = {"logits": logits, "logits_across_batch": mixed}
+  predictions = {
+    "ids": examples.ids,
+    "logits": logits,
+    "logits_across_batch": mixed,
+  }
   batches = protocols.Batches("shuffled", 8, 3)
+  scores = protocols.figures(predictions, examples.labels, batches, "test")
   return {
     "checkpoint": "runs/x",
     "trained_on": "fer2013",
     "attention": "batch",
     "dataset": "ferplus",
     "rule": "majority",
-    "split": "test",
     "class_names": list(CLASS_NAMES),
     "classes_reordered": False,
-    **protocols.figures(predictions, examples.labels, batches),
+    "splits": {"test": scores},
     **changes,
   }
 
@@ -190,7 +205,7 @@ def test_the_report_never_calls_a_mixed_figure_accuracy(make_examples):
 
 def test_the_report_shows_what_is_undefined_and_reordered(make_examples):
   result = make_result(make_examples, classes_reordered=True)
-  result["per_sample"]["per_class"][1] = {
+  result["splits"]["test"]["per_sample"]["per_class"][1] = {
     "precision": None,
     "recall": None,
     "f1": None,
@@ -218,9 +233,25 @@ def test_other_classes_are_an_error(make_examples):
   assert "anger, fear, happiness" in str(error.value)
 
 
-def test_labels_of_lists_are_mapped_too(
-  make_network, make_examples, monkeypatch
-):
+class Answering:
+  """A network that gives each image the class that a dict says."""
+
+  attention = "token"
+  class_names = CLASS_NAMES[::-1]
+  config = make_config("token")
+
+  def __init__(self, answers):
+    self.answers = answers
+
+  def predictors(self):
+    def logits_of(examples, batch_size):
+      chosen = [self.answers[i] for i in examples.ids]
+      return np.eye(3, dtype=np.float32)[chosen]
+
+    return protocols.Predictors(alone=logits_of, across_batch=None)
+
+
+def test_labels_of_lists_are_mapped_too(make_examples):
   """The network's order is the data's, backwards, and it follows the list."""
   examples = make_examples(12)
   list_labels = (examples.labels + 1) % 3
@@ -233,28 +264,44 @@ def test_labels_of_lists_are_mapped_too(
     duplicates=(),
   )
   subset = challenges.select(listed, examples, frozenset())
-  network = make_network("token")
-  backwards = Trained(network.variables, network.config, CLASS_NAMES[::-1])
   answers = dict(zip(examples.ids, 2 - list_labels, strict=True))
-
-  def make_predict(network, batches, *, flip_views):
-    def predict(examples):
-      examples = reorder(examples, batches.order, batches.order_seed)
-      chosen = [answers[i] for i in examples.ids]
-      logits = np.eye(3, dtype=np.float32)[chosen]
-      return {"ids": examples.ids, "labels": examples.labels, "logits": logits}
-
-    return predict
-
-  monkeypatch.setattr(protocols, "make_predict", make_predict)
-  inputs = protocols.Inputs(backwards, "ferplus", "test", examples, (subset,))
-  batches = protocols.Batches("shuffled", 4, 0)
-  result, _ = protocols.evaluate(inputs, batches)
-  occlusion = result["challenges"]["occlusion"]
+  inputs = protocols.Inputs(
+    Answering(answers), "ferplus", "test", examples, (subset,)
+  )
+  result, scores, _ = evaluate(inputs, "shuffled", 4, 0)
+  occlusion = scores["challenges"]["occlusion"]
   assert occlusion["list_labels"]["per_sample"]["accuracy"] == 1
   assert occlusion["data_set_labels"]["per_sample"]["accuracy"] == 0
-  assert result["per_sample"]["accuracy"] == 0
+  assert scores["per_sample"]["accuracy"] == 0
   assert result["classes_reordered"]
+
+
+def test_logits_that_are_not_finite_are_no_figures(make_examples):
+  examples = make_examples(6)
+  for bad in (np.nan, np.inf, -np.inf):
+
+    def overflown(examples, batch_size, bad=bad):
+      logits = np.eye(3, dtype=np.float32)[examples.labels]
+      logits[[2, 4], 1] = bad
+      return logits
+
+    def sound(examples, batch_size):
+      return np.eye(3, dtype=np.float32)[examples.labels]
+
+    for predictors in (
+      protocols.Predictors(overflown, None),
+      protocols.Predictors(sound, overflown),
+    ):
+      with pytest.raises(UserError, match="2 of 6 images") as caught:
+        protocols.score(
+          predictors,
+          examples,
+          protocols.Batches("official", 4, 0),
+          split="validation",
+        )
+      message = str(caught.value)
+      assert "validation split" in message
+      assert f"{examples.ids[2]}, {examples.ids[4]}" in message
 
 
 @pytest.fixture
@@ -267,13 +314,12 @@ def load_inputs(make_network, make_examples, monkeypatch):
     asked.append((name, kwargs["data_dir"]))
     return {"train": make_examples(5), "test": make_examples(0)}
 
-  monkeypatch.setattr(protocols.trained, "load", lambda path: network)
   monkeypatch.setattr(protocols.load, "load_splits", load_splits)
 
   def load(**changes):
     flags = {"dataset": None, "data_dir": None, "split": "train"}
     inputs = protocols.load_inputs(
-      "run", **(flags | {"challenge_lists": None} | changes)
+      network, **(flags | {"challenge_lists": None} | changes)
     )
     return inputs, asked[-1]
 
@@ -375,24 +421,23 @@ def test_the_command_scores_prints_and_writes(tmp_path):
   result = json.loads((tmp_path / "new/figures.json").read_text())
   assert result["dataset"] == "ferplus"
   assert result["rule"] == "majority"
-  assert result["per_sample"]["num_examples"] == 7
-  assert result["across_batch"]["batch_size"] == 3
+  scores = result["splits"]["test"]
+  assert scores["per_sample"]["num_examples"] == 7
+  assert scores["across_batch"]["batch_size"] == 3
   assert "pattlite_jax.evaluate" in result["command"]
   with np.load(tmp_path / "new/logits.npz") as stored:
     assert stored["logits"].shape == (7, 8)
     assert stored["logits_across_batch"].shape == (7, 8)
     hits = (stored["logits"].argmax(1) == stored["labels"]).mean()
     assert tuple(stored["class_names"]) == ferplus.CLASS_NAMES
-    # Sorted by the class's name: anger, contempt, disgust, fear, happiness, ...
-    label = {f"fer{i:07d}": i % 8 for i in range(2, 9)}
-    names = [ferplus.CLASS_NAMES[label[i]] for i in stored["ids"]]
-    assert names == sorted(names)
-  assert hits == result["per_sample"]["accuracy"]
+    assert stored["ids"].tolist() == [f"fer{i:07d}" for i in range(2, 9)]
+    assert stored["labels"].tolist() == [i % 8 for i in range(2, 9)]
+  assert hits == scores["per_sample"]["accuracy"]
   assert len(list((tmp_path / "pictures").iterdir())) == 4
   for path in (tmp_path / "pictures").iterdir():
     assert plt.imread(path).ndim == 3
 
-  occlusion, pose = (result["challenges"][k] for k in ("occlusion", "pose_30"))
+  occlusion, pose = (scores["challenges"][k] for k in ("occlusion", "pose_30"))
   assert occlusion["duplicates"] == ["fer0000002"]
   assert occlusion["num_lines"] == 3
   assert occlusion["label_agreement"] == 0.5

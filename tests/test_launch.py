@@ -15,7 +15,7 @@ from jax._src.clusters.k8s_cluster import K8sCluster
 ROOT = pathlib.Path(__file__).parent.parent
 LAUNCH = ROOT / "launch"
 SCRIPTS = sorted([*LAUNCH.glob("*.sh"), *LAUNCH.glob("*.sbatch")])
-SOURCED = ("environment.sh", "table.sh")
+SOURCED = ("environment.sh",)
 TRAINING = ("--config=configs/a.py", "--config.workdir=gs://b/run 1")
 
 # A stand-in for gcloud: a TPU of one worker, whose home is $POD/home, and which
@@ -42,7 +42,7 @@ esac
 """
 # In place of launch/environment.sh: a python that does not train.
 ENVIRONMENT = """
-python() { echo "EXTRAS=$EXTRAS python $*"; return "${EXIT_STATUS:-0}"; }
+python() { echo "EXTRAS=${EXTRAS:-} python $*"; return "${EXIT_STATUS:-0}"; }
 """
 
 
@@ -279,6 +279,42 @@ def test_a_worker_does_not_start_twice(repository, with_tools):
   assert worker("start") == "The run goes on.\n"
   assert worker("status") == worker("follow") == ""
   assert worker("status") == "0\n"
+
+
+def test_a_table_passes_flags_on(repository):
+  script = repository / "launch/table.sh"
+  flags = ["--rows=a,b", "--dry-run", "--config.seed=1", "--seed=2"]
+  done = run(script, "best", *flags, cwd=repository.parent)
+  assert done.returncode == 0, done.stderr
+  assert done.stdout == (
+    "EXTRAS= python -m pattlite_jax.report.run --table=best --rows=a,b "
+    "--dry_run --seed=2 -- --config.seed=1\n"
+  )
+
+
+@pytest.mark.parametrize("wrong", [(), ("--dry-run",)])
+def test_a_table_wants_its_name(repository, wrong):
+  done = run(repository / "launch/table.sh", *wrong)
+  assert done.returncode == 2
+  assert "launch/table.sh NAME" in done.stderr
+  assert "--config.FIELD=VALUE" in done.stderr
+  assert done.stdout == ""
+
+
+def test_a_gpu_runs_rows_of_the_best_table(repository):
+  (repository / "results").mkdir()
+  (repository / "results/bench_gpu.json").write_text("{}")  # Measured before.
+  done = run(repository / "launch/gpu.sh", "", "plus.npz", "--config.seed=1")
+  assert done.returncode == 0, done.stderr
+  (command,) = done.stdout.splitlines()
+  assert command.startswith("EXTRAS=cuda python -m pattlite_jax.report.run")
+  for flag in (
+    "--table=best",
+    "--rows=ferplus_argmax,",
+    "--config.data.packed=plus.npz",
+    "--config.seed=1",
+  ):
+    assert flag in command
 
 
 def test_slurm_gives_each_gpu_a_task_and_passes_the_flags():

@@ -12,11 +12,13 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 
 
-def run(*args, timeout=300):
+def run(*args, cwd=ROOT, timeout=300, **environment):
   return subprocess.run(
     [sys.executable, "-m", "pattlite_jax.main", *args],
-    cwd=ROOT,
-    env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    cwd=cwd,
+    env=os.environ
+    | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    | environment,
     capture_output=True,
     text=True,
     timeout=timeout,
@@ -40,19 +42,20 @@ def test_a_run_prints_figures_with_protocol_and_where_things_are(fer2013_dir):
   workdir = fer2013_dir / "run"
   done = run(
     "--config=configs/fer2013.py",
-    f"--config.data.dir={fer2013_dir}",
-    f"--config.data.prepared_dir={fer2013_dir / 'prepared'}",
-    f"--config.workdir={workdir}",
+    "--config.data.dir=~",
+    "--config.data.prepared_dir=~/prepared",
+    "--config.workdir=~/run",
     "--config.model.image_size=24",
     "--config.model.cut=conv_pw_1_relu",
     "--config.model.attention=batch",
     "--config.stage1.epochs=1",
     "--config.stage2.epochs=0",
+    HOME=str(fer2013_dir),
   )
   assert done.returncode == 0, done.stderr
   assert "accuracy one image at a time" in done.stdout
   assert "mixed with other test images (class_sorted" in done.stdout
-  assert f"{workdir}/checkpoints" in done.stdout
+  assert "~/run/checkpoints" in done.stdout
   result = json.loads((workdir / "result.json").read_text())
   assert result["dataset"] == "fer2013"
   assert result["command"].startswith("python -m pattlite_jax.main --config")
@@ -65,21 +68,42 @@ def test_a_run_prints_figures_with_protocol_and_where_things_are(fer2013_dir):
 def test_a_misspelt_flag_suggests_the_right_one():
   done = run("--config=configs/synthetic.py", "--config.stage1.epoch=3")
   assert done.returncode != 0
-  assert 'Did you mean "epochs" instead of "epoch"?' in done.stderr
+  assert done.stderr.startswith("Error: There is no config.stage1.epoch.")
+  assert "Did you mean config.stage1.epochs?" in done.stderr
 
 
 def test_missing_data_says_what_to_do(tmp_path):
   done = run(
-    "--config=configs/fer2013.py",
+    "--config=fer2013",  # A recipe is found from any folder.
     f"--config.data.dir={tmp_path}",
-    f"--config.workdir={tmp_path / 'run'}",
+    "--config.workdir=run",
+    cwd=tmp_path,
   )
   assert done.returncode == 1
   assert "Traceback" not in done.stderr
   message = done.stderr.splitlines()[-1]
   assert message.startswith("Error: No FER2013")
-  for part in (str(tmp_path), "Kaggle", "--config.data.dir", "synthetic.py"):
+  for part in (
+    str(tmp_path),
+    "Kaggle",
+    "--config.data.dir",
+    "--config=synthetic",
+  ):
     assert part in message
+
+
+def test_a_value_is_refused_before_data_are_read(tmp_path):
+  done = run(
+    "--config=fer2013",
+    f"--config.data.dir={tmp_path / 'missing'}",
+    "--config.batch_size=0",
+    cwd=tmp_path,
+  )
+  assert done.returncode == 1
+  assert done.stderr.splitlines()[-1] == (
+    "Error: config.batch_size is 0, but must be a whole number of at least 1."
+  )
+  assert list(tmp_path.iterdir()) == []
 
 
 def test_help_needs_no_library():

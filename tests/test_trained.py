@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 from etils import epath
 
-from pattlite_jax import trained
+from pattlite_jax import methods, trained
 from pattlite_jax.training import checkpoint, setup
 from pattlite_jax.training.progress import Progress
+from pattlite_jax.weights import model_folder, trunk
 
 NAMES = ("anger", "disgust", "happiness")
 
@@ -40,6 +41,20 @@ def test_a_workdir_gives_its_newest_best_weights(saved):
   same(network.variables, larger)
   assert network.class_names == NAMES
   assert network.attention == "token"
+
+
+def test_a_tilde_is_the_home_directory(saved, monkeypatch, tmp_path):
+  workdir, variables, larger = saved
+  monkeypatch.setenv("HOME", str(tmp_path))
+  assert workdir == str(tmp_path / "run")
+  same(trained.load("~/run").variables, larger)
+  same(trained.load("~/run/checkpoints/3").variables, variables)
+  described = checkpoint.restore_config("~/run")
+  model_folder.write("~/model", larger, described)
+  assert (tmp_path / "model").is_dir()
+  same(trained.load("~/model").variables, larger)
+  file = f"~/model/{model_folder.WEIGHTS}"
+  same(trunk.load_imagenet_trunk(file), larger)  # config.model.trunk_weights.
 
 
 def test_a_steps_own_folder_gives_that_step(saved):
@@ -82,7 +97,7 @@ def test_a_run_before_its_first_save_is_an_error(tmp_path):
 @pytest.fixture
 def untrained(small_config):
   """A workdir whose step 0 has weights of zeros for three classes."""
-  shapes = setup.variable_shapes(small_config, 3)
+  shapes = methods.build(small_config, 3).shapes
   zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
   checkpoint.save_best(small_config.workdir, zeros, small_config, NAMES)
   return epath.Path(small_config.workdir)
@@ -111,7 +126,7 @@ def test_a_broken_config_item_is_told(untrained):
 def test_a_config_item_of_another_kind_is_told(
   small_config, monkeypatch, tmp_path
 ):
-  shapes = setup.variable_shapes(small_config, 3)
+  shapes = methods.build(small_config, 3).shapes
   zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
   described = checkpoint.describe(small_config, NAMES)
   longer = {**described, "class_names": [*NAMES, "fear"]}

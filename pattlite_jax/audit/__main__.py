@@ -123,9 +123,9 @@ def _audit() -> dict[str, Any]:
 
 def _data_flags(network: Any) -> tuple[str, str, Any]:
   """Returns the data set, its folder, and the config's data fields."""
-  from configs import default
+  from pattlite_jax import config as config_lib
 
-  fields = (network.config if network else default.get_config()).data
+  fields = (network.config if network else config_lib.get_config()).data
   dataset = _DATASET.value or fields.name
   if not dataset:
     raise UserError(
@@ -158,7 +158,7 @@ def _audit_network(
 def _write(path: str, text: str) -> None:
   from etils import epath
 
-  epath.Path(path).write_text(text)
+  epath.Path(path).expanduser().write_text(text)
 
 
 def _stop(message: str) -> NoReturn:

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
+from pattlite_jax.scoring import metrics
 
 # u8[B, H, W, C] -> f32[B, K], of any library.
 LogitsOf = Callable[[np.ndarray], Any]
@@ -123,11 +124,7 @@ def _predict(
         f"The model gave an array of shape {output.shape} for {len(rows)} "
         f"images; expected ({len(rows)}, number of classes)."
       )
-    if not np.isfinite(output).all():
-      raise UserError(
-        f"The model gave logits that are not finite for the images "
-        f"{', '.join(examples.ids[rows][:3])} ..."
-      )
+    metrics.require_finite(output, examples.ids[rows])
     logits.append(output)
   _, first_places = np.unique(batches, return_index=True)
   return np.concatenate(logits)[first_places]

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8, UInt64
 
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.scoring import metrics
 
 # Chosen by eye on FER2013: below this correlation some pairs show two different
 # photographs, above it none that was looked at; few such pairs differ in more
@@ -97,6 +98,9 @@ def score_clean(
   """Returns accuracies with and without the images that train holds too.
 
   `report` is `audit`'s. Accuracy is None where no image is left.
+
+  Raises:
+    UserError: if a logit is NaN or Inf.
   """
   kinds = {"exact": set(), "any": set()}
   for pair in report["pairs"]:
@@ -104,7 +108,6 @@ def score_clean(
       kinds["any"].add(pair["ids"][1])
       if pair["kind"] == "exact":
         kinds["exact"].add(pair["ids"][1])
-  right = logits.argmax(-1) == examples.labels
   in_train = np.array([i in kinds["any"] for i in examples.ids], bool)
   exactly = np.array([i in kinds["exact"] for i in examples.ids], bool)
   parts = {
@@ -113,11 +116,16 @@ def score_clean(
     "without_duplicates": ~in_train,
     "duplicates_only": in_train,
   }
+
+  def accuracy(part):
+    if not part.any():
+      return None
+    labels, ids = examples.labels[part], examples.ids[part]
+    scores = metrics.score(logits[part], labels, ids=ids, split=split)
+    return scores["accuracy"]
+
   return {
-    name: {
-      "num_images": int(part.sum()),
-      "accuracy": float(right[part].mean()) if part.any() else None,
-    }
+    name: {"num_images": int(part.sum()), "accuracy": accuracy(part)}
     for name, part in parts.items()
   }
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pattlite_jax.audit import findings
+from pattlite_jax.scoring.text import markdown_table, percent
 
 _LISTED_PAIRS = 20  # Across splits; the JSON lists all.
 
@@ -38,14 +39,14 @@ def _head(report: dict[str, Any]) -> str:
 
 
 def _batches(part: dict[str, Any]) -> list[str]:
-  alone = ("alone", 1, "", "", _percent(part["alone"]["accuracy"]), "")
+  alone = ("alone", 1, "", "", percent(part["alone"]["accuracy"]), "")
   rows = [alone] + [
     (
       c["name"],
       c["batch_size"],
       f"{c['largest_change']:.2g}",
       c["flips"],
-      _percent(c["accuracy"]),
+      percent(c["accuracy"]),
       "pass" if c["passed"] else "**fail**",
     )
     for c in part["conditions"]
@@ -97,7 +98,7 @@ def _clean(part: dict[str, Any]) -> list[str]:
   if "clean" not in part:
     return []
   rows = [
-    (name.replace("_", " "), f"{p['num_images']:,}", _percent(p["accuracy"]))
+    (name.replace("_", " "), f"{p['num_images']:,}", percent(p["accuracy"]))
     for name, p in part["clean"]["parts"].items()
   ]
   return [
@@ -162,9 +163,9 @@ def _selection(part: dict[str, Any]) -> list[str]:
     blocks.append(
       "Accuracy on validation is too high by as much as that choice gained."
     )
-  if part["attention"] == "batch":
+  if part["mixes_batch"]:
     blocks.append(
-      "With attention `batch` the watched accuracies are of mixed batches."
+      "The network mixes the images of a batch; so do the watched accuracies."
     )
   return blocks
 
@@ -182,7 +183,7 @@ def _lists(part: dict[str, Any]) -> list[str]:
       f"{entry['num_examples']:,}",
       _few(entry["dropped_by_rule"]),
       _few(entry["unknown"]),
-      _percent(entry["label_agreement"]),
+      percent(entry["label_agreement"]),
     )
     for subset, entry in part["lists"].items()
   ]
@@ -204,14 +205,9 @@ def _sentence(words: str) -> str:
   return f"{words[0].upper()}{words[1:]}."
 
 
-def _percent(share: float | None) -> str:
-  return "" if share is None else f"{100 * share:.2f} %"
-
-
 def _bullets(lines: Iterable[str]) -> str:
   return "\n".join(f"- {line}" for line in lines)
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-  lines = [columns, ["---"] * len(columns), *rows]
-  return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+  return "\n".join(markdown_table(columns, rows))

@@ -5,10 +5,9 @@ from typing import Any
 
 import ml_collections
 
-from pattlite_jax.runtime.errors import UserError
+from pattlite_jax.config import STAGES
 from pattlite_jax.trained import Trained
-from pattlite_jax.training import recipe
-from pattlite_jax.training.progress import STAGES
+from pattlite_jax.training import callbacks
 
 SPLIT_OF_MONITOR = {"val_accuracy": "validation", "train_accuracy": "train"}
 
@@ -26,7 +25,7 @@ def audit(network: Trained) -> dict[str, Any]:
       stages.append(_describe(stage, network.config[stage], records))
   return {
     "chosen_by": stages[-1]["split"] if stages else None,
-    "attention": network.attention,
+    "mixes_batch": network.mixes_batch,
     "stages": stages,
     # Early stopping can watch no other accuracy, and the test split is scored
     # once, after the weights are chosen.
@@ -41,14 +40,9 @@ def _describe(
 ) -> dict[str, Any]:
   """Repeats early stopping over a stage's epochs; counts epochs from 1."""
   monitor = fields["monitor"]
-  if monitor not in recipe.MONITORS:
-    raise UserError(
-      f"The checkpoint's config.{stage}.monitor is {monitor!r}, but must be "
-      f"one of {', '.join(recipe.MONITORS)}."
-    )
-  stopping = recipe.EarlyStopping()
+  stopping = callbacks.EarlyStopping()
   for number, record in enumerate(records):
-    stopping = recipe.early_stopping(
+    stopping = callbacks.early_stopping(
       stopping,
       number,
       record[monitor],

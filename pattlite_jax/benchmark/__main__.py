@@ -67,10 +67,10 @@ def _benchmark(sizes: list[int]) -> None:
   }
   print("\n".join(page.text(result)))
   if _JSON.value:
-    with open(_JSON.value, "w", encoding="utf-8") as file:
+    with epath.Path(_JSON.value).expanduser().open("w") as file:
       json.dump(result, file, indent=2)
   if _PNG.value:
-    pictures.save(page.picture(result), epath.Path(_PNG.value))
+    pictures.save(page.picture(result), epath.Path(_PNG.value).expanduser())
 
 
 def _measure(sizes: list[int]) -> dict[str, Any]:

@@ -5,12 +5,12 @@ import itertools
 import jax
 import numpy as np
 
+from pattlite_jax import methods
 from pattlite_jax.benchmark.work import Work
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.models.folding import fold_batch_norm
 from pattlite_jax.runtime import parallel
-from pattlite_jax.training import setup
-from pattlite_jax.training import step as step_lib
+from pattlite_jax.scoring import logits as logits_lib
+from pattlite_jax.training import dispatch, setup
 
 
 class Side:
@@ -21,13 +21,13 @@ class Side:
 
   def forward(self, faces):
     """See `work.Side.forward`."""
-    step = setup.build_predict(self._work.config, len(faces.class_names))
-    variables = fold_batch_norm(self._work.variables)
-    variables = parallel.replicate(variables)
+    method = methods.build(self._work.config, len(faces.class_names))
+    predict = logits_lib.Predictor(method, method.network)
+    variables = predict.prepare(self._work.variables)
     batch = _on_device(faces)
 
     def once():
-      return step(variables, batch)
+      return predict.step(variables, batch)
 
     logits = once().reshape(len(faces), -1)
     return once, np.asarray(jax.nn.softmax(logits))
@@ -35,20 +35,23 @@ class Side:
   def train_step(self, stage, faces):
     """See `work.Side.train_step`."""
     config = self._work.config
-    tx, trainable, step = setup.build_train(config, stage, faces)
-    averaged = config[stage].ema_decay > 0
-    state = step_lib.create_state(
-      self._work.variables, tx, trainable, averaged=averaged
-    )
-    state = parallel.replicate(state)
-    sizes = [config.steps_per_dispatch]
+    bound = setup.stage(config, stage, faces)
+    state = parallel.replicate(bound.start(self._work.variables))
+    take_steps = dispatch.mapped(bound.step)
     batch = examples_lib.gather(faces, np.arange(len(faces)))
-    stack = next(parallel.device_stacks(itertools.repeat(batch), sizes))
+    _, stack = next(
+      dispatch.stacks(
+        itertools.repeat(batch),
+        first_step=0,
+        steps_per_epoch=config.steps_per_dispatch,
+        steps_per_dispatch=config.steps_per_dispatch,
+      )
+    )
     key = parallel.replicate(jax.random.key(0))
 
     def once():
       nonlocal state
-      state, metrics = step(state, stack, key)
+      state, metrics = take_steps(state, stack, key)
       return metrics
 
     return once

@@ -18,10 +18,10 @@ import ml_collections
 import numpy as np
 from jaxtyping import Float
 
-from configs import default
+from pattlite_jax import config_files
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
-from pattlite_jax.models.pattlite import TRUNK
+from pattlite_jax.method import TRUNK
 from pattlite_jax.training import setup
 
 IMAGE_SIZE, FACE_SIZE = 224, 48
@@ -65,7 +65,7 @@ class Work:
 
 def make_work(dtype: str, steps_per_dispatch: int = 1) -> Work:
   """Returns the work, computed in `dtype` with f32 parameters."""
-  config = default.get_config()
+  config = config_files.load("fer2013")  # The published recipe.
   config.steps_per_dispatch = steps_per_dispatch
   config.model.attention = "batch"
   config.model.dtype = dtype

@@ -12,10 +12,6 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
 
-from pattlite_jax.runtime.errors import UserError
-
-ORDERS = ("official", "class_sorted", "shuffled")
-
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
@@ -69,20 +65,26 @@ def fingerprint(examples: Examples) -> str:
 
 
 def reorder(examples: Examples, order: str, seed: int) -> Examples:
-  """Returns the examples in one of `ORDERS`.
+  """Returns the examples in one of `config.ORDERS`, see `rows_in_order`."""
+  return examples.take(rows_in_order(examples, order, seed))
 
-  `class_sorted` is the order of the published test files: one class folder
-  after the other, by alphabet. `shuffled` is a seeded permutation.
+
+def rows_in_order(
+  examples: Examples, order: str, seed: int
+) -> Int[np.ndarray, "N"]:
+  """Returns the examples' rows in one of `config.ORDERS`.
+
+  `official` is that of the data set. `class_sorted` is the order of the
+  published test files: one class folder after the other, by alphabet.
+  `shuffled` is a permutation drawn from the seed.
   """
   if order == "official":
-    return examples
+    return np.arange(len(examples))
   if order == "class_sorted":
     by_alphabet = np.argsort(np.argsort(examples.class_names))
-    ranks = by_alphabet[examples.labels]
-    return examples.take(np.argsort(ranks, kind="stable"))
-  if order == "shuffled":
-    return examples.take(epoch_order(len(examples), seed=seed, epoch=0))
-  raise UserError(f"order is {order!r}, but must be one of {ORDERS}.")
+    return np.argsort(by_alphabet[examples.labels], kind="stable")
+  assert order == "shuffled", order
+  return epoch_order(len(examples), seed=seed, epoch=0)
 
 
 def epoch_order(
@@ -104,22 +106,6 @@ def batch_rows(
 def steps_per_epoch(num_examples: int, batch_size: int) -> int:
   """Returns the number of batches of an epoch; the last may be padded."""
   return -(-num_examples // batch_size)
-
-
-def dispatch_sizes(
-  first_step: int, steps: int, steps_per_dispatch: int
-) -> Iterator[int]:
-  """Yields, without end, how many steps each dispatch takes.
-
-  From `first_step` on, in epochs of `steps`: no dispatch crosses an epoch's
-  end. What is left of an epoch goes step by step, so that two sizes occur.
-  """
-  step = first_step
-  while True:
-    left = steps - step % steps
-    size = steps_per_dispatch if left >= steps_per_dispatch else 1
-    yield size
-    step += size
 
 
 def eval_batches(

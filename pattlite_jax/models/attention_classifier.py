@@ -5,7 +5,6 @@ rank 2, so its queries, keys and values are the images of the batch: each
 prediction is a mixture of the whole batch.
 """
 
-import jax
 import jax.numpy as jnp
 from absl import logging
 from flax import linen as nn
@@ -13,21 +12,12 @@ from jaxtyping import Array, Bool, Float
 
 from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.dropout import Dropout
-from pattlite_jax.runtime.errors import UserError
+from pattlite_jax.runtime import parallel
 
-ATTENTIONS = ("batch", "token", "none")
 _ONE_PATCH = (
   "An image has one patch, so attention 'token' does what 'none' does: enlarge "
   "config.model.image_size or lower config.model.patch_stride."
 )
-
-
-def alone(attention: str) -> str:
-  """Returns the mode that gives an image in any company what it gets alone.
-
-  For "batch" that is "none", as softmax over one image is 1.
-  """
-  return "none" if attention == "batch" else attention
 
 
 def attend(
@@ -73,11 +63,7 @@ class AttentionClassifier(nn.Module):
     *,
     train: bool,
   ) -> Float[Array, "B {self.num_classes}"]:
-    if self.attention not in ATTENTIONS:
-      raise UserError(
-        f"config.model.attention is {self.attention!r}, but must be one of "
-        f"{', '.join(ATTENTIONS)}."
-      )
+    assert self.attention in ("batch", "token", "none"), self.attention
     patches = patches.astype(jnp.float32)  # The head is tiny: no bf16 here.
     if self.attention == "token":
       x = patches.reshape(patches.shape[0], -1, patches.shape[-1])  # [B, N, C]
@@ -94,16 +80,14 @@ class AttentionClassifier(nn.Module):
     )(nn.relu(x), mask)
     scale = self.param("attention_scale", nn.initializers.ones, ())
     if self.attention == "batch":
-      x = attend(x, self._gather(x), scale, self._gather(mask))
+      keys, valid = (
+        parallel.gather_batch(a, self.axis_name) for a in (x, mask)
+      )
+      x = attend(x, keys, scale, valid)
     elif self.attention == "token":
       x = attend(x, x, scale).mean(axis=1)
     x = Dropout(self.attended_dropout, axis_name=self.axis_name)(x, train=train)
     return _dense(self.num_classes, "classifier")(x)
-
-  def _gather(self, x: Array) -> Array:
-    if self.axis_name is None:
-      return x
-    return jax.lax.all_gather(x, self.axis_name, tiled=True)
 
 
 def _dense(features: int, name: str) -> nn.Dense:

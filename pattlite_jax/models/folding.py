@@ -9,16 +9,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from pattlite_jax.method import TRUNK
 from pattlite_jax.models.batch_norm import BatchNorm
-from pattlite_jax.models.pattlite import TRUNK
 
 
-def fold_batch_norm(variables: dict[str, Any]) -> dict[str, Any]:
+def fold_trunk(variables: dict[str, Any]) -> dict[str, Any]:
   """Returns the variables of the same network with `folded` set.
 
-  In the trunk, gain (y - mean) + bias after a convolution y becomes part of its
-  kernel and its bias; the predictions stay the same up to rounding. The head's
-  batch norm follows a ReLU and stays.
+  Gain (y - mean) + bias after a convolution y of the trunk becomes part of its
+  kernel and its bias; the predictions stay the same up to rounding. Batch norm
+  elsewhere stays.
   """
   params, stats = dict(variables["params"]), dict(variables["batch_stats"])
   trunk, norms = dict(params[TRUNK]), stats.pop(TRUNK, {})

@@ -6,7 +6,6 @@ and stride-2 depthwise layers that pad bottom and right only.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,57 +16,13 @@ from jaxtyping import Array, Bool, Float
 from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.depthwise import DepthwiseConv
 from pattlite_jax.models.image_conv import ImageConv
-from pattlite_jax.models.pointwise import PointwiseConv
-from pattlite_jax.runtime.errors import UserError
-
-# Output channels and depthwise stride of blocks 1 to 13 (paper, table 1).
-BLOCKS = (
-  (64, 1),
-  (128, 2),
-  (128, 1),
-  (256, 2),
-  (256, 1),
-  (512, 2),
-  *[(512, 1)] * 5,
-  (1024, 2),
-  (1024, 1),
+from pattlite_jax.models.mobilenet_v1_layers import (
+  LAYER_NAMES,
+  LAYERS,
+  PATT_LITE_CUT,
+  Layer,
 )
-PATT_LITE_CUT = "conv_dw_9_relu"  # Keras' backbone.layers[-29].
-
-
-class Layer(NamedTuple):
-  """One Keras layer: its name and what it computes."""
-
-  name: str
-  kind: str  # conv | depthwise | bn | relu6 | pad | pool | dropout | ...
-  features: int = 0
-  stride: int = 1
-
-
-def _layers() -> tuple[Layer, ...]:
-  def bn_relu(name):
-    return [Layer(f"{name}_bn", "bn"), Layer(f"{name}_relu", "relu6")]
-
-  layers = [Layer("conv1", "conv3x3", 32, 2), *bn_relu("conv1")]
-  for i, (features, stride) in enumerate(BLOCKS, start=1):
-    if stride == 2:
-      layers.append(Layer(f"conv_pad_{i}", "pad"))
-    layers += [Layer(f"conv_dw_{i}", "depthwise", stride=stride)]
-    layers += bn_relu(f"conv_dw_{i}")
-    layers += [Layer(f"conv_pw_{i}", "pointwise", features)]
-    layers += bn_relu(f"conv_pw_{i}")
-  return (
-    *layers,
-    Layer("global_average_pooling2d", "pool"),
-    Layer("dropout", "dropout"),
-    Layer("conv_preds", "logits", 1000),
-    Layer("reshape_2", "flatten"),
-    Layer("predictions", "softmax"),
-  )
-
-
-LAYERS = _layers()
-LAYER_NAMES = tuple(layer.name for layer in LAYERS)
+from pattlite_jax.models.pointwise import PointwiseConv
 
 
 @jax.custom_vjp
@@ -116,11 +71,7 @@ class MobileNetV1(nn.Module):
     With `update_stats` batch norm uses, and tracks, the batch's statistics:
     those of the rows where `mask` is True.
     """
-    if self.cut not in LAYER_NAMES:
-      raise UserError(
-        f"MobileNetV1 has no layer {self.cut!r} to cut at "
-        f"(config.model.cut); its layers are {', '.join(LAYER_NAMES)}."
-      )
+    assert self.cut in LAYER_NAMES, self.cut
     x = images.astype(self.dtype)
     layers = LAYERS[: LAYER_NAMES.index(self.cut) + 1]
     for layer, following in zip(layers, (*layers[1:], None), strict=True):

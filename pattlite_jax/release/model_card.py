@@ -2,6 +2,13 @@
 
 from typing import Any
 
+from pattlite_jax.scoring.text import (
+  CLASS_COLUMNS,
+  class_rows,
+  markdown_table,
+  percent,
+)
+
 # What a reader has to know of the data, by data set.
 _DATA = {
   "fer2013": (
@@ -58,17 +65,19 @@ probabilities = classify(face)  # uint8 [H, W] or [H, W, 3], of any size
 def text(name: str, described: dict[str, Any]) -> str:
   """Returns the card in Markdown, from what the model's config.json holds."""
   result = described["evaluation"]
+  ((split, scores),) = result["splits"].items()
+  alone, names = scores["per_sample"], result["class_names"]
   return (
     "\n\n".join(
       [
         f"# PAtt-Lite, {_title(result)}",
         _summary(described),
         _USE.format(name=name),
-        f"## Figures\n\n{_figures(result)}",
-        "\n".join(_class_table(result)),
-        "\n".join(_confusion(result)),
-        f"![Confusion](confusion_{result['split']}.png)\n"
-        f"![Calibration](reliability_{result['split']}.png)",
+        f"## Figures\n\n{_figures(split, scores)}",
+        _classes(alone, names),
+        _confusion(alone, names),
+        f"![Confusion](confusion_{split}.png)\n"
+        f"![Calibration](reliability_{split}.png)",
         f"## Data\n\n{_data(described)}",
         f"## Training\n\n{_training(described)}",
         _LIMITS,
@@ -96,48 +105,41 @@ def _summary(described: dict[str, Any]) -> str:
   )
 
 
-def _figures(result: dict[str, Any]) -> str:
-  alone, views = result["per_sample"], result["flip_views"]
+def _figures(split: str, scores: dict[str, Any]) -> str:
+  alone, views = scores["per_sample"], scores["flip_views"]
   low, high = (100 * edge for edge in alone["accuracy_interval"])
-  lines = [
-    f"{result['split'].capitalize()} split, {alone['num_examples']:,} images, "
-    "one at a time, one view, one model.",
-    "",
-    "| figure | |",
-    "|---|---|",
-    f"| accuracy | {_percent(alone['accuracy'])} "
-    f"(95 % interval {low:.2f} to {high:.2f}) |",
-    f"| macro F1 | {_percent(alone['macro_f1'])} |",
-    f"| mean class accuracy | {_percent(alone['mean_class_accuracy'])} |",
-    f"| calibration error | {_percent(alone['ece'])} |",
-    "| accuracy, mean logits of two views (itself, mirrored) | "
-    f"{_percent(views['accuracy'])} |",
+  accuracy = percent(alone["accuracy"])
+  rows = [
+    ("accuracy", f"{accuracy} (95 % interval {low:.2f} to {high:.2f})"),
+    ("macro F1", percent(alone["macro_f1"])),
+    ("mean class accuracy", percent(alone["mean_class_accuracy"])),
+    ("calibration error", percent(alone["ece"])),
+    (
+      "accuracy, mean logits of two views (itself, mirrored)",
+      percent(views["accuracy"]),
+    ),
   ]
-  return "\n".join(lines)
+  return "\n".join(
+    [
+      f"{split.capitalize()} split, {alone['num_examples']:,} images, "
+      "one at a time, one view, one model.",
+      "",
+      *markdown_table(("figure", ""), rows),
+    ]
+  )
 
 
-def _class_table(result: dict[str, Any]) -> list[str]:
-  lines = [
-    "| class | precision | recall | F1 | images |",
-    "|---|---|---|---|---|",
+def _classes(alone: dict[str, Any], names: list[str]) -> str:
+  rows = class_rows(alone["per_class"], names)
+  return "\n".join(markdown_table(CLASS_COLUMNS, rows))
+
+
+def _confusion(alone: dict[str, Any], names: list[str]) -> str:
+  rows = [
+    (name, *counts)
+    for name, counts in zip(names, alone["confusion_matrix"], strict=True)
   ]
-  rows = result["per_sample"]["per_class"]
-  for name, row in zip(result["class_names"], rows, strict=True):
-    shares = [_percent(row[key]) for key in ("precision", "recall", "f1")]
-    lines.append(f"| {name} | {' | '.join(shares)} | {row['support']:,} |")
-  return lines
-
-
-def _confusion(result: dict[str, Any]) -> list[str]:
-  names = result["class_names"]
-  lines = [
-    f"| label, prediction: | {' | '.join(names)} |",
-    "|---" * (len(names) + 1) + "|",
-  ]
-  rows = result["per_sample"]["confusion_matrix"]
-  for name, row in zip(names, rows, strict=True):
-    lines.append(f"| {name} | {' | '.join(map(str, row))} |")
-  return lines
+  return "\n".join(markdown_table(("label, prediction:", *names), rows))
 
 
 def _data(described: dict[str, Any]) -> str:
@@ -227,7 +229,3 @@ def _changes(changes: list[dict[str, Any]]) -> str:
     for c in changes
   )
   return f"\n\nThe config changed on the way:{''.join(lines)}"
-
-
-def _percent(share: float | None) -> str:
-  return "" if share is None else f"{100 * share:.2f} %"

@@ -2,18 +2,19 @@
 
 import dataclasses
 import json
-import operator
 import shlex
 from typing import Any
 
 from etils import epath
 
-from configs import default
+from pattlite_jax import config as config_lib
+from pattlite_jax import trained
 from pattlite_jax.release import model_card, model_check
 from pattlite_jax.report import train_time
 from pattlite_jax.runtime import provenance
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.scoring import pictures, protocols
+from pattlite_jax.trained import Trained
 from pattlite_jax.weights import model_folder
 
 # Fields that hold folders of the machine that trained.
@@ -33,27 +34,32 @@ def release(
 
   Raises:
     MissingFileError: if the run has not ended.
-    UserError, FileError: as `protocols.load_inputs`.
+    UserError, FileError: as `trained.load` and `protocols.load_inputs`; if a
+      logit is NaN or Inf.
   """
-  workdir, out = epath.Path(workdir), epath.Path(out)
+  workdir, out = (epath.Path(p).expanduser() for p in (workdir, out))
   training = _training(workdir)
+  network = trained.load(workdir)
   inputs = protocols.load_inputs(
-    str(workdir),
+    network,
     dataset=dataset,
     data_dir=data_dir,
     split=split,
     challenge_lists=None,
   )
-  own_set = (inputs.dataset, inputs.network.config.data.name)
-  if inputs.network.image_shape is None and len(set(own_set)) > 1:
+  own_set = (inputs.dataset, network.config.data.name)
+  if network.image_shape is None and len(set(own_set)) > 1:
     raise UserError(
       f"The checkpoint does not say the shape of its images, so only the set "
       f"that it was trained on, {own_set[1]}, can tell: leave out --dataset."
     )
   batches = protocols.Batches("official", 32, 0)
   result, _ = protocols.evaluate(inputs, batches, flip_views=True)
-  described = _describe(inputs, training, result)
-  model_folder.write(out, inputs.network.variables, described)
+  # An old checkpoint does not say it; it is scored on its own set.
+  image_shape = network.image_shape or inputs.examples.images.shape[1:]
+  network = dataclasses.replace(network, image_shape=image_shape)
+  described = _describe(network, training, result)
+  model_folder.write(out, network.variables, described)
   pictures.draw_evaluation(out, result)
   (out / "README.md").write_text(model_card.text(out.name, described))
 
@@ -95,22 +101,18 @@ def without_folders(command: str) -> str:
 
 
 def _describe(
-  inputs: protocols.Inputs, training: dict[str, Any], result: dict[str, Any]
+  network: Trained, training: dict[str, Any], result: dict[str, Any]
 ) -> dict[str, Any]:
   """Returns what config.json holds."""
-  network = inputs.network
-  # An old checkpoint does not say it; it is scored on its own set.
-  image_shape = network.image_shape or inputs.examples.images.shape[1:]
-  network = dataclasses.replace(network, image_shape=image_shape)
+  assert network.image_shape
   config = network.config.copy_and_resolve_references().unlock()
-  plain = default.get_config()
   config.update_from_flattened_dict(
-    {field: operator.attrgetter(field)(plain) for field in _FIELDS}
+    {field: config_lib.FIELDS[field].default for field in _FIELDS}
   )
   return {
     "config": config.to_dict(),
     "class_names": list(network.class_names),
-    "image_shape": list(image_shape),
+    "image_shape": list(network.image_shape),
     "preprocessing": (
       "Faces become uint8 images of image_shape [H, W, C]; the network makes "
       "grey RGB, resizes to config.model.image_size (bilinear) and scales to "

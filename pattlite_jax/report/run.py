@@ -15,30 +15,16 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from absl import app, flags
 from etils import epath
 
 from pattlite_jax.report import train_time
-from pattlite_jax.report.rows import (
-  CHALLENGE_LISTS,
-  HOW_TO_GET_LISTS,
-  TABLES,
-  Row,
-)
+from pattlite_jax.report.row import CHALLENGE_LISTS, HOW_TO_GET_LISTS, Row
+from pattlite_jax.report.rows import TABLES
 from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import MissingFileError, UserError
-
-_TABLE = flags.DEFINE_enum("table", "main", list(TABLES), "The table to run.")
-_SPLIT = flags.DEFINE_string(
-  "scored_split", "test", "Of what is scored after a row's training."
-)
-_ROWS = flags.DEFINE_list("rows", [], "Rows to run; default: all.")
-_SEEDS = flags.DEFINE_multi_integer(
-  "seed", [], "A seed to run, as often as wanted; default: each row's."
-)
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the commands only.")
 
 
 def commands(
@@ -107,7 +93,8 @@ def describe(row: Row) -> str:
   if row.published is not None:
     claims["published"] = row.published
   parts = [f"{name} {value:.2f} %" for name, value in claims.items()]
-  text = f"{row.label}: {', '.join(parts) or 'nothing published'}"
+  label = f"{row.label} ({row.change})" if row.change else row.label
+  text = f"{label}: {', '.join(parts) or 'nothing published'}"
   if row.source:
     text += f" ({row.source})"
   if row.expected is not None:
@@ -118,38 +105,39 @@ def describe(row: Row) -> str:
   return text
 
 
+def _start(command: Sequence[str]) -> int:
+  """Runs a command of the row and returns its exit status."""
+  return subprocess.run([sys.executable, *command[1:]], check=False).returncode
+
+
 def run(
   table: str,
+  rows: Sequence[Row],
   split: str,
   extra: list[str],
   *,
   dry_run: bool,
   only: Sequence[str] = (),
   seeds: Sequence[int] = (),
+  start: Callable[[Sequence[str]], int] = _start,
 ) -> int:
-  """Runs the table's rows, or `only` those of these names.
+  """Runs the rows of a table, or `only` those of these names.
 
-  `seeds` are run in place of each row's. Returns the number of commands that
-  failed.
+  `seeds` are run in place of each row's. `start` runs a command and returns its
+  exit status. Returns the number of commands that failed.
 
   Raises:
     UserError: if there is no row of a name.
   """
-  names = [row.name for row in TABLES[table]]
+  names = [row.name for row in rows]
   for name in only:
     if name not in names:
       raise UserError(f"--rows has {name!r}, but must be of {names}.")
   failures = 0
-  for row in TABLES[table]:
+  for row in rows:
     if only and row.name not in only:
       continue
     print(f"# {describe(row)}")
-    if row.last_revision:
-      print(
-        f"skipped  {row.label}: it did not pay and its code was taken out; "
-        f"git checkout {row.last_revision} to run it."
-      )
-      continue
     missing = None if dry_run else missing_data(row, extra)
     if missing:
       print(f"skipped  {row.label}: {missing}")
@@ -160,15 +148,19 @@ def run(
           print(shlex.join(command))
         elif target.exists():
           print(f"done     {target}")
-        elif not _run(command, target):
+        elif not _run(command, target, start):
           failures += 1
           break  # The row's later commands need this one.
   return failures
 
 
-def _run(command: list[str], target: epath.Path) -> bool:
+def _run(
+  command: list[str],
+  target: epath.Path,
+  start: Callable[[Sequence[str]], int],
+) -> bool:
   print(f"running  {shlex.join(command)}", flush=True)
-  if _status(command):
+  if _status(command, start):
     print(f"failed   {target} was not written; see the messages above")
     return False
   if not target.exists():  # A training command writes to its workdir.
@@ -190,7 +182,7 @@ def _with_hours(workdir: epath.Path) -> str:
   return json.dumps(result, indent=1) + "\n"
 
 
-def _status(command: list[str]) -> int:
+def _status(command: list[str], start: Callable[[Sequence[str]], int]) -> int:
   """Returns a command's exit status; ends the table if it was asked to stop.
 
   Ctrl-C reaches the command too: it saves where it is, and is waited for.
@@ -198,29 +190,56 @@ def _status(command: list[str]) -> int:
   interrupts = []
   before = signal.signal(signal.SIGINT, lambda *_: interrupts.append(True))
   try:
-    done = subprocess.run([sys.executable, *command[1:]], check=False)
+    status = start(command)
   finally:
     signal.signal(signal.SIGINT, before)
-  if interrupts or done.returncode == os.EX_TEMPFAIL:  # As main exits.
+  if interrupts or status == os.EX_TEMPFAIL:  # As main exits.
     print("Stopped. Start the same command again to go on.", file=sys.stderr)
     sys.exit(os.EX_TEMPFAIL)
-  return done.returncode
+  return status
 
 
-def main(argv: list[str]) -> None:
+def define_flags(values: flags.FlagValues) -> None:
+  """Defines the flags that `main` reads."""
+  flags.DEFINE_enum(
+    "table", "main", list(TABLES), "The table to run.", flag_values=values
+  )
+  flags.DEFINE_string(
+    "scored_split",
+    "test",
+    "Split to score after training.",
+    flag_values=values,
+  )
+  flags.DEFINE_list(
+    "rows", [], "Rows to run; default: all.", flag_values=values
+  )
+  flags.DEFINE_multi_integer(
+    "seed",
+    [],
+    "A seed to run, as often as wanted; default: each row's.",
+    flag_values=values,
+  )
+  flags.DEFINE_bool(
+    "dry_run", False, "Print the commands only.", flag_values=values
+  )
+
+
+def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   """Runs --table, passing the arguments after -- on."""
   with errors.in_one_line():
     failures = run(
-      _TABLE.value,
-      _SPLIT.value,
+      given.table,
+      TABLES[given.table],
+      given.scored_split,
       argv[1:],
-      dry_run=_DRY_RUN.value,
-      only=_ROWS.value,
-      seeds=_SEEDS.value,
+      dry_run=given.dry_run,
+      only=given.rows,
+      seeds=given.seed,
     )
   if failures:
     raise SystemExit(f"{failures} commands failed; the others are done.")
 
 
 if __name__ == "__main__":
+  define_flags(flags.FLAGS)
   app.run(main)

@@ -6,7 +6,6 @@ comes out whole (in_axes and out_axes None), so it never has a device axis.
 
 import collections
 import contextlib
-import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ import jax
 import numpy as np
 from jax._src import distributed
 from jax.experimental import multihost_utils
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
 from pattlite_jax.runtime.errors import UserError
 
@@ -134,6 +133,29 @@ def global_rows(num_rows: int) -> Int[Array, "B"]:
   return first + jax.lax.iota("int32", num_rows)
 
 
+def batch_mean(
+  values: Float[Array, "B"], mask: Bool[Array, "B"]
+) -> Float[Array, ""]:
+  """Inside a step: the mean over the global batch's rows where `mask` is True.
+
+  Gradients flow to the rows of all devices.
+  """
+  total = jax.lax.psum((values * mask).sum(), AXIS)
+  return total / jax.lax.psum(mask.sum(), AXIS)
+
+
+def gather_batch(
+  rows: Shaped[Array, "b *rest"], axis_name: str | None = AXIS
+) -> Shaped[Array, "B *rest"]:
+  """Inside a step: the rows of all devices, in the order of the global batch.
+
+  Without an axis, outside of a mapped step, they are all there already.
+  """
+  if axis_name is None:
+    return rows
+  return jax.lax.all_gather(rows, axis_name, tiled=True)
+
+
 def pad_to_devices(batch_size: int) -> int:
   """Returns the smallest batch size from `batch_size` up to be shared."""
   return -(-batch_size // num_devices()) * num_devices()
@@ -162,48 +184,35 @@ def _sharding(spec: jax.sharding.PartitionSpec) -> jax.sharding.NamedSharding:
 
 
 def device_batches(
-  batches: Iterable[dict[str, np.ndarray]], *, prefetch: int = 2
+  batches: Iterable[dict[str, np.ndarray]],
 ) -> Iterator[dict[str, Array]]:
   """Splits each host's batches over its devices, ahead of their use.
 
   Arrays go from [b, ...] to [local devices, b / local devices, ...].
   """
-  sharding = _sharding(jax.sharding.PartitionSpec(AXIS))
-
-  def put(x):
-    return jax.device_put(_shares(np.asarray(x), axis=0), sharding)
-
-  return _ahead(({k: put(x) for k, x in b.items()} for b in batches), prefetch)
+  return on_devices(batches, batch_axis=0)
 
 
-def device_stacks(
-  batches: Iterator[dict[str, np.ndarray]],
-  sizes: Iterable[int],
+def on_devices(
+  trees: Iterable[dict[str, np.ndarray]],
   *,
+  batch_axis: int,
   prefetch: int = 2,
 ) -> Iterator[dict[str, Array]]:
-  """Stacks the next k batches, for each k of `sizes`; then as above.
+  """Splits the batch axis over this host's devices, ahead of use.
 
-  Arrays go from k x [b, ...] to [local devices, k, b / local devices, ...].
+  The axis of the local devices becomes the first.
   """
   sharding = _sharding(jax.sharding.PartitionSpec(AXIS))
+  devices = jax.local_device_count()
 
-  def put(arrays):
-    shares = _shares(np.stack(arrays), axis=1)
-    return jax.device_put(np.moveaxis(shares, 1, 0), sharding)
+  def put(x: np.ndarray) -> Array:
+    x = np.asarray(x)
+    before, after = x.shape[:batch_axis], x.shape[batch_axis + 1 :]
+    shares = np.moveaxis(x.reshape(*before, devices, -1, *after), batch_axis, 0)
+    return jax.device_put(shares, sharding)
 
-  def stacks():
-    for size in sizes:
-      stack = list(itertools.islice(batches, size))
-      yield {name: put([batch[name] for batch in stack]) for name in stack[0]}
-
-  return _ahead(stacks(), prefetch)
-
-
-def _shares(x: np.ndarray, *, axis: int) -> np.ndarray:
-  """Splits an axis into [local devices, rows of each]."""
-  shape = (jax.local_device_count(), -1)
-  return x.reshape(*x.shape[:axis], *shape, *x.shape[axis + 1 :])
+  return _ahead(({k: put(x) for k, x in t.items()} for t in trees), prefetch)
 
 
 def _ahead(items: Iterable[Any], count: int) -> Iterator[Any]:

@@ -24,7 +24,6 @@ PACKAGES = (
 
 def environment() -> dict[str, Any]:
   """Returns the command, git revision, versions, machine and devices."""
-  devices = jax.devices()
   return {
     "command": shlex.join(["python", *sys.orig_argv[1:]]),
     "git_revision": _git_revision(),
@@ -33,8 +32,14 @@ def environment() -> dict[str, Any]:
       **{name: _version(name) for name in PACKAGES},
     },
     "machine": _machine(),
-    "device": f"{len(devices)} x {devices[0].device_kind}",
+    "device": devices(),
   }
+
+
+def devices() -> str:
+  """Returns number and kind of the whole run's devices: "1 x cpu"."""
+  found = jax.devices()
+  return f"{len(found)} x {found[0].device_kind}"
 
 
 def _version(package: str) -> str | None:

@@ -1,10 +1,15 @@
 """Settings of a process, made before JAX or TensorFlow computes anything."""
 
+import contextlib
 import ctypes
+import logging as python_logging
 import os
+import pathlib
 import sys
+import tempfile
+from collections.abc import Iterator
 
-from absl import logging
+from absl import flags, logging
 
 # malloc.h's names of what mallopt sets.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
@@ -14,16 +19,69 @@ def configure(compilation_cache: str = "~/.cache/pattlite_jax/xla") -> None:
   """Prepares a command: quiet libraries, kept memory, kept compilations."""
   keep_freed_memory()
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Read at its import.
-  # Orbax logs ~55 lines a checkpoint, and what it raises besides.
-  logging.get_absl_handler().addFilter(
-    lambda r: "orbax" not in r.pathname or r.levelname not in ("INFO", "ERROR")
-  )
+  _quieten_logs()
   _use_wide_vectors()
   import jax
 
   jax.config.update(
     "jax_compilation_cache_dir", os.path.expanduser(compilation_cache)
   )
+
+
+def _quieten_logs() -> None:
+  """Leaves what this package says, and the warnings of all others.
+
+  In plain words, unless the flag --verbosity asks for all there is, each line
+  with its time and its place in the code.
+  """
+  if flags.FLAGS.is_parsed() and flags.FLAGS["verbosity"].present:
+    return
+  handler = logging.get_absl_handler()
+  handler.addFilter(_is_for_the_reader)
+  handler.setFormatter(_Words())
+
+
+def _is_for_the_reader(record: python_logging.LogRecord) -> bool:
+  if "orbax" in record.pathname:  # Logs as errors what it raises besides.
+    return record.levelno == python_logging.WARNING
+  ours = str(pathlib.Path(__file__).parents[1])
+  return record.levelno >= python_logging.WARNING or record.pathname.startswith(
+    ours
+  )
+
+
+@contextlib.contextmanager
+def without_chatter() -> Iterator[None]:
+  """Drops what C++ code says at its level INFO to standard error meanwhile.
+
+  TensorFlow says so much while it is imported, whatever its log level. All
+  else is shown at the end.
+  """
+  chatter = (b"I0000 ", b"WARNING: All log messages before absl::Initialize")
+  sys.stderr.flush()
+  screen = os.dup(2)
+  with tempfile.TemporaryFile() as file:
+    os.dup2(file.fileno(), 2)
+    try:
+      yield
+    finally:
+      sys.stderr.flush()
+      os.dup2(screen, 2)
+      os.close(screen)
+      file.seek(0)
+      for line in file:
+        if not line.startswith(chatter):
+          os.write(2, line)
+
+
+class _Words(python_logging.Formatter):
+  """Begins a line with "Warning:" or "Error:" where it is one."""
+
+  def format(self, record: python_logging.LogRecord) -> str:
+    text = super().format(record)
+    if record.levelno < python_logging.WARNING:
+      return text
+    return f"{record.levelname.capitalize()}: {text}"
 
 
 def _use_wide_vectors() -> None:

@@ -1,5 +1,6 @@
 """Figures from logits: every example counts once, whatever the batches were."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -9,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from pattlite_jax.runtime.errors import UserError
+
 NUM_BINS = 15  # Of the confidence, for the calibration error.
 
 
@@ -16,9 +19,21 @@ NUM_BINS = 15  # Of the confidence, for the calibration error.
 class Metrics:
   """Sums over the examples of a training step; add them over steps."""
 
-  loss_sum: Any  # f32[], weighted by class where training weights the loss.
+  # f32[], with the method's terms and weighted by class where training does so.
+  loss_sum: Any
   correct: Any  # i32[]
   count: Any  # i32[]
+  # {name: f32[]}: of each term of the method's loss, its part of `loss_sum`.
+  terms: Any = flax.struct.field(default_factory=dict)
+
+  def with_terms(self, terms: dict[str, Float[Array, ""]]) -> "Metrics":
+    """Returns the sums of the global batch with the terms of its loss."""
+    if not terms:
+      return self
+    sums = {name: value * self.count for name, value in terms.items()}
+    return dataclasses.replace(
+      self, loss_sum=self.loss_sum + sum(sums.values()), terms=sums
+    )
 
 
 def from_batch(
@@ -37,10 +52,15 @@ def from_batch(
 
 
 def summary(sums: dict[str, float]) -> dict[str, float]:
-  """Turns added `Metrics` into a mean loss and an accuracy in [0, 1]."""
+  """Turns added `Metrics` into a mean loss and an accuracy in [0, 1].
+
+  The terms of the loss, if any, stand beside it under their names.
+  """
+  means = {name: value / sums["count"] for name, value in sums.items()}
   return {
-    "loss": sums["loss_sum"] / sums["count"],
-    "accuracy": sums["correct"] / sums["count"],
+    "loss": means.pop("loss_sum"),
+    "accuracy": means.pop("correct"),
+    **{name: mean for name, mean in means.items() if name != "count"},
   }
 
 
@@ -50,9 +70,10 @@ def add(sums: dict[str, float], steps: Metrics) -> dict[str, float]:
   However the steps were stacked, the total is the same to the last bit.
   """
   totals = dict(sums)
-  for name in totals:
-    for value in np.ravel(getattr(steps, name)):
-      totals[name] += float(value)
+  stacked = {name: getattr(steps, name) for name in zero()} | steps.terms
+  for name, values in stacked.items():
+    for value in np.ravel(values):
+      totals[name] = totals.get(name, 0.0) + float(value)
   return totals
 
 
@@ -62,9 +83,16 @@ def zero() -> dict[str, float]:
 
 
 def score(
-  logits: Float[np.ndarray, "N K"], labels: Int[np.ndarray, "N"]
+  logits: Float[np.ndarray, "N K"],
+  labels: Int[np.ndarray, "N"],
+  *,
+  ids: np.ndarray | None = None,
+  split: str = "",
 ) -> dict[str, Any]:
   """Returns the figures of at least one example, as JSON takes them.
+
+  `ids` str[N] and `split` name the images in an error; without ids they are
+  named by their row.
 
   Shares lie in [0, 1]; one that would be 0 / 0 is None and in no mean.
     accuracy_interval    Wilson's 95 % interval [low, high]; holds if images
@@ -74,7 +102,11 @@ def score(
     ece, calibration     see `calibration`
     per_class            precision, recall, f1 and support of each class
     confusion_matrix     examples by [label][prediction]
+
+  Raises:
+    UserError: if a logit is NaN or Inf; argmax would still name a class.
   """
+  require_finite(logits, ids, split)
   num_classes = logits.shape[-1]
   log_probs = np.asarray(jax.nn.log_softmax(logits))
   predictions = logits.argmax(-1)
@@ -95,6 +127,29 @@ def score(
     "confusion_matrix": confusion.tolist(),
     "calibration": bins,
   }
+
+
+def require_finite(
+  logits: Float[np.ndarray, "N K"],
+  ids: np.ndarray | None = None,
+  split: str = "",
+) -> None:
+  """Checks that all logits are finite.
+
+  Raises:
+    UserError: if one is NaN or Inf; names the split and the first such images.
+  """
+  rows = np.flatnonzero(~np.isfinite(logits).all(axis=1))
+  if not len(rows):
+    return
+  names = [str(row if ids is None else ids[row]) for row in rows[:3]]
+  where = f" of the {split} split" if split else ""
+  raise UserError(
+    f"The logits of {len(rows):,} of {len(logits):,} images{where} are not "
+    f"finite (NaN or Inf), first those of {', '.join(names)}; an accuracy of "
+    "them would mean nothing. The network's weights or its arithmetic have "
+    "overflowed."
+  )
 
 
 def wilson_interval(correct: int, count: int) -> tuple[float, float]:

@@ -28,7 +28,7 @@ def draw_run(
     save(curves(history), folder / "curves.png")
   split = "test" if "test" in splits else "validation"
   if split in splits:
-    matrix = np.asarray(scores[split]["confusion_matrix"])
+    matrix = np.asarray(scores[split]["per_sample"]["confusion_matrix"])
     title = f"{split} split, one image at a time"
     names = splits[split].class_names
     save(confusion(matrix, names, title), folder / f"confusion_{split}.png")
@@ -37,20 +37,24 @@ def draw_run(
 
 
 def draw_evaluation(folder: epath.Path, result: dict[str, Any]) -> None:
-  """Writes confusion_*.png and reliability_*.png of each protocol."""
+  """Writes confusion_*.png and reliability_*.png of each protocol.
+
+  `result` is what `protocols.evaluate` returns.
+  """
   folder.mkdir(parents=True, exist_ok=True)
   rule = f" ({result['rule']})" if result["rule"] else ""
-  split = f"{result['dataset']}{rule}, {result['split']} split"
-  titles = {"per_sample": f"{split}\none image at a time"}
-  if "across_batch" in result:
-    across = result["across_batch"]
+  ((split, figures),) = result["splits"].items()
+  scored = f"{result['dataset']}{rule}, {split} split"
+  titles = {"per_sample": f"{scored}\none image at a time"}
+  if "across_batch" in figures:
+    across = figures["across_batch"]
     titles["across_batch"] = (
-      f"{split}\nacross batches of {across['batch_size']}, "
+      f"{scored}\nacross batches of {across['batch_size']}, "
       f"{across['order']} order: depends on the batch"
     )
   for protocol, title in titles.items():
-    scores = result[protocol]
-    stem = result["split"]
+    scores = figures[protocol]
+    stem = split
     if protocol != "per_sample":
       stem += f"_{protocol}"
     matrix = np.asarray(scores["confusion_matrix"])

@@ -1,34 +1,77 @@
-"""What `evaluate` computes: a split's figures under each protocol there is.
+"""The one scorer: a split's figures under each protocol there is.
 
-"Per sample" is each image alone. Weights of attention "batch" also have figures
-"across batch", which alone depend on the order and the batch size. "Flip views"
-average each image alone and its mirror image.
+The end of a run, `evaluate` and `release` all write this form, and whoever
+shows figures reads it:
+
+  {"dataset": ..., "rule": ..., "attention": ..., "seed": ..., ...,
+   "splits": {split: {
+     "per_sample": FIGURES,
+     "across_batch": {"order": ..., "batch_size": ..., "order_seed": ...,
+                      "changed_predictions": ..., FIGURES},
+     "flip_views": FIGURES,
+     "challenges": {subset: {..., "list_labels": {"per_sample": ..., ...},
+                             "data_set_labels": {"per_sample": ..., ...}}}}}}
+
+FIGURES are those of `metrics.score`.
+  per_sample    each image predicted alone; always there
+  across_batch  only of a network that mixes the images of a batch: depends on
+                the order and the batch size. It has no accuracy_interval, which
+                holds for images that are predicted independently.
+                changed_predictions counts the images whose class is another
+                one alone; null in results that are older than the count.
+  flip_views    mean logits of each image alone and of its mirror image; only
+                where asked for
+  challenges    RAN's subsets of the test split, scored by the labels of their
+                lists and of the data set; only where asked for
 """
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
 
-from pattlite_jax import trained
 from pattlite_jax.data import challenges, load
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
+from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics
-from pattlite_jax.trained import Trained
 
-# ids str[N], labels i32[N], logits f32[N, K] of each image alone; attention
-# "batch" also logits_across_batch f32[N, K], flip views logits_flip_views.
+# ids str[N], labels i32[N], logits f32[N, K] of each image alone; of a network
+# that mixes its batch also logits_across_batch f32[N, K], and if asked for
+# logits_flip_views f32[N, K]. All in the examples' own order.
 Predictions = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictors:
+  """What gives the logits of a network under each protocol."""
+
+  alone: logits_lib.LogitsOf
+  across_batch: logits_lib.LogitsOf | None  # None unless it mixes its batch.
+
+
+@runtime_checkable
+class Network(Protocol):
+  """What is scored; a `trained.Trained`, which scoring does not import."""
+
+  @property
+  def config(self) -> Any: ...
+
+  @property
+  def class_names(self) -> tuple[str, ...]: ...
+
+  @property
+  def attention(self) -> str: ...
+
+  def predictors(self) -> Predictors: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Batches:
   """How the images of a split come into batches."""
 
-  order: str  # One of examples.ORDERS.
+  order: str  # One of config.ORDERS.
   batch_size: int
   order_seed: int  # Of the order "shuffled".
 
@@ -37,7 +80,7 @@ class Batches:
 class Inputs:
   """What is scored."""
 
-  network: Trained
+  network: Network
   dataset: str
   split: str
   examples: examples_lib.Examples  # With the data set's own classes.
@@ -45,20 +88,19 @@ class Inputs:
 
 
 def load_inputs(
-  checkpoint: str,
+  network: Network,
   *,
   dataset: str | None,
   data_dir: str | None,
   split: str,
   challenge_lists: str | None,
 ) -> Inputs:
-  """Loads a checkpoint and a split, by default of what it was trained on.
+  """Loads a split, by default of what the network was trained on.
 
   Raises:
-    UserError, MissingFileError: if the checkpoint, the data or the lists
-      are missing, broken, empty or do not belong together.
+    UserError, MissingFileError: if the data or the lists are missing, broken
+      or empty, or do not belong to the network.
   """
-  network = trained.load(checkpoint)
   fields = network.config.data
   dataset = dataset or fields.name
   data_dir = fields.dir if data_dir is None else data_dir
@@ -88,35 +130,6 @@ def load_inputs(
   return Inputs(network, dataset, split, examples, subsets)
 
 
-def evaluate(
-  inputs: Inputs, batches: Batches, *, flip_views: bool = False
-) -> tuple[dict[str, Any], Predictions]:
-  """Returns the figures of all that is scored, and the split's predictions."""
-  class_names = inputs.network.class_names
-  predict = make_predict(inputs.network, batches, flip_views=flip_views)
-  predictions = predict(match_classes(inputs.examples, class_names))
-  dataset, _, rule = inputs.dataset.partition("/")
-  result = {
-    "trained_on": inputs.network.config.data.name,
-    "attention": inputs.network.attention,
-    "seed": inputs.network.config.seed,
-    "dataset": dataset,
-    "rule": rule or None,
-    "split": inputs.split,
-    "class_names": list(class_names),
-    "classes_reordered": inputs.examples.class_names != class_names,
-    **figures(predictions, predictions["labels"], batches),
-  }
-  if inputs.subsets:
-    result["challenges"] = {
-      subset.source.published.subset: _score_subset(
-        subset, class_names, predict, batches
-      )
-      for subset in inputs.subsets
-    }
-  return result, predictions
-
-
 def match_classes(
   examples: examples_lib.Examples, class_names: tuple[str, ...]
 ) -> examples_lib.Examples:
@@ -140,55 +153,123 @@ def match_classes(
   )
 
 
-def make_predict(
-  network: Trained, batches: Batches, *, flip_views: bool = False
-) -> Callable[[examples_lib.Examples], Predictions]:
-  """Returns examples -> predictions, both in the asked order."""
-  predictors = {"logits": network.predictor_alone()}
-  if network.attention == "batch":
-    predictors["logits_across_batch"] = network.predictor()
-  if flip_views:
-    predictors["logits_flip_views"] = trained.of_flip_views(
-      predictors["logits"]
-    )
-
-  def predict(examples):
-    examples = examples_lib.reorder(examples, batches.order, batches.order_seed)
-    return {"ids": examples.ids, "labels": examples.labels} | {
-      name: logits_of(examples, batches.batch_size)
-      for name, logits_of in predictors.items()
+def evaluate(
+  inputs: Inputs, batches: Batches, *, flip_views: bool = False
+) -> tuple[dict[str, Any], Predictions]:
+  """Returns the figures of all that is scored, and the split's predictions."""
+  network = inputs.network
+  predictors = network.predictors()
+  scores, predictions = score(
+    predictors,
+    match_classes(inputs.examples, network.class_names),
+    batches,
+    split=inputs.split,
+    flip_views=flip_views,
+  )
+  if inputs.subsets:
+    scores["challenges"] = {
+      subset.source.published.subset: _score_subset(
+        subset, network.class_names, predictors, batches
+      )
+      for subset in inputs.subsets
     }
+  result = {
+    "trained_on": network.config.data.name,
+    **describe(network, inputs.dataset),
+    "class_names": list(network.class_names),
+    "classes_reordered": inputs.examples.class_names != network.class_names,
+    "splits": {inputs.split: scores},
+  }
+  return result, predictions
 
-  return predict
+
+def describe(network: Network, dataset: str) -> dict[str, Any]:
+  """Returns what every result says of the network and the data set."""
+  family, _, rule = dataset.partition("/")
+  return {
+    "dataset": family,
+    "rule": rule or None,
+    "attention": network.attention,
+    "seed": network.config.seed,
+  }
+
+
+def score(
+  predictors: Predictors,
+  examples: examples_lib.Examples,
+  batches: Batches,
+  *,
+  split: str,
+  flip_views: bool = False,
+) -> tuple[dict[str, Any], Predictions]:
+  """Returns a split's figures under each protocol, and its predictions.
+
+  Raises:
+    UserError: if a logit is NaN or Inf.
+  """
+  predictions = predict(predictors, examples, batches, flip_views=flip_views)
+  return figures(predictions, examples.labels, batches, split), predictions
+
+
+def predict(
+  predictors: Predictors,
+  examples: examples_lib.Examples,
+  batches: Batches,
+  *,
+  flip_views: bool = False,
+) -> Predictions:
+  """Returns the logits under each protocol, in the examples' own order."""
+  size = batches.batch_size
+  found = {
+    "ids": examples.ids,
+    "labels": examples.labels,
+    "logits": predictors.alone(examples, size),
+  }
+  if predictors.across_batch:
+    rows = examples_lib.rows_in_order(
+      examples, batches.order, batches.order_seed
+    )
+    mixed = predictors.across_batch(examples.take(rows), size)
+    found["logits_across_batch"] = mixed[np.argsort(rows)]
+  if flip_views:
+    of_views = logits_lib.of_flip_views(predictors.alone)
+    found["logits_flip_views"] = of_views(examples, size)
+  return found
 
 
 def figures(
-  predictions: Predictions, labels: Int[np.ndarray, "N"], batches: Batches
+  predictions: Predictions,
+  labels: Int[np.ndarray, "N"],
+  batches: Batches,
+  split: str,
 ) -> dict[str, Any]:
   """Returns `metrics.score` under each protocol that was predicted."""
-  alone = predictions["logits"]
-  scores = {"per_sample": metrics.score(alone, labels)}
+
+  def of(name):
+    logits = predictions[name]
+    return metrics.score(logits, labels, ids=predictions["ids"], split=split)
+
+  scores = {"per_sample": of("logits")}
   if "logits_across_batch" in predictions:
-    mixed = predictions["logits_across_batch"]
-    across = metrics.score(mixed, labels)
-    # It would hold for images that are predicted independently.
-    del across["accuracy_interval"]
-    changed = int((mixed.argmax(-1) != alone.argmax(-1)).sum())
+    across = of("logits_across_batch")
+    del across["accuracy_interval"]  # The images are not independent.
+    classes, alone = (
+      predictions[name].argmax(-1) for name in ("logits_across_batch", "logits")
+    )
     scores["across_batch"] = {
       **dataclasses.asdict(batches),
-      "changed_predictions": changed,
+      "changed_predictions": int((classes != alone).sum()),
       **across,
     }
   if "logits_flip_views" in predictions:
-    views = predictions["logits_flip_views"]
-    scores["flip_views"] = metrics.score(views, labels)
+    scores["flip_views"] = of("logits_flip_views")
   return scores
 
 
 def _score_subset(
   subset: challenges.Subset,
   class_names: tuple[str, ...],
-  predict: Callable[[examples_lib.Examples], Predictions],
+  predictors: Predictors,
   batches: Batches,
 ) -> dict[str, Any]:
   """Scores a subset as a split of its own, by both kinds of labels.
@@ -200,11 +281,9 @@ def _score_subset(
     dataclasses.replace(subset.examples, labels=subset.list_labels),
     class_names,
   )
-  predictions = predict(listed)
-  label_of = dict(zip(own.ids, own.labels, strict=True))
-  own_labels = np.array([label_of[i] for i in predictions["ids"]], np.int32)
+  by_list, predictions = score(predictors, listed, batches, split="test")
   return {
     **challenges.describe(subset),
-    "list_labels": figures(predictions, predictions["labels"], batches),
-    "data_set_labels": figures(predictions, own_labels, batches),
+    "list_labels": by_list,
+    "data_set_labels": figures(predictions, own.labels, batches, "test"),
   }

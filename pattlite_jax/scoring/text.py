@@ -1,15 +1,50 @@
-"""The figures of an evaluation in words and tables, for a terminal."""
+"""Figures in words and tables: for a terminal, and for Markdown pages."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
+def percent(share: float | None) -> str:
+  """Returns a share in [0, 1] in percent; "-" for one that is undefined."""
+  return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def class_rows(
+  per_class: Sequence[dict[str, Any]], class_names: Sequence[str]
+) -> list[list[str]]:
+  """Returns name, precision, recall, F1 and images of each class."""
+  return [
+    [
+      name,
+      *(percent(row[key]) for key in ("precision", "recall", "f1")),
+      f"{row['support']:,}",
+    ]
+    for name, row in zip(class_names, per_class, strict=True)
+  ]
+
+
+CLASS_COLUMNS = ("class", "precision", "recall", "F1", "images")
+
+
+def markdown_table(
+  columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> list[str]:
+  """Returns the lines of a table."""
+  lines = [columns, ["---"] * len(columns), *rows]
+  return [f"| {' | '.join(map(str, line))} |" for line in lines]
+
+
 def report(result: dict[str, Any]) -> str:
-  """Returns the figures in words and tables; the protocol comes first."""
+  """Returns the figures in words and tables; the protocol comes first.
+
+  `result` is what `protocols.evaluate` returns, with the checkpoint's name.
+  """
   rule = f" ({result['rule']})" if result["rule"] else ""
-  alone = result["per_sample"]
+  ((split, scores),) = result["splits"].items()
+  alone = scores["per_sample"]
   lines = [
     "Protocol: one image at a time (per sample).",
-    f"Data: {result['dataset']}{rule}, {result['split']} split, "
+    f"Data: {result['dataset']}{rule}, {split} split, "
     f"{alone['num_examples']:,} images.",
     f"Weights: {result['checkpoint']}, attention {result['attention']}, "
     f"trained on {result['trained_on'] or 'an unknown data set'}.",
@@ -20,44 +55,41 @@ def report(result: dict[str, Any]) -> str:
     )
   lines += ["", f"{'accuracy':<20}{_accuracy(alone)}"]
   lines += [
-    f"{name:<20}{show(alone[key])}" for key, (name, show) in _FIGURES.items()
+    f"{name:<20}{show(alone[key]):>8}" for key, (name, show) in _FIGURES.items()
   ]
   lines += ["", *_class_table(alone["per_class"], result["class_names"])]
-  if "across_batch" in result:
-    lines += ["", *_across_batch(alone, result["across_batch"])]
-  if "flip_views" in result:
-    lines += ["", *_flip_views(alone, result["flip_views"])]
-  for subset, scores in result.get("challenges", {}).items():
-    lines += ["", *_challenge(subset, scores)]
+  if "across_batch" in scores:
+    lines += ["", *_across_batch(alone, scores["across_batch"])]
+  if "flip_views" in scores:
+    lines += ["", *_flip_views(alone, scores["flip_views"])]
+  for subset, found in scores.get("challenges", {}).items():
+    lines += ["", *_challenge(subset, found)]
   return "\n".join(lines)
 
 
-def _percent(share: float | None) -> str:
-  return "     -  " if share is None else f"{100 * share:6.2f} %"
-
-
 _FIGURES = {
-  "macro_f1": ("macro F1", _percent),
-  "mean_class_accuracy": ("mean class accuracy", _percent),
-  "loss": ("loss", "{:8.4f}".format),
-  "ece": ("calibration error", _percent),
+  "macro_f1": ("macro F1", percent),
+  "mean_class_accuracy": ("mean class accuracy", percent),
+  "loss": ("loss", "{:.4f}".format),
+  "ece": ("calibration error", percent),
 }
 
 
 def _accuracy(scores: dict[str, Any]) -> str:
   low, high = (100 * edge for edge in scores["accuracy_interval"])
   return (
-    f"{_percent(scores['accuracy'])}  (95 % interval {low:.2f} to {high:.2f})"
+    f"{percent(scores['accuracy']):>8}  (95 % interval {low:.2f} to {high:.2f})"
   )
 
 
 def _class_table(per_class: list[dict], class_names: list[str]) -> list[str]:
-  lines = [f"{'class':<12}{'precision':>10}{'recall':>10}{'F1':>10}  images"]
-  for name, row in zip(class_names, per_class, strict=True):
-    shares = [_percent(row[key]) for key in ("precision", "recall", "f1")]
-    cells = "".join(f"{share:>10}" for share in shares)
-    lines.append(f"{name:<12}{cells}{row['support']:>8,}")
-  return lines
+  return [
+    f"{name:<12}{precision:>10}{recall:>10}{f1:>10}{images:>8}"
+    for name, precision, recall, f1, images in (
+      CLASS_COLUMNS,
+      *class_rows(per_class, class_names),
+    )
+  ]
 
 
 def _across_batch(alone: dict[str, Any], across: dict[str, Any]) -> list[str]:
@@ -88,7 +120,7 @@ def _flip_views(alone: dict[str, Any], views: dict[str, Any]) -> list[str]:
 def _beside(
   name: str, scores: dict[str, Any], alone: dict[str, Any]
 ) -> list[str]:
-  rows = {"accuracy": ("correct", _percent), **_FIGURES}
+  rows = {"accuracy": ("correct", percent), **_FIGURES}
   return [
     f"{'':<20}{name:>16}{'per sample':>16}",
     *(
@@ -106,7 +138,7 @@ def _challenge(subset: str, found: dict[str, Any]) -> list[str]:
     name = f"  by the {whose}'s labels"
     lines.append(f"{name:<29}accuracy {_accuracy(scores['per_sample'])}")
     if "across_batch" in scores:
-      share = _percent(scores["across_batch"]["accuracy"])
+      share = percent(scores["across_batch"]["accuracy"])
       lines.append(f"{'':<12}across batches, depends on them {share:>11}")
   lines.append(
     f"  both labels agree for {100 * found['label_agreement']:.1f} %"

@@ -202,5 +202,5 @@ def _restore_item(path: epath.PathLike, name: str) -> Any:
 
 def _absolute(path: epath.PathLike) -> epath.Path:
   # Orbax takes no relative path, and epath would make gs://b the local ./gs:/b.
-  path = epath.Path(path)
+  path = epath.Path(path).expanduser()
   return path if "://" in str(path) else path.absolute()

@@ -10,27 +10,26 @@ import dataclasses
 from collections.abc import Mapping
 
 import jax
-import ml_collections
 import numpy as np
 from jaxtyping import Float32
 
 from pattlite_jax import trained
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
+from pattlite_jax.scoring import logits as logits_lib
 
 _BATCH_SIZE = 64  # Of the teachers; decides nothing about the targets.
 
 
-def load_teachers(
-  config: ml_collections.ConfigDict,
-) -> dict[str, trained.Trained]:
-  """Returns the teachers that the config names, if any.
+def load_teachers(names: str) -> dict[str, trained.Trained]:
+  """Returns the teachers of config.distillation.teachers, by their names.
+
+  `names` have commas between them, and may be "" for none.
 
   Raises:
     MissingFileError, UserError: as `trained.load`.
   """
-  names = filter(None, config.distillation.teachers.split(","))
-  return {name: trained.load(name) for name in names}
+  return {name: trained.load(name) for name in filter(None, names.split(","))}
 
 
 def teach(
@@ -66,7 +65,7 @@ def _probabilities(
       f"{', '.join(teacher.class_names)}, but the training images have the "
       f"classes {', '.join(train.class_names)}."
     )
-  logits_of = trained.of_flip_views(teacher.predictor_alone())
+  logits_of = logits_lib.of_flip_views(teacher.predictor_alone())
   probabilities = np.asarray(jax.nn.softmax(logits_of(train, _BATCH_SIZE)))
   columns = [teacher.class_names.index(name) for name in train.class_names]
   return probabilities[:, columns]

@@ -4,12 +4,12 @@ from typing import Any
 
 import jax
 import ml_collections
-from absl import logging
 
-from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.config import STAGES
 from pattlite_jax.scoring import metrics
-from pattlite_jax.training import recipe, setup
-from pattlite_jax.training.progress import STAGES, Progress
+from pattlite_jax.training import callbacks
+from pattlite_jax.training.learning_rate import LearningRate
+from pattlite_jax.training.progress import Progress
 from pattlite_jax.training.run import Run, Variables
 from pattlite_jax.training.step import TrainState
 
@@ -20,15 +20,18 @@ def end_epoch(
   state: TrainState,
   best: Variables,
   progress: Progress,
+  learning_rate: LearningRate,
 ) -> tuple[Variables, Progress]:
-  """Validates, and lets the callbacks choose rate, stop and best epoch.
+  """Validates; the callbacks choose learning rate, stop and best epoch.
 
-  `fields` are the stage's.
+  `fields` and `learning_rate` are the stage's.
   """
   step = int(state.step)
+  run.log.validates()
   train = metrics.summary(progress.sums)
   validation = run.validate(state.variables)
-  rate = _last_rate(run, progress)
+  last_step = (progress.stage_epochs + 1) * learning_rate.steps_per_epoch - 1
+  rate = learning_rate(last_step, progress.plateau.factor)
   record: dict[str, Any] = {
     "stage": STAGES[progress.stage],
     "epoch": progress.epoch,
@@ -36,42 +39,41 @@ def end_epoch(
     "learning_rate": rate,
     "train_loss": train["loss"],
     "train_accuracy": train["accuracy"],
+    **_terms(train),
     "val_loss": validation["loss"],
     "val_accuracy": validation["accuracy"],
   }
-  run.write(step, "validation", validation)
-  run.writer.write_scalars(step, {"learning_rate": rate})
-  logging.info("Epoch finished: %s", record)
-  plateau, learning_rate = progress.plateau, progress.learning_rate
+  run.log.write(
+    step,
+    {f"validation/{name}": value for name, value in validation.items()}
+    | {"learning_rate": rate},
+  )
+  plateau = progress.plateau
   if fields.plateau_patience:
-    plateau, learning_rate = recipe.reduce_on_plateau(
+    plateau = callbacks.reduce_on_plateau(
       plateau,
-      learning_rate,
       record["val_accuracy"],
+      base=learning_rate.base,
       patience=fields.plateau_patience,
       factor=fields.plateau_factor,
       min_delta=fields.min_delta,
       min_learning_rate=fields.min_learning_rate,
     )
-  stopping = recipe.early_stopping(
+  stopping = callbacks.early_stopping(
     progress.stopping,
     progress.epoch,
     record[fields.monitor],
     patience=fields.patience,
     min_delta=fields.min_delta,
   )
-  if stopping.best_epoch == progress.epoch:
+  is_best = stopping.best_epoch == progress.epoch
+  run.log.epoch_ends(record, is_best=is_best, stops=stopping.stopped)
+  if is_best:
     best = jax.device_get(state.variables)
-  return best, progress.finish_epoch(
-    record, plateau=plateau, learning_rate=learning_rate, stopping=stopping
-  )
+  return best, progress.finish_epoch(record, plateau=plateau, stopping=stopping)
 
 
-def _last_rate(run: Run, progress: Progress) -> float:
-  """Returns the learning rate of the epoch's last step."""
-  factor = setup.schedule(run.config, STAGES[progress.stage], run.train)
-  if factor is None:
-    return progress.learning_rate
-  steps = examples_lib.steps_per_epoch(len(run.train), run.config.batch_size)
-  taken = (progress.stage_epochs + 1) * steps - 1
-  return progress.learning_rate * float(factor(taken))
+def _terms(train: dict[str, float]) -> dict[str, float]:
+  """Returns the terms of a method's loss under their names in the history."""
+  terms = train.keys() - {"loss", "accuracy"}
+  return {f"train_{name}": train[name] for name in sorted(terms)}

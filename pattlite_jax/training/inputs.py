@@ -1,41 +1,27 @@
-"""What a run reads and where it logs: with TensorFlow, or without it.
+"""What a run reads and where it keeps scalars: with TensorFlow, or without it.
 
 TensorFlow takes seconds to import, so nothing else of a training imports it.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import ml_collections
-from absl import logging
 
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.runtime import parallel
-from pattlite_jax.training import setup
+from pattlite_jax.runtime import parallel, startup
 from pattlite_jax.training.run import MakeBatches
 
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-  """The data set, its batches, and what is told of the run."""
+  """The data set, its batches, and where scalars go."""
 
   splits: dict[str, examples_lib.Examples]
   make_batches: MakeBatches
-  # Makes what has clu's write_scalars(step, scalars) and close(), and hooks.
-  make_writer: Callable[[], tuple[Any, Sequence[Callable[[int], Any]]]]
-
-
-class LogWriter:
-  """Logs scalars as text, where clu and its TensorBoard files are missing."""
-
-  def write_scalars(self, step: int, scalars: dict[str, float]) -> None:
-    """Logs a line."""
-    figures = ", ".join(f"{k}={v:.6g}" for k, v in sorted(scalars.items()))
-    logging.info("[%d] %s", step, figures)
-
-  def close(self) -> None:
-    """Does nothing."""
+  # Makes what has clu's write_scalars(step, scalars) and close(), or None.
+  make_writer: Callable[[], Any]
 
 
 def load(config: ml_collections.ConfigDict) -> Inputs:
@@ -55,12 +41,13 @@ def _packed(config: ml_collections.ConfigDict) -> Inputs:
     config.data.name,
     soft_targets=config.data.soft_targets,
   )
-  return Inputs(splits, in_memory.train_batches, lambda: (LogWriter(), []))
+  return Inputs(splits, in_memory.train_batches, lambda: None)
 
 
 def _with_tensorflow(config: ml_collections.ConfigDict) -> Inputs:
-  from pattlite_jax.data import load as load_lib
-  from pattlite_jax.data import pipeline
+  with startup.without_chatter():
+    from pattlite_jax.data import load as load_lib
+    from pattlite_jax.data import pipeline
 
   splits = load_lib.load_splits(
     config.data.name,
@@ -70,29 +57,17 @@ def _with_tensorflow(config: ml_collections.ConfigDict) -> Inputs:
     download=config.data.download,
     soft_targets=config.data.soft_targets,
   )
-
-  def make_writer():
-    return _clu_writer(config, splits["train"])
-
-  return Inputs(splits, pipeline.train_batches, make_writer)
-
-
-def _clu_writer(
-  config: ml_collections.ConfigDict, train: examples_lib.Examples
-) -> tuple[Any, Sequence[Callable[[int], Any]]]:
-  """Logs the parameters; returns the writer and a hook for progress."""
-  from clu import metric_writers, parameter_overview, periodic_actions
-
-  parameter_overview.log_parameter_overview(
-    setup.variable_shapes(config, len(train.class_names)), include_stats=False
+  return Inputs(
+    splits, pipeline.train_batches, lambda: _tensorboard(config.workdir)
   )
-  writer = metric_writers.create_default_writer(
-    config.workdir, just_logging=not parallel.is_writer()
+
+
+def _tensorboard(workdir: str) -> Any:
+  """Returns the writer of TensorBoard's file, on the writing host alone."""
+  from clu import metric_writers
+
+  if not parallel.is_writer():
+    return None
+  return metric_writers.AsyncMultiWriter(
+    [metric_writers.SummaryWriter(workdir)]
   )
-  steps = examples_lib.steps_per_epoch(len(train), config.batch_size)
-  report = periodic_actions.ReportProgress(
-    num_train_steps=(config.stage1.epochs + config.stage2.epochs) * steps,
-    every_secs=30.0,
-    writer=writer,
-  )
-  return writer, [report]

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
-from absl import logging
 
+from pattlite_jax import config as config_lib
+from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import load
 from pattlite_jax.runtime import parallel
@@ -18,12 +20,12 @@ from pattlite_jax.scoring import metrics
 from pattlite_jax.training import (
   checkpoint,
   checkpoint_items,
-  config_check,
+  dispatch,
   distillation,
   epoch_end,
+  log,
   optimizer,
   preflight,
-  recipe,
   result,
   resume,
   setup,
@@ -32,31 +34,34 @@ from pattlite_jax.training import (
   workdir,
 )
 from pattlite_jax.training import inputs as inputs_lib
-from pattlite_jax.training.progress import STAGES, Progress
+from pattlite_jax.training.learning_rate import LearningRate
+from pattlite_jax.training.pending import Pending
+from pattlite_jax.training.progress import Progress
 from pattlite_jax.training.run import MakeBatches, Run, Variables
-from pattlite_jax.training.step import TrainState, create_state
+from pattlite_jax.training.step import TrainState
 
 
 def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Trains, or goes on in `config.workdir`; returns what result.json holds."""
-  config_check.check(config)
+  config_lib.check(config)
+  config = config.copy_and_resolve_references()
+  config.workdir = os.path.expanduser(config.workdir)
   with workdir.held(config.workdir):
     return _load_and_fit(config)
 
 
 def _load_and_fit(config: ml_collections.ConfigDict) -> dict[str, Any]:
   inputs = inputs_lib.load(config)
-  preflight.check(config, inputs.splits)
-  writer, hooks = inputs.make_writer()
-  with contextlib.closing(writer):
-    return fit(config, inputs.splits, inputs.make_batches, writer, hooks)
+  preflight.check(config_lib.flat(config.to_dict()), inputs.splits)
+  with contextlib.closing(log.Log(inputs.make_writer())) as run_log:
+    return fit(config, inputs.splits, inputs.make_batches, run_log)
 
 
 def fit(
   config: ml_collections.ConfigDict,
   splits: dict[str, examples_lib.Examples],
   make_batches: MakeBatches,
-  writer: Any,
+  run_log: log.Log,
   hooks: Sequence[Callable[[int], Any]] = (),
 ) -> dict[str, Any]:
   """Runs both stages from the start, or from the workdir's checkpoint.
@@ -67,14 +72,16 @@ def fit(
   parallel.check_batch_size(config.batch_size)
   for split in ("train", "validation"):
     load.require_examples(splits[split], split, config.data.name)
-  start_from = start.load_network(config)
+  start_from = start.load_network(config.start_from)
   variables = start.variables(config, start_from, splits["train"].class_names)
-  teachers = distillation.load_teachers(config)
+  teachers = distillation.load_teachers(config.distillation.teachers)
   networks = {
     "started_from": {name: n.origin() for name, n in start_from.items()},
     "taught_by": {name: n.origin() for name, n in teachers.items()},
   }
   described = resume.describe(config, splits, networks)
+  method = methods.build(config, len(splits["train"].class_names))
+  run_log.starts(config, splits, method)
   with checkpoint.open_manager(config.workdir, exclusive=True) as manager:
     stops = stop.StopRequests(manager.reached_preemption)
     run = Run(
@@ -83,16 +90,17 @@ def fit(
         splits["train"], teachers, share=config.distillation.share
       ),
       make_batches,
-      setup.build_validate(config, splits["validation"]),
+      setup.validation(config, splits["validation"]),
       manager,
       described,
       stops,
-      writer,
+      run_log,
       hooks,
     )
     with stops:
       best, progress = _run_stages(run, variables)
     checkpoint.wait(manager)
+  run_log.scores()
   return result.finish(
     config,
     splits,
@@ -109,37 +117,40 @@ def _run_stages(run: Run, variables: Variables) -> tuple[Variables, Progress]:
   if newest:
     progress = resume.progress(*newest, run.described)
     checkpoint.set_newer_aside(run.manager, newest[0])
-  best, step = variables, 0
-  for stage in range(progress.stage, len(STAGES)):
-    name = STAGES[stage]
-    tx, trainable, train_step = setup.build_train(run.config, name, run.train)
-    averaged = run.config[name].ema_decay > 0
-    state = create_state(best, tx, trainable, step, averaged=averaged)
+  best = variables
+  for index in range(progress.stage, len(config_lib.STAGES)):
+    if not newest:
+      progress = progress.enter(index)
+    stage = setup.stage(
+      run.config,
+      config_lib.STAGES[index],
+      run.train,
+      first_epoch=progress.first_epoch,
+      epochs_before=progress.epochs_before,
+    )
+    state = stage.start(best)
     if newest:
-      logging.info("Going on at step %d.", newest[0])
+      run.log.say(f"Going on at step {newest[0]}.")
       state = checkpoint_items.fill(state, newest[1]["state"])
       best = checkpoint_items.fill(best, newest[1]["best"])
       newest = None
-    else:
-      progress = progress.enter(stage, run.config[name].learning_rate)
     state = parallel.replicate(state)
-    state, best, progress = _run_stage(run, train_step, state, best, progress)
-    step = int(state.step)
+    best, progress = _run_stage(run, stage, state, best, progress)
   return best, progress
 
 
 def _run_stage(
   run: Run,
-  train_step: Callable[..., Any],
+  stage: setup.Stage,
   state: TrainState,
   best: Variables,
   progress: Progress,
-) -> tuple[TrainState, Variables, Progress]:
+) -> tuple[Variables, Progress]:
   """Runs the stage's epochs; the best epoch's variables start what follows."""
-  fields = run.config[STAGES[progress.stage]]
+  fields = run.config[config_lib.STAGES[progress.stage]]
   host, num_hosts = parallel.host()
   first_step = int(state.step)
-  batches = parallel.device_stacks(
+  stacks = dispatch.stacks(
     run.make_batches(
       run.train,
       batch_size=run.config.batch_size,
@@ -148,30 +159,38 @@ def _run_stage(
       host=host,
       num_hosts=num_hosts,
     ),
-    examples_lib.dispatch_sizes(
-      first_step,
-      examples_lib.steps_per_epoch(len(run.train), run.config.batch_size),
-      run.config.steps_per_dispatch,
-    ),
+    first_step=first_step,
+    steps_per_epoch=stage.learning_rate.steps_per_epoch,
+    steps_per_dispatch=run.config.steps_per_dispatch,
   )
+  take_steps = dispatch.mapped(stage.step)
   while progress.stage_epochs < fields.epochs and not progress.stopping.stopped:
-    if fields.decay_epochs:
-      rate = recipe.inverse_time_decay(
-        fields.learning_rate, fields.decay_epochs, progress.epoch
-      )
-      progress = dataclasses.replace(progress, learning_rate=rate)
+    state = _with_learning_rate(state, stage.learning_rate, progress)
     state, progress = _train_epoch(
-      run, train_step, batches, state, best, progress
+      run, take_steps, stacks, state, best, progress
     )
-    best, progress = epoch_end.end_epoch(run, fields, state, best, progress)
+    best, progress = epoch_end.end_epoch(
+      run, fields, state, best, progress, stage.learning_rate
+    )
     run.save(state, best, progress)
-  return state, best, progress
+  return best, progress
+
+
+def _with_learning_rate(
+  state: TrainState, learning_rate: LearningRate, progress: Progress
+) -> TrainState:
+  """Returns the state with the learning rate of the epoch under way."""
+  rate = learning_rate.of_epoch(progress.stage_epochs, progress.plateau.factor)
+  opt_state = optimizer.with_learning_rate(
+    state.opt_state, parallel.replicate(np.float32(rate))
+  )
+  return dataclasses.replace(state, opt_state=opt_state)
 
 
 def _train_epoch(
   run: Run,
-  train_step: Callable[..., Any],
-  batches: Iterator[dict[str, jax.Array]],
+  take_steps: Callable[..., Any],
+  stacks: Iterator[tuple[int, dict[str, jax.Array]]],
   state: TrainState,
   best: Variables,
   progress: Progress,
@@ -179,35 +198,37 @@ def _train_epoch(
   """Runs the epoch's steps, or the rest of them after a restart."""
   config = run.config
   key = parallel.replicate(jax.random.key(config.seed))
-  state = dataclasses.replace(
-    state,
-    opt_state=optimizer.with_learning_rate(
-      state.opt_state, parallel.replicate(np.float32(progress.learning_rate))
-    ),
-  )
   last_step = (progress.epochs + 1) * examples_lib.steps_per_epoch(
     len(run.train), config.batch_size
   )
-  pending = []  # Sums still on the devices; reading each would stall them.
   stall = 0.0  # Seconds spent waiting for input.
   step = logged = int(state.step)
+  run.log.epoch_starts(progress, step)
+  pending = Pending(progress.sums, run.log.steps_done)
   while step < last_step:
     previous = step
     # Arrays that are not on the devices yet would stall each step unseen.
     with parallel.no_transfers():
       start = time.perf_counter()
-      stack = next(batches)
+      num_steps, stack = next(stacks)
       stall += time.perf_counter() - start
-      state, step_metrics = train_step(state, stack, key)
-    step += stack["label"].shape[1]
+      state, step_metrics = take_steps(state, stack, key)
+    step += num_steps
     pending.append(step_metrics)
-    checkpoint_due = _passed(config.checkpoint_every_steps, previous, step)
+    if run.log.is_due():
+      pending.add_finished()
+    checkpoint_due = dispatch.passed(
+      config.checkpoint_every_steps, previous, step
+    )
     checkpoint_due |= run.stops.seen(step)
-    if _passed(config.log_every_steps, previous, step) or checkpoint_due:
-      progress, pending = _read(run, state, best, progress, pending), []
+    log_due = dispatch.passed(config.log_every_steps, previous, step)
+    if not config.log_every_steps:
+      log_due = step >= last_step
+    if log_due or checkpoint_due:
+      progress = _read(run, state, best, progress, pending)
       scalars = metrics.summary(progress.sums)
       scalars["input_stall_ms"] = 1e3 * stall / (step - logged)
-      run.write(step, "train", scalars)
+      run.log.at_step(step, scalars)
       stall, logged = 0.0, step
     for hook in run.hooks:
       hook(step)
@@ -216,22 +237,14 @@ def _train_epoch(
   return state, _read(run, state, best, progress, pending)
 
 
-def _passed(every: int, previous: int, step: int) -> bool:
-  """Whether a multiple of `every` lies after `previous`, up to `step`."""
-  return step // every > previous // every
-
-
 def _read(
   run: Run,
   state: TrainState,
   best: Variables,
   progress: Progress,
-  pending: list[metrics.Metrics],
+  pending: Pending,
 ) -> Progress:
   """Adds up the steps' sums; ends the run if one of them was not finite."""
-  sums = progress.sums
-  for stack in jax.device_get(pending):
-    sums = metrics.add(sums, stack)
-  progress = dataclasses.replace(progress, sums=sums)
+  progress = dataclasses.replace(progress, sums=pending.add_all())
   run.check_finite(state, best, progress)
   return progress

@@ -1,15 +1,17 @@
-"""The optimizers: Adam as Keras has it, and AdamW."""
+"""The optimizers, Adam as Keras has it and AdamW, and what they train."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree
 
-NAMES = ("adam", "adamw")
+from pattlite_jax.config import TRUNKS
+from pattlite_jax.method import TRUNK
 
 
 class KerasAdamState(NamedTuple):
@@ -62,16 +64,21 @@ def make(
   weight_decay: float = 0.0,
   schedule: Callable[[Any], Any] | None = None,
 ) -> optax.GradientTransformation:
-  """Returns an optimizer whose rate can be set between steps.
+  """Returns an optimizer whose learning rate can be set between steps.
 
   `adam` is Keras' Adam(global_clipnorm=...), `adamw` optax' own after the same
-  clip, whose `weight_decay` a step is times the rate, and for kernels alone.
-  `schedule` maps the number of steps taken to a factor of the rate.
+  clip; its decoupled `weight_decay` is scaled by the learning rate and reaches
+  kernels alone. A `global_clipnorm` of 0 never clips. `schedule` maps the
+  number of steps taken to `LearningRate.factor`.
   """
 
   @optax.inject_hyperparams
   def chain(learning_rate):
-    clip = optax.clip_by_global_norm(global_clipnorm)
+    if global_clipnorm:
+      clip = optax.clip_by_global_norm(global_clipnorm)
+    else:
+      clip = optax.identity()
+    assert name in ("adam", "adamw"), name
     if name == "adamw":
       chained = [
         clip,
@@ -102,3 +109,21 @@ def with_learning_rate(
 ) -> Any:
   """Returns the state of `make`'s optimizer with another learning rate."""
   return opt_state._replace(hyperparams={"learning_rate": learning_rate})
+
+
+def trainable(params: PyTree, trunk: str) -> PyTree[bool]:
+  """Marks the parameters that train.
+
+  `frozen` is what the notebook's second stage really does: it unfreezes only
+  a ReLU. `all_but_bn` is what its text says: the trunk's convolutions train,
+  its batch norm stays. `all` trains batch norm's scales and biases as well.
+  """
+  assert trunk in TRUNKS, trunk
+
+  def trains(path, _):
+    if path[0] != TRUNK:
+      return True
+    of_batch_norm = path[1].endswith("_bn")
+    return trunk == "all" or (trunk == "all_but_bn" and not of_batch_norm)
+
+  return flax.traverse_util.path_aware_map(trains, params)

@@ -8,11 +8,10 @@ import json
 import socket
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import ml_collections
 from absl import logging
 from etils import epath
 
@@ -26,7 +25,7 @@ _SHOW_UP_SECONDS = 30.0  # Network file systems show a new file with a delay.
 
 
 def check(
-  config: ml_collections.ConfigDict, splits: dict[str, examples_lib.Examples]
+  fields: Mapping[str, Any], splits: dict[str, examples_lib.Examples]
 ) -> None:
   """Raises UserError, a line for each difference, unless hosts agree.
 
@@ -35,13 +34,13 @@ def check(
   index, num_hosts = parallel.host()
   if num_hosts == 1:
     return
-  workdir = epath.Path(config.workdir)
+  workdir = epath.Path(fields["workdir"])
   token = workdir / f"preflight-{uuid.uuid4().hex}"
   if parallel.is_writer():
     workdir.mkdir(parents=True, exist_ok=True)
     token.write_text("Host 0 wrote this for the others to see.\n")
   try:
-    records = _exchange("record", own_record(config, splits))
+    records = _exchange("record", own_record(fields, splits))
     name = parallel.exchange("token", token.name)[0]
     seen = _exchange("seen", _shows_up(workdir / name))
   finally:
@@ -50,27 +49,27 @@ def check(
   lines = differences(records) + unshared(records, seen)
   if lines:
     raise UserError("The hosts differ:\n  " + "\n  ".join(lines))
-  logging.info(
-    "Preflight: %d hosts agree, with %d local devices each, at revision %s.",
-    num_hosts,
-    jax.local_device_count(),
-    records[index]["git revision"],
-  )
+  if parallel.is_writer():
+    logging.info(
+      "Preflight: %d hosts agree, with %d local devices each, at revision %s.",
+      num_hosts,
+      jax.local_device_count(),
+      records[index]["git revision"],
+    )
 
 
 def own_record(
-  config: ml_collections.ConfigDict, splits: dict[str, examples_lib.Examples]
+  fields: Mapping[str, Any], splits: dict[str, examples_lib.Examples]
 ) -> Record:
   """Returns what must be the same everywhere, and this host's name."""
   environment = provenance.environment()
-  fields = _flatten(config.to_dict(), "config.")
   data = {f"{k} split": examples_lib.fingerprint(v) for k, v in splits.items()}
   return {
     "hostname": socket.gethostname(),
     "git revision": environment["git_revision"],
     **environment["versions"],
     "number of local devices": jax.local_device_count(),
-    **fields,
+    **{f"config.{name}": value for name, value in fields.items()},
     **data,
   }
 
@@ -111,13 +110,3 @@ def _shows_up(path: epath.Path) -> bool:
       return False
     time.sleep(0.5)
   return True
-
-
-def _flatten(fields: dict[str, Any], prefix: str) -> dict[str, Any]:
-  flat = {}
-  for name, value in fields.items():
-    if isinstance(value, dict):
-      flat |= _flatten(value, f"{prefix}{name}.")
-    else:
-      flat[prefix + name] = value
-  return flat

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
+import numpy as np
 from absl import logging
 from etils import epath
+from jaxtyping import Float
 
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.models import attention_classifier
 from pattlite_jax.runtime import parallel, provenance
-from pattlite_jax.scoring import logits as logits_lib
-from pattlite_jax.scoring import metrics, pictures
-from pattlite_jax.training import setup
+from pattlite_jax.scoring import pictures, protocols
+from pattlite_jax.trained import Trained
 
 
 def finish(
@@ -27,6 +27,7 @@ def finish(
 ) -> dict[str, Any]:
   """Scores the chosen weights, writes to the workdir, returns the result.
 
+  `scoring.protocols` describes the form of its splits.
   `config_changes` are those that config.resume=force has let through;
   `networks` are the origins of those that the run learned from, as
   `resume.describe` takes them.
@@ -34,15 +35,12 @@ def finish(
   scored = {name: split for name, split in splits.items() if len(split)}
   for name in splits.keys() - scored.keys():
     logging.warning("The %s split is empty and is not scored.", name)
-  per_sample, logits = _score(config, scored, variables, "per_sample")
-  dataset, _, rule = config.data.name.partition("/")
+  class_names = next(iter(scored.values())).class_names
+  network = Trained(variables, config, class_names)
+  scores, logits = _score(network, scored)
   result = {
-    "dataset": dataset,
-    "rule": rule or None,
-    "attention": config.model.attention,
-    "protocol": "per_sample",
-    "seed": config.seed,
-    "splits": per_sample,
+    **protocols.describe(network, config.data.name),
+    "splits": scores,
     "epochs": {
       stage: sum(record["stage"] == stage for record in history)
       for stage in ("stage1", "stage2")
@@ -53,16 +51,9 @@ def finish(
     **networks,
     **provenance.environment(),
   }
-  if config.model.attention == "batch":
-    published, _ = _score(config, scored, variables, "published")
-    result["published_protocol"] = {
-      "order": config.eval.order,
-      "batch_size": config.eval.batch_size,
-      "splits": published,
-    }
   if parallel.is_writer():
     workdir = epath.Path(config.workdir)
-    pictures.draw_run(workdir / "pictures", history, scored, logits, per_sample)
+    pictures.draw_run(workdir / "pictures", history, scored, logits, scores)
     # Last, and renamed when whole: where it is, the run has ended.
     text = json.dumps(result, indent=1) + "\n"
     (workdir / "result.json.part").write_text(text)
@@ -70,25 +61,21 @@ def finish(
   return result
 
 
-def _score(config, splits, variables, protocol):
-  """Returns ({split: scores}, {split: logits f32[N, K]}) under a protocol.
-
-  per_sample: each image alone. published: class-sorted (or config.eval.order)
-  batches of config.eval.batch_size.
-  """
-  attention = config.model.attention
-  if protocol == "per_sample":
-    attention = attention_classifier.alone(attention)
-  num_classes = len(next(iter(splits.values())).class_names)
-  step = setup.build_predict(config, num_classes, attention)
+def _score(
+  network: Trained, splits: Mapping[str, examples_lib.Examples]
+) -> tuple[dict[str, Any], dict[str, Float[np.ndarray, "N K"]]]:
+  """Returns ({split: figures}, {split: logits of each image alone})."""
+  config = network.config
+  batches = protocols.Batches(
+    config.eval.order, config.eval.batch_size, config.seed
+  )
+  predictors = network.predictors()
   scores, logits = {}, {}
   for name, split in splits.items():
-    if protocol == "published":
-      split = examples_lib.reorder(split, config.eval.order, config.seed)
-    logits[name] = logits_lib.predict(
-      step, variables, split, batch_size=config.eval.batch_size
+    scores[name], predictions = protocols.score(
+      predictors, split, batches, split=name
     )
-    scores[name] = metrics.score(logits[name], split.labels)
+    logits[name] = predictions["logits"]
   return scores, logits
 
 

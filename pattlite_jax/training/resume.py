@@ -12,17 +12,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import flax.traverse_util
 import ml_collections
 from absl import logging
 
-from configs import default
+from pattlite_jax import config as config_lib
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import checkpoint
-from pattlite_jax.training.progress import STAGES, Progress
+from pattlite_jax.training.progress import Progress
 
-WORDS = ("same", "force")
 # Fields that decide nothing about the numbers of a run.
 HARMLESS = (
   "workdir",  # A folder may be moved, or copied to another machine.
@@ -78,7 +76,7 @@ def progress(
   Raises:
     UserError: if it may not; shows each difference as old -> new.
   """
-  reached = Progress.from_json(saved["progress"])
+  reached = Progress.from_json(_upgrade(saved))
   changed = changes(saved["config"], described)
   if not changed:
     return reached
@@ -111,7 +109,6 @@ def progress(
   marked = [{"step": step} | change for change in changed]
   return dataclasses.replace(
     reached,
-    learning_rate=_new_rate(reached, saved["config"]["config"], config),
     config_changes=(*reached.config_changes, *marked),
   )
 
@@ -128,10 +125,10 @@ def changes(
 ) -> list[dict[str, Any]]:
   """Returns the differences that matter, as {field, old, new}.
 
-  Fields that are newer than the checkpoint had their defaults in its run.
+  Fields that are newer than the checkpoint had in its run what `upgrade` says.
   """
-  defaults = _flat({"config": default.get_config().to_dict()})
-  old, new = defaults | _flat(saved), _flat(described)
+  upgraded = saved | {"config": config_lib.upgrade(saved["config"])}
+  old, new = _flat(upgraded), _flat(described)
   return [
     {"field": field, "old": old.get(field), "new": new.get(field)}
     for field in sorted(old | new)
@@ -141,17 +138,21 @@ def changes(
 
 def _flat(described: dict[str, Any]) -> dict[str, Any]:
   """Returns {field: value}, fields of the config named as its flags are."""
-  fields = flax.traverse_util.flatten_dict(described["config"], sep=".")
+  fields = config_lib.flat(described["config"])
   if "class_names" in described:
     fields["class_names"] = described["class_names"]
   return fields | described.get("data", {})
 
 
-def _new_rate(
-  reached: Progress, old: dict[str, Any], new: dict[str, Any]
-) -> float:
-  """Returns the learning rate, lowered as often as the old one had been."""
-  before, after = (
-    c[STAGES[reached.stage]]["learning_rate"] for c in (old, new)
-  )
-  return after * (reached.learning_rate / before) if before else after
+def _upgrade(saved: dict[str, Any]) -> dict[str, Any]:
+  """Returns the saved progress, of an older version too.
+
+  That kept the learning rate in place of the factor it had been lowered by.
+  """
+  fields = dict(saved["progress"])
+  learning_rate = fields.pop("learning_rate", None)
+  stage = saved["config"]["config"][config_lib.STAGES[fields["stage"]]]
+  if learning_rate is not None and stage["plateau_patience"]:
+    factor = learning_rate / stage["learning_rate"]
+    fields["plateau"] = fields["plateau"] | {"factor": factor}
+  return fields

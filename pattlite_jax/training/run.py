@@ -7,10 +7,11 @@ from typing import Any
 import ml_collections
 import numpy as np
 
+from pattlite_jax.config import STAGES
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
-from pattlite_jax.training import checkpoint, stop
-from pattlite_jax.training.progress import STAGES, Progress
+from pattlite_jax.training import checkpoint, log, stop
+from pattlite_jax.training.progress import Progress
 from pattlite_jax.training.step import TrainState
 
 Variables = dict[str, Any]
@@ -28,14 +29,8 @@ class Run:
   manager: checkpoint.Manager
   described: dict[str, Any]  # What the checkpoints say of the run.
   stops: stop.StopRequests
-  writer: Any  # Has clu's write_scalars(step, scalars).
+  log: log.Log
   hooks: Sequence[Callable[[int], Any]]
-
-  def write(self, step: int, prefix: str, scalars: dict[str, float]) -> None:
-    """Logs scalars under prefix/name."""
-    self.writer.write_scalars(
-      step, {f"{prefix}/{name}": value for name, value in scalars.items()}
-    )
 
   def save(
     self, state: TrainState, best: Variables, progress: Progress
@@ -73,13 +68,14 @@ class Run:
       seed=self.config.seed,
       step=step,
     )
-    field = f"config.{STAGES[progress.stage]}.learning_rate"
+    stage = STAGES[progress.stage]
     raise UserError(
       f"The loss or the gradients of step {step + 1} are not finite (NaN or "
       f"Inf); the state before it is saved in {self.config.workdir}. The same "
       "command will end here again. Look at the step's images, "
-      f"{', '.join(self.train.ids[rows])}; or lower --{field}, now "
-      f"{progress.learning_rate:g}, and pass --config.resume=force."
+      f"{', '.join(self.train.ids[rows])}; or lower "
+      f"--config.{stage}.learning_rate, now "
+      f"{self.config[stage].learning_rate:g}, and pass --config.resume=force."
     )
 
   def _save(self, step, state, best, progress):

@@ -4,22 +4,25 @@ from typing import Any
 
 import ml_collections
 import numpy as np
+from flax import traverse_util
 
 from pattlite_jax import trained
+from pattlite_jax.method import CLASSIFIER, Variables
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import setup
 from pattlite_jax.weights import trunk
 
+Place = tuple[str, ...]  # The names on the way to a module's parameters.
 
-def load_network(
-  config: ml_collections.ConfigDict,
-) -> dict[str, trained.Trained]:
-  """Returns the network that config.start_from names, if any, by its name.
+
+def load_network(name: str) -> dict[str, trained.Trained]:
+  """Returns the network that `name` (config.start_from) is, by its name.
+
+  Empty for "".
 
   Raises:
     MissingFileError, UserError: as `trained.load`.
   """
-  name = config.start_from
   return {name: trained.load(name)} if name else {}
 
 
@@ -27,11 +30,11 @@ def variables(
   config: ml_collections.ConfigDict,
   network: dict[str, trained.Trained],
   class_names: tuple[str, ...],
-) -> dict[str, Any]:
+) -> Variables:
   """Returns what the first stage starts from.
 
-  Of `load_network`'s network it is all weights, but those of the classifier
-  for classes that it did not learn, which are drawn from `config.seed`.
+  Copies every weight of the network that `load_network` returned. Classifier
+  columns of classes that it never saw keep their fresh initial values.
 
   Raises:
     UserError: if the network has another architecture.
@@ -40,15 +43,17 @@ def variables(
   if not network:
     return fresh
   (name, learned), *_ = network.items()
-  head = _classifier(learned.variables)
-  own = {key: np.array(value) for key, value in _classifier(fresh).items()}
+  own, place = _classifier(fresh)
+  head, _ = _classifier(learned.variables)
   for column, class_name in enumerate(class_names):
     if class_name in learned.class_names:
       source = learned.class_names.index(class_name)
-      for key in own:  # kernel [C, K], bias [K].
+      for key in own.keys() & head.keys():  # kernel [C, K], bias [K].
         own[key][..., column] = head[key][..., source]
   try:
-    return trunk.select_layers(_with_classifier(learned.variables, own), fresh)
+    return trunk.select_layers(
+      _with_classifier(learned.variables, place, own), fresh
+    )
   except UserError as error:
     raise UserError(
       f"config.start_from names {name}, a network of another architecture. "
@@ -56,13 +61,17 @@ def variables(
     ) from error
 
 
-def _classifier(network: dict[str, Any]) -> dict[str, Any]:
-  return network["params"]["attention_classifier"]["classifier"]
+def _classifier(network: Variables) -> tuple[dict[str, np.ndarray], Place]:
+  """Returns copies of the last layer's parameters, and where they are."""
+  params: Any = traverse_util.flatten_dict(network["params"])
+  found = {k: np.array(v) for k, v in params.items() if k[-2] == CLASSIFIER}
+  (place,) = {path[:-1] for path in found}
+  return {path[-1]: value for path, value in found.items()}, place
 
 
 def _with_classifier(
-  network: dict[str, Any], classifier: dict[str, Any]
-) -> dict[str, Any]:
-  params = network["params"]
-  head = params["attention_classifier"] | {"classifier": classifier}
-  return network | {"params": params | {"attention_classifier": head}}
+  network: Variables, place: Place, classifier: dict[str, np.ndarray]
+) -> Variables:
+  params: Any = traverse_util.flatten_dict(network["params"])
+  own = {(*place, name): value for name, value in classifier.items()}
+  return network | {"params": traverse_util.unflatten_dict(params | own)}

@@ -1,25 +1,18 @@
 """The training state and the steps on it; pure, one device's share each."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from flax import linen as nn
-from jaxtyping import Array, Bool, Float, Key, PyTree
+from jaxtyping import Array, Bool, Key, PyTree
 
-from pattlite_jax.data import augment as augment_lib
-from pattlite_jax.models import losses as losses_lib
-from pattlite_jax.models.folding import fold_batch_norm
+from pattlite_jax.method import Batch, Method
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import metrics as metrics_lib
 from pattlite_jax.training import ema
-
-# image u8[B, h, w, C]; label i32[B]; mask bool[B]; maybe targets f32[B, K].
-Batch = dict[str, Array]
 
 
 @flax.struct.dataclass
@@ -33,7 +26,7 @@ class TrainState:
   # bool[]. False once a step had a loss or gradients that are not finite: such
   # a step and all after it change nothing else and have metrics of zero.
   finite: Any
-  # An `Average` of {"params" (the trainable ones), "batch_stats"}, if any.
+  # The EMA of {"params" (the trainable ones), "batch_stats"}, if any.
   average: Any = None
 
   @property
@@ -58,8 +51,8 @@ def create_state(
 ) -> TrainState:
   """Returns a state with a fresh optimizer for the trainable parameters.
 
-  With `averaged` it keeps an average of these and of the batch statistics, for
-  steps with an `ema_decay`.
+  With `averaged`, also keeps an exponential moving average (EMA) of these and
+  of the batch statistics.
 
   It holds copies of the variables, as the mapped step donates its state.
   """
@@ -68,7 +61,7 @@ def create_state(
   return TrainState(
     step=jnp.array(step, jnp.int32),
     params=variables["params"],
-    batch_stats=variables["batch_stats"],
+    batch_stats=variables.get("batch_stats", {}),
     opt_state=tx.init(train_params),
     finite=jnp.array(True),
     average=(
@@ -99,31 +92,30 @@ def train_step(
   batch: Batch,
   key: Key[Array, ""],
   *,
-  model: nn.Module,
+  method: Method,
   tx: optax.GradientTransformation,
   trainable: PyTree[bool],
-  class_weights: Float[Array, "K"],
-  augment: Callable[[Array, Array], Array],
-  label_smoothing: float = 0.0,
+  first_step: int,
+  num_steps: int,
   ema_decay: float = 0.0,
 ) -> tuple[TrainState, metrics_lib.Metrics]:
   """Takes one optimizer step on the global batch.
 
   `key` is the run's key, the same at every step; draws come from
   fold_in(key, state.step) and the row's place in the global batch, so they
-  depend neither on a restart nor on the number of devices. The loss is Keras'
-  with class_weight: the weighted cross-entropies over the number of rows, of
-  the batch's `targets` where it has them (`losses.cross_entropy`). A step that
-  is not finite changes nothing (`TrainState.finite`). `augment` maps (a key for
-  each image, images) to images.
+  depend neither on a restart nor on the number of devices. The loss is the mean
+  of the images' losses plus the terms of `method.loss`. A step that is not
+  finite changes nothing (`TrainState.finite`). The stage has `num_steps` steps
+  and began at `first_step`.
   """
   augment_key, dropout_key = jax.random.split(
     jax.random.fold_in(key, state.step)
   )
   rows = parallel.global_rows(batch["label"].shape[0])
   image_keys = jax.vmap(lambda row: jax.random.fold_in(augment_key, row))(rows)
-  images = augment(image_keys, batch["image"])
+  views = method.views(image_keys, batch["image"])
   count = jax.lax.psum(batch["mask"].sum(), parallel.AXIS)
+  progress = (state.step - first_step) / num_steps
   train_params, frozen_params = split(state.params, trainable)
 
   def loss_fn(train_params):
@@ -131,28 +123,23 @@ def train_step(
       "params": merge(train_params, frozen_params),
       "batch_stats": state.batch_stats,
     }
-    if model.folded:  # Gradients flow to what is folded.
-      variables = fold_batch_norm(variables)
-    logits, updated = model.apply(
-      variables,
-      images,
+    outputs, updated = method.network.apply(
+      method.fold(variables),  # Gradients flow to what is folded.
+      views,
       batch["mask"],
       train=True,
       rngs={"dropout": dropout_key},
       mutable=["batch_stats"],
     )
-    losses = losses_lib.cross_entropy(
-      logits,
-      batch["label"],
-      batch.get("targets"),
-      class_weights=class_weights,
-      label_smoothing=label_smoothing,
-    )
-    # This device's share of the global mean; psum adds the gradients up.
+    losses, terms = method.loss(outputs, batch, progress)
+    # This device's share of the global loss; psum adds the gradients up.
     loss = jnp.sum(losses * batch["mask"]) / count
-    return loss, (losses, logits, state.batch_stats | updated["batch_stats"])
+    if terms:  # Each device holds the whole of each term.
+      loss += sum(terms.values()) / parallel.num_devices()
+    batch_stats = state.batch_stats | updated.get("batch_stats", {})
+    return loss, (losses, terms, outputs["logits"], batch_stats)
 
-  grads, (losses, logits, batch_stats) = jax.grad(loss_fn, has_aux=True)(
+  grads, (losses, terms, logits, batch_stats) = jax.grad(loss_fn, has_aux=True)(
     train_params
   )
   grads = jax.lax.psum(grads, parallel.AXIS)
@@ -165,7 +152,7 @@ def train_step(
   metrics = metrics_lib.from_batch(
     losses, logits, batch["label"], batch["mask"]
   )
-  metrics = jax.lax.psum(metrics, parallel.AXIS)
+  metrics = jax.lax.psum(metrics, parallel.AXIS).with_terms(terms)
   new_state = TrainState(
     step=state.step + 1,
     params=merge(train_params, frozen_params),
@@ -177,17 +164,6 @@ def train_step(
     average=average,
   )
   return keep_finite(state, new_state, metrics)
-
-
-def train_steps(
-  state: TrainState, batches: Batch, key: Key[Array, ""], *, step: Any
-) -> tuple[TrainState, metrics_lib.Metrics]:
-  """Takes a step on each of the batches, stacked to [k, B, ...].
-
-  Returns what k calls of `step`, a bound `train_step`, would: their metrics
-  are stacked to [k]. One dispatch costs as much as one small step.
-  """
-  return jax.lax.scan(lambda state, b: step(state, b, key), state, batches)
 
 
 def all_finite(tree: PyTree) -> Bool[Array, ""]:
@@ -206,16 +182,3 @@ def keep_finite(
   )
   metrics = jax.tree.map(lambda x: jnp.where(finite, x, 0), metrics)
   return dataclasses.replace(kept, finite=finite), metrics
-
-
-def predict_step(
-  variables: dict[str, Any],
-  batch: Batch,
-  *,
-  model: nn.Module,
-  image_size: int,
-) -> Float[Array, "B K"]:
-  """Returns the logits of one device's rows; masked rows mean nothing."""
-  images = augment_lib.prepare(batch["image"], image_size=image_size)
-  logits: Any = model.apply(variables, images, batch["mask"], train=False)
-  return logits

@@ -75,5 +75,8 @@ class StopRequests:
         return
     if not self.reason:
       self.reason = name
+      text = f"{name}: saving after this step, then stopping.\n"
+      if os.isatty(2):  # Writes over the progress bar.
+        text = f"\r\x1b[K{text}"
       # Loggers may be in use by what this interrupts.
-      os.write(2, f"{name}: saving after this step, then stopping.\n".encode())
+      os.write(2, text.encode())

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from etils import epath
 
-from pattlite_jax.models.mobilenet_v1 import LAYERS
+from pattlite_jax.models.mobilenet_v1_layers import LAYERS
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.weights.hdf5_strings import check_strings
 

@@ -17,12 +17,13 @@ import numpy as np
 from etils import epath
 from flax import traverse_util
 
-from configs import default
+from pattlite_jax import config as config_lib
+from pattlite_jax import methods
+from pattlite_jax.method import TRUNK
 from pattlite_jax.models.attention_classifier import AttentionClassifier
-from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES
-from pattlite_jax.models.pattlite import TRUNK
+from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES
 from pattlite_jax.runtime.errors import MissingFileError, UserError
-from pattlite_jax.training import checkpoint, setup
+from pattlite_jax.training import checkpoint
 from pattlite_jax.weights import keras_files
 from pattlite_jax.weights.keras_files import Layers, Stored
 from pattlite_jax.weights.keras_port import flax_variables
@@ -72,14 +73,14 @@ def port(
   num_classes = flat[(*_HEAD, "classifier", "bias")].size
   if attention == "none":  # Models that had the layer taken out lack it.
     flat.setdefault(_ATTENTION_SCALE, np.ones((), np.float32))
-  config = default.get_config()
+  config = config_lib.get_config()
   config.workdir = str(out)
   config.data.image_size = geometry.input_size
   config.model.attention = attention
   config.model.image_size = geometry.image_size
   config.model.patch_stride = geometry.patch_stride
   config.model.cut = geometry.cut
-  shapes = setup.variable_shapes(config, num_classes)
+  shapes = methods.build(config, num_classes).shapes
   try:
     variables = select_layers(traverse_util.unflatten_dict(flat), shapes)
   except UserError as error:
@@ -110,7 +111,7 @@ def read_model(source: Path) -> tuple[Layers, Geometry]:
   Reads .keras of Keras 3, and .h5 of any Keras. Raises MissingFileError, or
   UserError for anything else.
   """
-  path = epath.Path(source)
+  path = epath.Path(source).expanduser()
   if not path.is_file():
     raise MissingFileError(f"No Keras model at {path.resolve()} (--model).")
   with keras_files.open_file(path) as (file, description):

@@ -22,8 +22,12 @@ from absl import app, flags
 from etils import epath
 from flax import traverse_util
 
-from pattlite_jax.models.attention_classifier import ATTENTIONS
-from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES, LAYERS, PATT_LITE_CUT
+from pattlite_jax.config import ATTENTIONS
+from pattlite_jax.models.mobilenet_v1_layers import (
+  LAYER_NAMES,
+  LAYERS,
+  PATT_LITE_CUT,
+)
 from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.weights.safetensors_io import Path, Variables, save_variables
@@ -75,7 +79,7 @@ def load_keras_weights(source: Path) -> dict[str, Any]:
     import keras  # Slow, and needed for the download alone.
 
     return variables_from_keras(keras.applications.MobileNet(weights=IMAGENET))
-  path = epath.Path(source)
+  path = epath.Path(source).expanduser()
   if not path.is_file():
     raise MissingFileError(
       f"No Keras weights file at {path.resolve()}. Pass --weights=FILE, or "

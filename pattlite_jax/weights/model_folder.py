@@ -28,7 +28,7 @@ def find(name: epath.PathLike) -> epath.Path | None:
 
   None if it is neither. A folder of that name comes first.
   """
-  for folder in (epath.Path(name), _SHIPPED / name):
+  for folder in (epath.Path(name).expanduser(), _SHIPPED / name):
     if (folder / WEIGHTS).exists():
       return folder
   return None
@@ -38,7 +38,7 @@ def write(
   folder: epath.PathLike, variables: dict[str, Any], described: dict[str, Any]
 ) -> None:
   """Writes the weights and the config."""
-  folder = epath.Path(folder)
+  folder = epath.Path(folder).expanduser()
   safetensors_io.save_variables(folder / WEIGHTS, variables, {"format": "flax"})
   (folder / CONFIG).write_text(json.dumps(described, indent=1) + "\n")
 

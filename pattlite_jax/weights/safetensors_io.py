@@ -26,7 +26,7 @@ def save_variables(
     key: np.asarray(value, order="C")
     for key, value in traverse_util.flatten_dict(variables, sep="/").items()
   }
-  path = epath.Path(path)
+  path = epath.Path(path).expanduser()
   path.parent.mkdir(parents=True, exist_ok=True)
   path.write_bytes(safetensors.numpy.save(arrays, dict(metadata)))
 
@@ -37,7 +37,7 @@ def load_variables(path: Path) -> dict[str, Any]:
   Raises MissingFileError, or UserError for a file of another kind, or with
   anything but finite floats.
   """
-  path = epath.Path(path)
+  path = epath.Path(path).expanduser()
   if not path.is_file():
     raise MissingFileError(f"No weights file at {path}.")
   try:

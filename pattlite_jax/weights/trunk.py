@@ -7,8 +7,8 @@ import numpy as np
 from etils import epath
 from flax import traverse_util
 
+from pattlite_jax.method import TRUNK
 from pattlite_jax.models.mobilenet_v1 import MobileNetV1
-from pattlite_jax.models.pattlite import TRUNK
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.weights.safetensors_io import Path, Variables, load_variables
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from absl.testing import flagsaver
 
-from configs import default
+from pattlite_jax import config_files
 from pattlite_jax.audit import __main__ as audit
 from pattlite_jax.audit import counts, findings, lists, selection
 from pattlite_jax.data import load
@@ -63,7 +63,7 @@ def write_checkpoint(workdir, config, history, variables=None):
 @pytest.fixture(scope="module")
 def workdirs(tmp_path_factory):
   """{attention: workdir} of checkpoints with the same random weights."""
-  config = default.get_config()
+  config = config_files.load("fer2013")
   config.data.name = "synthetic_faces"
   config.model.cut = "conv_pw_1_relu"
   config.model.image_size = 24

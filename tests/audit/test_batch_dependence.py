@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from configs import default
+from pattlite_jax import config as config_lib
 from pattlite_jax import trained
 from pattlite_jax.audit import batch_dependence, of_trained
 from pattlite_jax.data.examples import Examples
@@ -163,7 +163,7 @@ def test_bad_outputs_are_errors(make_examples):
 @pytest.fixture(scope="module")
 def make_network():
   """Makes networks of the same weights that differ in attention and dtype."""
-  config = default.get_config()
+  config = config_lib.get_config()
   config.model.cut = "conv_pw_1_relu"
   config.model.image_size = 24
   variables = jax.device_get(setup.random_variables(config, 3))

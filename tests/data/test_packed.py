@@ -104,5 +104,5 @@ def test_a_run_on_it_needs_no_tensorflow(splits, tmp_path):
   )
   assert done.returncode == 0, done.stderr
   result = json.loads((tmp_path / "run/result.json").read_text())
-  assert result["splits"]["train"]["num_examples"] == 70
-  assert "train/loss=" in done.stderr
+  assert result["splits"]["train"]["per_sample"]["num_examples"] == 70
+  assert "step 1 of 3 (epoch 1 of 1): loss " in done.stdout

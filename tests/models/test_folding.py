@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from pattlite_jax.models.folding import fold_batch_norm
+from pattlite_jax import methods
+from pattlite_jax.models.folding import fold_trunk
 from pattlite_jax.training import setup
 from pattlite_jax.weights import trunk
 
@@ -21,18 +22,18 @@ def draw(config, cut):
       if path[-1] in ("scale", "var")
       else rng.normal(0, 0.2, leaf.shape)
     ).astype(np.float32),
-    setup.variable_shapes(config, 3),
+    methods.build(config, 3).shapes,
   )
-  model = setup.make_model(config, 3).clone(axis_name=None)
+  model = methods.build(config, 3).network.clone(axis_name=None, folded=False)
   return model, drawn, rng.uniform(-1, 1, (4, 40, 40, 3)).astype(np.float32)
 
 
 @pytest.mark.parametrize("cut", ["conv_dw_2_relu", "conv_pw_1", "conv_pw_1_bn"])
 def test_predictions_stay_the_same(small_config, cut):
   model, drawn, images = draw(small_config, cut)
-  folded = fold_batch_norm(drawn)
-  expected = jax.jit(model.apply)(drawn, images)
-  got = jax.jit(model.clone(folded=True).apply)(folded, images)
+  folded = fold_trunk(drawn)
+  expected = jax.jit(model.apply)(drawn, images)["logits"]
+  got = jax.jit(model.clone(folded=True).apply)(folded, images)["logits"]
   np.testing.assert_allclose(got, expected, atol=1e-5)
   assert np.ptp(expected) > 0.01
 
@@ -43,9 +44,9 @@ def test_gradients_stay_the_same(small_config):
   def loss(params, images, *, folded):
     variables = drawn | {"params": params}
     if folded:
-      variables = fold_batch_norm(variables)
-    logits = model.clone(folded=folded).apply(variables, images)
-    return (logits * np.arange(12).reshape(4, 3)).sum()
+      variables = fold_trunk(variables)
+    outputs = model.clone(folded=folded).apply(variables, images)
+    return (outputs["logits"] * np.arange(12).reshape(4, 3)).sum()
 
   gradients = jax.jit(jax.grad(loss), static_argnames="folded")
   expected = gradients(drawn["params"], images, folded=False)
@@ -61,7 +62,7 @@ def test_the_imagenet_trunk_has_no_batch_norm_left(small_config):
   small_config.model.cut = "conv_dw_9_relu"
   small_config.model.image_size = 96
   variables = setup.init_variables(small_config, 3)
-  folded = fold_batch_norm(variables)
+  folded = fold_trunk(variables)
   names = folded["params"]["trunk"].keys()
   assert names == {
     n for n in trunk.load_imagenet_trunk()["params"] if not n.endswith("_bn")

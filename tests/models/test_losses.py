@@ -68,3 +68,10 @@ def test_weights_and_smoothing_are_keras(logits):
   )
   expected = np.asarray(expected) * np.asarray(weights[LABELS])
   np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_class_weights_are_balanced():
+  counts = np.array([10, 30, 0, 60])
+  weights = losses.balanced_class_weights(counts)
+  np.testing.assert_allclose(weights, [2.5, 100 / 120, 1, 100 / 240], rtol=1e-6)
+  assert (weights * counts)[[0, 1, 3]].std() < 1e-4

@@ -6,11 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from pattlite_jax.models.mobilenet_v1 import (
-  LAYER_NAMES,
-  PATT_LITE_CUT,
-  MobileNetV1,
-)
+from pattlite_jax.models.mobilenet_v1 import MobileNetV1
+from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES, PATT_LITE_CUT
 from pattlite_jax.weights.keras_port import variables_from_keras
 from pattlite_jax.weights.trunk import select_layers
 

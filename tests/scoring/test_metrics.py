@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import metrics
 
 LOGITS = np.array([[2.0, 0, 0], [0, 3, 0], [1, 0, 0], [0, 0, 9]], np.float32)
@@ -41,6 +42,16 @@ def test_score_of_each_class():
   ]
   assert got["mean_class_accuracy"] == 0.5  # Of the two that have images.
   assert got["macro_f1"] == pytest.approx((1 / 2 + 2 / 3 + 0) / 3)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_are_an_error(bad):
+  logits = LOGITS.copy()
+  logits[[1, 3], 0] = bad
+  with pytest.raises(UserError, match=r"2 of 4 .*test split.* b, d;"):
+    metrics.score(logits, LABELS, ids=np.array(list("abcd")), split="test")
+  with pytest.raises(UserError, match="first those of 1, 3;"):
+    metrics.score(logits, LABELS)
 
 
 def test_a_class_neither_seen_nor_predicted_has_no_figures():

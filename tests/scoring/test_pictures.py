@@ -53,10 +53,13 @@ def test_draws_each_protocol_under_its_name(tmp_path):
   result = {
     "dataset": "ferplus",
     "rule": "majority",
-    "split": "test",
     "class_names": NAMES,
-    "per_sample": scores,
-    "across_batch": {"order": "class_sorted", "batch_size": 32, **scores},
+    "splits": {
+      "test": {
+        "per_sample": scores,
+        "across_batch": {"order": "class_sorted", "batch_size": 32, **scores},
+      }
+    },
   }
   pictures.draw_evaluation(epath.Path(tmp_path / "new"), result)
   files = {path.name: path for path in (tmp_path / "new").iterdir()}

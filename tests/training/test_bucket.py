@@ -24,18 +24,11 @@ from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import load as load_lib
 from pattlite_jax.data import pipeline, user_files
 from pattlite_jax.runtime.errors import UserError
-from pattlite_jax.training import checkpoint, loop, preflight
+from pattlite_jax.training import checkpoint, log, loop, preflight
 
 
 class StoppedError(Exception):
   """Ends a run in the middle."""
-
-
-class Writer:
-  """Stands in for the TensorBoard writer, which gets no path here."""
-
-  def write_scalars(self, step, scalars):
-    pass
 
 
 class Gfile:
@@ -95,7 +88,7 @@ def test_a_run_goes_on_and_is_loaded_from_a_bucket(
 
   def fit(*hooks):
     return loop.fit(
-      small_config, splits, pipeline.train_batches, Writer(), hooks
+      small_config, splits, pipeline.train_batches, log.Log(), hooks
     )
 
   with pytest.raises(StoppedError):

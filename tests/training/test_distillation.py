@@ -59,7 +59,7 @@ def test_targets_of_votes_keep_their_share(teacher, splits):
 
 
 def test_without_teachers_the_examples_are_what_they_were(splits, small_config):
-  teachers = distillation.load_teachers(small_config)
+  teachers = distillation.load_teachers(small_config.distillation.teachers)
   assert teachers == {}
   taught = distillation.teach(splits["train"], teachers, share=0.7)
   assert taught is splits["train"]

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from small_run import fit, saved_best
 
+from pattlite_jax import methods
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics
-from pattlite_jax.training import checkpoint, ema, resume, setup
+from pattlite_jax.training import checkpoint, ema, resume
 
 
 def test_the_average_of_a_constant_is_reached_soon():
@@ -51,8 +52,8 @@ def test_the_averaged_weights_are_validated_and_kept(quick_config, splits):
   ):
     np.testing.assert_array_equal(found, mean)
     assert np.ndim(last) == 0 or not np.array_equal(mean, last)
-  logits = logits_lib.predict(
-    setup.build_predict(quick_config, 3),
+  method = methods.build(quick_config, 3)
+  logits = logits_lib.Predictor(method, method.network)(
     saved_best(quick_config),
     splits["validation"],
     batch_size=32,

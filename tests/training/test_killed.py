@@ -72,8 +72,8 @@ MOMENTS = (
   "pattlite_jax.training.step:create_state:1",  # Before the first step.
   "pattlite_jax.scoring.metrics:add:2",  # Among the first steps.
   "pattlite_jax.training.checkpoint_items:to_save:1",  # Before the first save.
-  "pattlite_jax.scoring.logits:predict:2",  # In the second validation.
-  "pattlite_jax.training.recipe:early_stopping:1",  # Validated, but not saved.
+  "pattlite_jax.runtime.parallel:gather_rows:2",  # In the second validation.
+  "pattlite_jax.training.callbacks:early_stopping:1",  # Not saved yet.
   "pattlite_jax.training.checkpoint_items:to_save:3",
   "a save",
   "pattlite_jax.training.step:create_state:2",  # Between the stages.
@@ -164,7 +164,7 @@ class Life:
 
 def trains(log, step=0):
   """Whether the log has a line of training from this step on."""
-  logged = re.findall(r"\[(\d+)\] train/", log)
+  logged = re.findall(r"^step (\d+) of ", log, re.MULTILINE)
   return any(int(found) >= step for found in logged)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import shutil
 
 import jax
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from small_run import StoppedError, fit, saved_best
 
+from pattlite_jax import trained
+from pattlite_jax.scoring import protocols
 from pattlite_jax.training import setup
 from pattlite_jax.training import step as step_lib
 
@@ -25,9 +28,10 @@ def test_a_run_learns_and_reports_itself(config, splits, compiled, tmp_path):
   result, writer = fit(config, splits)
   stored = json.loads((tmp_path / "run/result.json").read_text())
   assert stored == result
-  assert result["splits"]["test"]["num_examples"] == 10
-  assert result["splits"]["test"]["accuracy"] > 0.7  # Chance is a third.
-  assert result["protocol"] == "per_sample"
+  assert result["splits"]["test"].keys() == {"per_sample"}
+  scores = result["splits"]["test"]["per_sample"]
+  assert scores["num_examples"] == 10
+  assert scores["accuracy"] > 0.7  # Chance is a third.
   assert result["attention"] == "token"
   assert result["epoch_chosen_by"] == "train_accuracy"
   steps = [record["step"] for record in result["history"]]
@@ -162,6 +166,22 @@ def test_the_input_stall_is_logged(config, splits, compiled):
   assert stalls and all(0 <= stall < 1000 for stall in stalls)
 
 
+def test_zero_logs_and_saves_at_the_ends_of_epochs_alone(
+  config, splits, compiled
+):
+  config.stage2.epochs = 0
+  config.log_every_steps = config.checkpoint_every_steps = 0
+  result, writer = fit(config, splits)
+  logged = [
+    (step, scalars["train/loss"])
+    for step, scalars in writer.scalars
+    if "train/loss" in scalars
+  ]
+  assert logged == [(r["step"], r["train_loss"]) for r in result["history"]]
+  saved = (pathlib.Path(config.workdir) / "checkpoints").iterdir()
+  assert sorted(int(path.name) for path in saved) == [5, 10]
+
+
 def test_a_finished_run_trains_no_more(config, splits, compiled):
   first, _ = fit(config, splits)
   again, writer = fit(config, splits)
@@ -173,10 +193,25 @@ def test_batch_attention_reports_both_protocols(config, splits, compiled):
   config.model.attention = "batch"
   config.stage2.epochs = 0
   result, _ = fit(config, splits)
-  published = result["published_protocol"]
-  assert (published["order"], published["batch_size"]) == ("class_sorted", 32)
-  alone = result["splits"]["test"]["loss"]
-  assert published["splits"]["test"]["loss"] != pytest.approx(alone, rel=1e-3)
+  for scores in result["splits"].values():
+    across = scores["across_batch"]
+    assert (across["order"], across["batch_size"]) == ("class_sorted", 32)
+    alone = scores["per_sample"]["loss"]
+    assert across["loss"] != pytest.approx(alone, rel=1e-3)
+
+
+def test_the_end_of_a_run_is_what_evaluate_says(config, splits, compiled):
+  config.model.attention = "batch"
+  config.stage2.epochs = 0
+  result, _ = fit(config, splits)
+  batches = protocols.Batches("class_sorted", 32, config.seed)
+  inputs = protocols.Inputs(
+    trained.load(config.workdir), config.data.name, "test", splits["test"], ()
+  )
+  evaluated, _ = protocols.evaluate(inputs, batches)
+  assert evaluated["splits"]["test"] == result["splits"]["test"]
+  same = ("dataset", "rule", "attention", "seed")
+  assert [evaluated[k] for k in same] == [result[k] for k in same]
 
 
 def test_an_empty_test_split_is_left_out(

@@ -14,8 +14,7 @@ from pattlite_jax.data import pipeline
 from pattlite_jax.runtime import parallel
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import metrics
-from pattlite_jax.training import checkpoint, setup
-from pattlite_jax.training import step as step_lib
+from pattlite_jax.training import checkpoint, dispatch, setup
 
 NEVER_FINITE = 1e39  # A learning rate that is infinite in float32.
 
@@ -30,19 +29,21 @@ def taking_steps(small_config, make_examples, compiled):
   those of the loss of class c.
   """
   train = make_examples(4)
-  step = setup.train_step(small_config, "stage1", train)
-  variables = setup.init_variables(small_config, 3)
-  state = step_lib.create_state(
-    variables, step.keywords["tx"], step.keywords["trainable"]
-  )
+  stage = setup.stage(small_config, "stage1", train)
+  state = stage.start(setup.init_variables(small_config, 3))
+
+  def step(state, batch, weights):
+    def loss(outputs, batch, progress):
+      losses, terms = stage.method.loss(outputs, batch, progress)
+      return losses * weights[batch["label"]], terms
+
+    method = dataclasses.replace(stage.method, loss=loss)
+    spoilt = dataclasses.replace(stage, method=method)
+    return spoilt.step(state, batch, jax.random.key(0))
+
   batch = examples_lib.gather(train, np.arange(4))
   mapped = jax.pmap(
-    lambda state, batch, weights: step.func(
-      state,
-      batch,
-      jax.random.key(0),
-      **step.keywords | {"class_weights": weights},
-    ),
+    step,
     axis_name=parallel.AXIS,
     in_axes=(None, 0, None),
     out_axes=None,
@@ -115,22 +116,22 @@ def test_a_later_step_is_named_with_its_images(
 ):
   """The seventh, a step of the second epoch, whose sums hold good steps too."""
   quick_config.log_every_steps = 100
-  real = setup.build_train
+  real = dispatch.mapped
 
-  def build_train(*args):
-    tx, trainable, step = real(*args)
+  def mapped(step):
+    take_steps = real(step)
 
-    def spoilt(state, batch, key):
+    def spoilt(state, stack, key):
       if int(state.step) == 6:
         bad = jax.tree.map(np.array, state)  # A copy, as steps donate.
         bad.params["attention_classifier"]["classifier"]["bias"][0] = np.nan
-        after, sums = step(parallel.replicate(bad), batch, key)
+        after, sums = take_steps(parallel.replicate(bad), stack, key)
         return dataclasses.replace(state, finite=after.finite), sums
-      return step(state, batch, key)
+      return take_steps(state, stack, key)
 
-    return tx, trainable, spoilt
+    return spoilt
 
-  monkeypatch.setattr(setup, "build_train", build_train)
+  monkeypatch.setattr(dispatch, "mapped", mapped)
   with pytest.raises(UserError, match="step 7 are not") as caught:
     fit(quick_config, splits)
   ids = batch_ids(quick_config, splits["train"], 7)

@@ -7,8 +7,9 @@ import numpy as np
 import optax
 import pytest
 
-from configs import default
-from pattlite_jax.training import optimizer, setup
+from pattlite_jax import config as config_lib
+from pattlite_jax import methods
+from pattlite_jax.training import optimizer
 
 
 def test_adam_is_keras_adam_with_its_clip():
@@ -78,7 +79,23 @@ def test_adamw_divides_out_the_size_of_gradients():
   np.testing.assert_allclose(moved, [-0.1, 0.1, -0.1], rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", optimizer.NAMES)
+@pytest.mark.parametrize("name", config_lib.OPTIMIZERS)
+def test_a_clipnorm_of_zero_never_clips(name):
+  def moved(clipnorm):
+    params = {"a": {"kernel": jnp.zeros(3)}}
+    tx = optimizer.make(name, 0.1, global_clipnorm=clipnorm)
+    state = tx.init(params)
+    for size in (1.0, 100.0, 1.0):
+      grads = {"a": {"kernel": jnp.full(3, size)}}
+      updates, state = tx.update(grads, state, params)
+      params = optax.apply_updates(params, updates)
+    return params["a"]["kernel"]
+
+  np.testing.assert_array_equal(moved(0.0), moved(1e6))
+  assert np.abs(moved(0.0) - moved(3.0)).min() > 0.01
+
+
+@pytest.mark.parametrize("name", config_lib.OPTIMIZERS)
 def test_the_schedule_scales_each_step_and_its_decay(name):
   params = {"a": {"kernel": jnp.full(3, 2.0)}}
   grads = {"a": {"kernel": jnp.ones(3)}}
@@ -93,9 +110,23 @@ def test_the_schedule_scales_each_step_and_its_decay(name):
 
 @pytest.mark.parametrize("attention", ["token", "batch"])
 def test_what_decays_is_every_kernel_of_the_network(attention):
-  config = default.get_config()
+  config = config_lib.get_config()
   config.model.attention = attention
-  params = setup.variable_shapes(config, 7)["params"]
+  params = methods.build(config, 7).shapes["params"]
   marked = jax.tree.leaves(optimizer.kernels(params))
   for leaf, decays in zip(jax.tree.leaves(params), marked, strict=True):
     assert decays == (leaf.ndim > 1)
+
+
+def test_trainable_follows_the_trunk_field():
+  params = {
+    "trunk": {"conv1": {"kernel": 0}, "conv1_bn": {"scale": 0, "bias": 0}},
+    "patch_extraction": {"patch3": {"kernel": 0}},
+  }
+  frozen = optimizer.trainable(params, "frozen")
+  assert jax.tree.leaves(frozen["trunk"]) == [False] * 3
+  assert frozen["patch_extraction"]["patch3"]["kernel"] is True
+  tuned = optimizer.trainable(params, "all_but_bn")
+  assert tuned["trunk"]["conv1"]["kernel"] is True
+  assert jax.tree.leaves(tuned["trunk"]["conv1_bn"]) == [False] * 2
+  assert all(jax.tree.leaves(optimizer.trainable(params, "all")))

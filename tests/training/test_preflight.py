@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from pattlite_jax import config as config_lib
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime import parallel
 from pattlite_jax.training import preflight
@@ -122,7 +123,7 @@ def test_the_fingerprint_changes_with_all_that_examples_hold(make_examples):
 
 
 def test_the_record_names_versions_fields_and_data(small_config, splits):
-  record = preflight.own_record(small_config, splits)
+  record = preflight.own_record(config_lib.flat(small_config.to_dict()), splits)
   assert {
     "hostname",
     "git revision",
@@ -143,7 +144,7 @@ def test_the_record_names_versions_fields_and_data(small_config, splits):
 
 def test_one_host_writes_and_asks_nothing(small_config, monkeypatch, tmp_path):
   monkeypatch.setattr(parallel, "exchange", None)
-  preflight.check(small_config, {})
+  preflight.check(config_lib.flat(small_config.to_dict()), {})
   assert list(tmp_path.iterdir()) == []
 
 
@@ -154,7 +155,7 @@ def test_hosts_that_agree_leave_nothing_behind(
   (tmp_path / "run").mkdir()
   (tmp_path / "run/preflight-of-host-0").touch()
   as_host(index)
-  preflight.check(small_config, splits)
+  preflight.check(config_lib.flat(small_config.to_dict()), splits)
   left = [path.name for path in (tmp_path / "run").iterdir()]
   assert left == ["preflight-of-host-0"]
 
@@ -162,7 +163,7 @@ def test_hosts_that_agree_leave_nothing_behind(
 def test_all_differences_come_at_once(small_config, splits, as_host):
   as_host(0, sees=False, **{"config.seed": 5, "jax": "0.1"})
   with pytest.raises(ValueError) as error:
-    preflight.check(small_config, splits)
+    preflight.check(config_lib.flat(small_config.to_dict()), splits)
   lines = str(error.value).splitlines()
   assert len(lines) == 4
   assert any("config.seed is 5 on host 1 (other)" in line for line in lines)
@@ -171,4 +172,4 @@ def test_all_differences_come_at_once(small_config, splits, as_host):
 def test_a_local_workdir_is_found_out(small_config, splits, as_host):
   as_host(1)  # Where what host 0 wrote does not show.
   with pytest.raises(ValueError, match=r"config.workdir .* of host 1"):
-    preflight.check(small_config, splits)
+    preflight.check(config_lib.flat(small_config.to_dict()), splits)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_run import StoppedError, fit
 
-from configs import default
+from pattlite_jax import config as config_lib
 from pattlite_jax.training import resume
 from pattlite_jax.training.progress import Progress
 
@@ -25,13 +25,13 @@ def again(small_config, splits, **fields):
 
 
 def saved(described, **changes):
-  progress = Progress(learning_rate=1e-3, **changes)
+  progress = Progress(**changes)
   return {"config": described, "progress": progress.to_json()}
 
 
 def test_the_same_config_goes_on(small_config, splits, described):
   reached = resume.progress(8, saved(described), again(small_config, splits))
-  assert reached == Progress(learning_rate=1e-3)
+  assert reached == Progress()
 
 
 def test_harmless_fields_may_change_and_are_fields(
@@ -77,7 +77,7 @@ def test_changed_data_is_a_change(small_config, splits, described, part):
 def test_a_field_that_is_newer_than_the_checkpoint_had_its_default(
   small_config, splits, described
 ):
-  field = default.get_config().model.patch_stride
+  field = config_lib.get_config().model.patch_stride
   del described["config"]["model"]["patch_stride"]
   new = again(small_config, splits)
   assert resume.changes(described, new) == []
@@ -91,21 +91,19 @@ def test_force_records_the_changes(small_config, splits, described):
   reached = resume.progress(8, saved(described), new)
   change = {"step": 8, "field": "stage1.patience", "old": 5, "new": 9}
   assert reached.config_changes == (change,)
-  assert reached.learning_rate == 1e-3
-  entered = Progress.from_json(reached.to_json()).enter(1, 1e-5)
+  entered = Progress.from_json(reached.to_json()).enter(1)
   assert entered.config_changes == (change,)
 
 
-@pytest.mark.parametrize(("reached", "expected"), [(1e-3, 5e-3), (1e-4, 5e-4)])
-def test_a_forced_learning_rate_keeps_what_plateaus_have_made_of_it(
-  small_config, splits, described, reached, expected
+def test_progress_of_an_older_version_keeps_what_plateaus_made_of_the_rate(
+  small_config, splits, described
 ):
-  fields = {"stage1.learning_rate": 5e-3, "resume": "force"}
-  new = again(small_config, splits, **fields)
+  """It held the learning rate itself, in place of the plateau's factor."""
   items = saved(described)
-  items["progress"]["learning_rate"] = reached
-  rate = resume.progress(8, items, new).learning_rate
-  assert rate == pytest.approx(expected, rel=1e-12)
+  items["progress"]["learning_rate"] = 1e-4
+  del items["progress"]["plateau"]["factor"]
+  reached = resume.progress(8, items, again(small_config, splits))
+  assert reached.plateau.factor == pytest.approx(0.1, rel=1e-12)
 
 
 def test_force_cannot_change_what_an_epoch_is(small_config, splits, described):

@@ -29,7 +29,7 @@ def classifier(variables):
 
 
 def test_without_a_network_it_is_imagenets_trunk(small_config):
-  assert start.load_network(small_config) == {}
+  assert start.load_network("") == {}
   jax.tree.map(
     np.testing.assert_array_equal,
     start.variables(small_config, {}, NAMES),

@@ -15,7 +15,7 @@ from pattlite_jax.training import checkpoint, stop
 # Sends itself the signals that it is given, one after the other.
 SIGNALLED = """
 import os, signal, sys
-from pattlite_jax import stop
+from pattlite_jax.training import stop
 with stop.StopRequests(lambda step: False) as stops:
   for name in sys.argv[1:]:
     os.kill(os.getpid(), getattr(signal, name))

@@ -15,11 +15,8 @@ import pytest
 from matplotlib import cbook
 from PIL import Image
 
-from pattlite_jax.models.mobilenet_v1 import (
-  LAYER_NAMES,
-  PATT_LITE_CUT,
-  MobileNetV1,
-)
+from pattlite_jax.models.mobilenet_v1 import MobileNetV1
+from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES, PATT_LITE_CUT
 from pattlite_jax.weights.keras_port import (
   load_keras_weights,
   variables_from_keras,

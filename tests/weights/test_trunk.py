@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from pattlite_jax.methods.pattlite import PAttLite
 from pattlite_jax.models.mobilenet_v1 import MobileNetV1
-from pattlite_jax.models.pattlite import PAttLite
 from pattlite_jax.weights.safetensors_io import load_variables, save_variables
 from pattlite_jax.weights.trunk import (
   IMAGENET_TRUNK,

@@ -12,7 +12,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pattlite_jax.models.mobilenet_v1 import LAYER_NAMES, LAYERS, PATT_LITE_CUT
+from pattlite_jax.models.mobilenet_v1_layers import (
+  LAYER_NAMES,
+  LAYERS,
+  PATT_LITE_CUT,
+)
 
 _EPSILON, _MOMENTUM = 1e-3, 0.01  # Keras' batch norm, in PyTorch's terms.
 

@@ -181,5 +181,5 @@ def missing_files_error(
   return MissingFileError(
     f"No {set_name} at {where}. {how_to_get} Pass its folder with "
     "--config.data.dir=<folder>; to try the code without data, use "
-    "--config configs/synthetic.py."
+    "--config=synthetic."
   )

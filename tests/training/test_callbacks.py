@@ -1,13 +1,12 @@
-"""The recipe against Keras' own optimizer and callbacks."""
+"""The callbacks against Keras' own."""
 
-import jax
 import keras
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pattlite_jax.training import recipe
+from pattlite_jax.training import callbacks
 
 
 class FakeModel:
@@ -54,22 +53,23 @@ def keras_callbacks(values, first_epoch):
 
 
 def our_callbacks(values, first_epoch):
-  plateau, stopping = recipe.Plateau(), recipe.EarlyStopping()
-  rate, trace = 1e-3, []
+  plateau, stopping = callbacks.Plateau(), callbacks.EarlyStopping()
+  trace = []
   for epoch, value in enumerate(values, start=first_epoch):
-    plateau, rate = recipe.reduce_on_plateau(
+    plateau = callbacks.reduce_on_plateau(
       plateau,
-      rate,
       value,
+      base=1e-3,
       patience=3,
       factor=0.1,
       min_delta=0.003,
       min_learning_rate=1e-6,
     )
-    stopping = recipe.early_stopping(
+    stopping = callbacks.early_stopping(
       stopping, epoch, value, patience=5, min_delta=0.003
     )
-    trace.append((float(np.float32(rate)), stopping.stopped))
+    rate = float(np.float32(1e-3 * plateau.factor))
+    trace.append((rate, stopping.stopped))
     if stopping.stopped:
       break
   return trace, stopping.best_epoch
@@ -88,75 +88,26 @@ def test_plateau_and_early_stopping_are_keras(values, first_epoch):
   assert our_callbacks(values, first_epoch) == expected
 
 
-def test_the_rate_falls_to_its_floor_and_no_further():
-  plateau, rate = recipe.Plateau(), 1e-3
+def test_the_learning_rate_falls_to_its_floor_and_no_further():
+  plateau = callbacks.Plateau()
   for _ in range(40):
-    plateau, rate = recipe.reduce_on_plateau(
+    plateau = callbacks.reduce_on_plateau(
       plateau,
-      rate,
       0.5,
+      base=1e-3,
       patience=3,
       factor=0.1,
       min_delta=0.003,
       min_learning_rate=1e-6,
     )
-  assert rate == pytest.approx(1e-6)
-
-
-@pytest.mark.parametrize("epoch", [0, 1, 80, 499])
-def test_decay_is_keras_inverse_time_decay(epoch):
-  schedule = keras.optimizers.schedules.InverseTimeDecay(1e-5, 80, 1)
-  expected = float(schedule(epoch))
-  got = recipe.inverse_time_decay(1e-5, 80.0, epoch)
-  assert got == pytest.approx(expected, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-  ("epochs_run", "expected"), [(100, 95), (5, 0), (3, 0), (0, 0)]
-)
-def test_stage_two_counts_on_from_the_fifth_last_epoch(epochs_run, expected):
-  assert recipe.initial_epoch(epochs_run) == expected
+  assert 1e-3 * plateau.factor == pytest.approx(1e-6)
 
 
 def test_patience_zero_never_stops_and_keeps_the_best():
-  stopping = recipe.EarlyStopping()
+  stopping = callbacks.EarlyStopping()
   for epoch, value in enumerate([0.5, 0.7, *[0.6] * 30]):
-    stopping = recipe.early_stopping(
+    stopping = callbacks.early_stopping(
       stopping, epoch, value, patience=0, min_delta=0.0
     )
   assert not stopping.stopped
   assert (stopping.best, stopping.best_epoch) == (0.7, 1)
-
-
-def test_cosine_rises_in_a_line_and_falls_to_zero():
-  rates = [recipe.cosine(s, steps=24, warmup_steps=4) for s in range(24)]
-  np.testing.assert_allclose(rates[:5], [0.25, 0.5, 0.75, 1, 1], rtol=1e-6)
-  assert rates[14] == pytest.approx(0.5)  # Half of the way down.
-  assert (np.diff(rates[4:]) < 0).all() and 0 < rates[-1] < 0.01
-
-
-def test_cosine_without_a_warmup_starts_at_one():
-  assert recipe.cosine(0, steps=10, warmup_steps=0) == 1
-
-
-def test_class_weights_are_balanced():
-  counts = np.array([10, 30, 0, 60])
-  weights = recipe.balanced_class_weights(counts)
-  np.testing.assert_allclose(weights, [2.5, 100 / 120, 1, 100 / 240], rtol=1e-6)
-  assert (weights * counts)[[0, 1, 3]].std() < 1e-4
-
-
-def test_trainable_follows_the_trunk_field():
-  params = {
-    "trunk": {"conv1": {"kernel": 0}, "conv1_bn": {"scale": 0, "bias": 0}},
-    "patch_extraction": {"patch3": {"kernel": 0}},
-  }
-  frozen = recipe.trainable(params, "frozen")
-  assert jax.tree.leaves(frozen["trunk"]) == [False] * 3
-  assert frozen["patch_extraction"]["patch3"]["kernel"] is True
-  tuned = recipe.trainable(params, "all_but_bn")
-  assert tuned["trunk"]["conv1"]["kernel"] is True
-  assert jax.tree.leaves(tuned["trunk"]["conv1_bn"]) == [False] * 2
-  assert all(jax.tree.leaves(recipe.trainable(params, "all")))
-  with pytest.raises(ValueError, match=r"'half'.*frozen, all_but_bn, all"):
-    recipe.trainable(params, "half")

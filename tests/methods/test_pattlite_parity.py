@@ -10,6 +10,7 @@ float64 agree on no parameter after ten steps; at the second stage's 1e-5 they
 stay within 4e-6.
 """
 
+import dataclasses
 import functools
 
 import jax
@@ -21,17 +22,16 @@ import pytest
 import tensorflow as tf
 from flax import traverse_util
 
-from configs import default
+from pattlite_jax import config_files, methods
 from pattlite_jax.benchmark.peers import keras_pattlite as reference
+from pattlite_jax.config import ATTENTIONS
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
 from pattlite_jax.data.readers.synthetic_faces import drawn_face
-from pattlite_jax.models.attention_classifier import ATTENTIONS
-from pattlite_jax.models.mobilenet_v1 import PATT_LITE_CUT
+from pattlite_jax.models.mobilenet_v1_layers import PATT_LITE_CUT
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import logits as logits_lib
-from pattlite_jax.training import recipe, setup
-from pattlite_jax.training import step as step_lib
+from pattlite_jax.training import optimizer, setup
 from pattlite_jax.weights import trunk
 
 NUM_CLASSES = len(EXPRESSIONS)
@@ -80,7 +80,7 @@ def rgb(examples):
 
 
 def make_config(attention, geometry, trunk_field="frozen"):
-  config = default.get_config()
+  config = config_files.load("fer2013")
   config.batch_size = BATCH_SIZE
   config.model.attention = attention
   config.model.update(geometry)
@@ -104,7 +104,7 @@ def random_head(config):
       return np.array(0.1)  # Soft enough to mix several images or patches.
     return rng.normal(0, 0.3, shape)
 
-  shapes = setup.variable_shapes(config, NUM_CLASSES)
+  shapes = methods.build(config, NUM_CLASSES).shapes
   drawn = traverse_util.path_aware_map(
     lambda path, leaf: draw(path, leaf.shape).astype(np.float32), shapes
   )
@@ -134,14 +134,15 @@ def compare(name, ours, theirs, tolerance=TOLERANCE):
 
 @pytest.fixture(scope="module")
 def forward():
-  """Returns a maker of (predict step, variables, Keras model) of a mode."""
+  """Returns a maker of (predictor, variables, Keras model) of a mode."""
 
   @functools.cache
   def make(attention):
     config = make_config(attention, HALF)
     variables = random_head(config)
-    step = setup.build_predict(config, NUM_CLASSES)
-    return step, variables, keras_model(config, variables)
+    method = methods.build(config, NUM_CLASSES)
+    predict = logits_lib.Predictor(method, method.network)
+    return predict, variables, keras_model(config, variables)
 
   return make
 
@@ -149,10 +150,10 @@ def forward():
 @pytest.mark.parametrize("batch_size", [1, 5, 8, 32])
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_logits_are_keras(attention, batch_size, faces, forward):
-  step, variables, model = forward(attention)
+  predict, variables, model = forward(attention)
   batch = faces.take(np.arange(batch_size))
   # Padded to one size, as a last batch is: one compilation serves them all.
-  logits = logits_lib.predict(step, variables, batch, batch_size=32)
+  logits = predict(variables, batch, batch_size=32)
   expected = reference.logits(model, rgb(batch))
   compare("logits", logits, expected)
   probabilities = model.predict_on_batch(rgb(batch))
@@ -162,10 +163,10 @@ def test_logits_are_keras(attention, batch_size, faces, forward):
 def test_the_modes_differ_on_these_faces(faces, forward):
   """Else the comparisons above would hold for the wrong mode too."""
   batch = faces.take(np.arange(8))
-  logits = {
-    attention: logits_lib.predict(*forward(attention)[:2], batch, batch_size=32)
-    for attention in ATTENTIONS
-  }
+  logits = {}
+  for attention in ATTENTIONS:
+    predict, variables, _ = forward(attention)
+    logits[attention] = predict(variables, batch, batch_size=32)
   for one, other in (("batch", "none"), ("token", "none"), ("batch", "token")):
     assert np.abs(logits[one] - logits[other]).max() > 0.05
 
@@ -185,11 +186,10 @@ def recording(tx):
 
 def our_steps(config, variables, examples, batches):
   """Yields (loss, gradients, variables) after each step, flat."""
-  bound = setup.train_step(config, "stage1", examples)
-  tx = recording(bound.keywords["tx"])
-  step = parallel.pmap_train_step(functools.partial(bound, tx=tx))
-  state = step_lib.create_state(variables, tx, bound.keywords["trainable"])
-  state = parallel.replicate(state)
+  stage = setup.stage(config, "stage1", examples)
+  stage = dataclasses.replace(stage, tx=recording(stage.tx))
+  step = parallel.pmap_train_step(stage.step)
+  state = parallel.replicate(stage.start(variables))
   rows = (examples_lib.gather(examples, batch) for batch in batches)
   for batch in parallel.device_batches(rows):
     state, metrics = step(state, batch, jax.random.key(0))
@@ -328,8 +328,8 @@ def test_the_same_parameters_train(trunk_field, unfrozen):
   assert (len(base.layers), base.layers[-1].name) == (58, "conv_dw_9_relu")
   if unfrozen:
     reference.unfreeze_trunk(model, unfrozen)
-  shapes = setup.variable_shapes(default.get_config(), NUM_CLASSES)
-  mask = recipe.trainable(shapes["params"], trunk_field)
+  shapes = methods.build(config_files.load("fer2013"), NUM_CLASSES).shapes
+  mask = optimizer.trainable(shapes["params"], trunk_field)
   flat = traverse_util.flatten_dict(mask)
   assert {path for path, trains in flat.items() if trains} == (
     trainable_paths(model)

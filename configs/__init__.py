@@ -1,1 +1,0 @@
-"""One file a run; `default.py` holds every field."""

@@ -1,0 +1,145 @@
+"""What values a config may hold: each field's own, and those of several."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from pattlite_jax.runtime.errors import UserError
+
+STAGES = ("stage1", "stage2")
+
+
+@dataclasses.dataclass(frozen=True)
+class Number:
+  """A finite number in `low` to `high`; with `off`, also 0 for "off"."""
+
+  low: int | float = 0
+  high: int | float = math.inf
+  whole: bool = False
+  above: bool = False  # `low` itself is not allowed.
+  off: bool = False
+
+  def allows(self, value: Any) -> bool:
+    """Whether `value` is such a number; True and False are not."""
+    kinds = int if self.whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+      return False
+    if self.off and value == 0:
+      return True
+    enough = value > self.low if self.above else value >= self.low
+    return enough and value <= self.high and value != math.inf  # NaN: False.
+
+  def __str__(self) -> str:
+    kind = "a whole number" if self.whole else "a number"
+    if self.above:
+      limits = f"above {self.low:g}"
+      if self.high < math.inf:
+        limits += f" and at most {self.high:.9g}"
+    elif self.high < math.inf:
+      limits = f"from {self.low:.9g} to {self.high:.10g}"
+    else:
+      limits = f"of at least {self.low:.9g}"
+    return f"{kind} {limits}{', or 0 for off' if self.off else ''}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Words:
+  """One of some words."""
+
+  words: tuple[str, ...]
+
+  def allows(self, value: Any) -> bool:
+    """Whether `value` is one of them."""
+    return isinstance(value, str) and value in self.words
+
+  def __str__(self) -> str:
+    return f"one of {', '.join(self.words)}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Switch:
+  """True or False."""
+
+  def allows(self, value: Any) -> bool:
+    """Whether `value` is one of the two; 0 and 1 are not."""
+    return isinstance(value, bool)
+
+  def __str__(self) -> str:
+    return "True or False"
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+  """A text of some kind, such as a path; with `off`, also "" for none."""
+
+  kind: str
+  off: bool = True
+
+  def allows(self, value: Any) -> bool:
+    """Whether `value` is a text, but not the "None" of a command line."""
+    if not isinstance(value, str) or value.strip().lower() == "none":
+      return False
+    return self.off or bool(value.strip())
+
+  def __str__(self) -> str:
+    return self.kind + (' (or "" for none)' if self.off else "")
+
+
+Allowed = Number | Words | Switch | Text
+
+
+def check_together(fields: Mapping[str, Any]) -> None:
+  """Raises UserError for values that are allowed, but not beside each other.
+
+  `fields` are all values of a config, by their flat names ("stage1.epochs").
+  """
+  least = fields["augment.erasing_min_area"]
+  most = fields["augment.erasing_max_area"]
+  if least > most:
+    raise UserError(
+      f"config.augment.erasing_min_area is {least}, but must not exceed "
+      f"config.augment.erasing_max_area, {most}."
+    )
+  start_from, trunk = fields["start_from"], fields["model.trunk_weights"]
+  if start_from and trunk != "imagenet":
+    raise UserError(
+      f"config.model.trunk_weights is {trunk!r}, but has no effect on a run "
+      f"that starts from {start_from!r}; set it to imagenet, or "
+      'config.start_from to "".'
+    )
+  if not any(fields[f"{stage}.epochs"] for stage in STAGES):
+    raise UserError(
+      "config.stage1.epochs and config.stage2.epochs are both 0, so nothing "
+      "would train; set at least one of them to 1 or more."
+    )
+  for stage in STAGES:
+    _check_stage(stage, fields)
+
+
+def _check_stage(stage: str, fields: Mapping[str, Any]) -> None:
+  """Raises UserError for values of a stage that exclude each other."""
+  own = {
+    name.removeprefix(f"{stage}."): value
+    for name, value in fields.items()
+    if name.startswith(f"{stage}.")
+  }
+  warmup, epochs = own["warmup_epochs"], own["epochs"]
+  if epochs and warmup >= epochs:
+    raise UserError(
+      f"config.{stage}.warmup_epochs is {warmup}, but must be less than "
+      f"config.{stage}.epochs, {epochs}: the learning rate would never fall."
+    )
+  needs = {
+    "weight_decay": ("optimizer", "adamw"),
+    "warmup_epochs": ("schedule", "cosine"),
+    "decay_epochs": ("schedule", "by_epoch"),
+    "plateau_patience": ("schedule", "by_epoch"),
+  }
+  for name, (other, word) in needs.items():
+    if own[name] and own[other] != word:
+      raise UserError(
+        f"config.{stage}.{name} is {own[name]}, but takes effect only with "
+        f"config.{stage}.{other}={word}, which is {own[other]!r}; set the one "
+        f"to 0 or the other to {word}."
+      )

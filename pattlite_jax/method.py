@@ -1,0 +1,75 @@
+"""What one paper brings to the bench: a dataclass of plain functions.
+
+Four rules make it enough; tests/methods/test_rules.py holds every method to
+them:
+  - What is learned is a parameter of the network, so that checkpoints, EMA,
+    freezing and resume need to know nothing of a method.
+  - What spans the batch goes through `parallel.batch_mean` and
+    `parallel.gather_batch`: padded rows never count, and one device or many
+    give the same.
+  - The pretrained part of the parameters is named TRUNK and the last layer
+    CLASSIFIER, for trunk files, freezing and `config.start_from`. A batch norm
+    of the trunk is named after the layer before it, with "_bn" at its end.
+  - `alone` is `network` on a batch of one image.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import linen as nn
+from jaxtyping import Array, Float, Key, PyTree, UInt8
+
+TRUNK = "trunk"
+CLASSIFIER = "classifier"
+
+Variables = dict[str, Any]  # {"params": {...}, "batch_stats": {...}}
+# image u8[B, h, w, C], label i32[B], mask bool[B] and, where the data set or
+# teachers give them, targets f32[B, K].
+Batch = dict[str, Array]
+# "logits" f32[B, K]; in training also what the method's loss reads.
+Outputs = dict[str, Any]
+Terms = dict[str, Float[Array, ""]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+  """One method, either for a stage of training or for scoring.
+
+  Attributes:
+    network: called as (views, mask, train=True) in training and as
+      (images, mask) in scoring; returns `Outputs`.
+    alone: the same variables, but gives each image what `network` gives it as
+      a batch of one. Equal to `network` unless the method mixes the images of
+      a batch.
+    init: a key -> freshly drawn variables, before `fold`.
+    views: a key for each image, images u8[B, h, w, C] -> the network's input
+      in training.
+    prepare: images u8[B, h, w, C] -> the network's input in scoring,
+      f32[B, S, S, C].
+    loss: (outputs, batch, share of the stage done in [0, 1]) -> the loss of
+      each image f32[B], and named terms of the global batch, which add to the
+      mean of the images' losses.
+    fold: rewrites variables into those that `network` and `alone` take.
+  """
+
+  network: nn.Module
+  alone: nn.Module
+  init: Callable[[Key[Array, ""]], Variables]
+  views: Callable[[Key[Array, "B"], UInt8[Array, "B h w C"]], PyTree]
+  prepare: Callable[[UInt8[Array, "B h w C"]], Float[Array, "B S S C"]]
+  loss: Callable[
+    [Outputs, Batch, Float[Array, ""]], tuple[Float[Array, "B"], Terms]
+  ]
+  fold: Callable[[Variables], Variables] = lambda variables: variables
+
+  @property
+  def shapes(self) -> PyTree[jax.ShapeDtypeStruct]:
+    """The shapes and dtypes of the variables, at no cost."""
+    return jax.eval_shape(lambda: self.init(jax.random.key(0)))
+
+  @property
+  def mixes_batch(self) -> bool:
+    """Whether a prediction depends on the other images of its batch."""
+    return self.network != self.alone

@@ -1,0 +1,132 @@
+"""Erasing Attention Consistency (Zhang et al., ECCV 2022; arXiv 2207.10299).
+
+A network sees each training image and its mirror image. Beside the
+cross-entropy of the image, the class attention maps of the two must agree once
+one of them is mirrored back, which keeps the network from remembering noisy
+labels by a part of the face. Inference is a plain forward pass.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int, Key, UInt8
+
+from pattlite_jax.data import augment as augment_lib
+from pattlite_jax.method import CLASSIFIER, TRUNK, Batch, Method, Outputs, Terms
+from pattlite_jax.models import folding, losses
+from pattlite_jax.models.mobilenet_v1 import MobileNetV1
+from pattlite_jax.models.mobilenet_v1_layers import PATT_LITE_CUT
+from pattlite_jax.runtime import parallel
+
+
+class EAC(nn.Module):
+  """A trunk, global average pooling and one dense layer (`src/model.py`)."""
+
+  num_classes: int
+  cut: str = PATT_LITE_CUT
+  # In training, batch norm of the trunk uses and tracks the statistics of the
+  # batch, of one view after the other; False keeps those that it has.
+  update_trunk_stats: bool = False
+  axis_name: str | None = None
+  dtype: DTypeLike = jnp.float32
+  folded: bool = False  # For variables out of `folding.fold_trunk`.
+
+  @nn.compact
+  def __call__(
+    self,
+    views: Any,
+    mask: Bool[Array, "B"] | None = None,
+    *,
+    train: bool = False,
+  ) -> Outputs:
+    """Returns {"logits": f32[B, K]} for images f32[B, S, S, C] in [-1, 1].
+
+    In training `views` are (images, mirrored images), and "maps" and
+    "mirrored_maps" f32[B, H, W, K] are the class attention maps of each.
+    """
+    trunk = MobileNetV1(
+      self.cut,
+      axis_name=self.axis_name,
+      dtype=self.dtype,
+      folded=self.folded,
+      name=TRUNK,
+    )
+    dense = nn.Dense(self.num_classes, name=CLASSIFIER)
+    features = functools.partial(
+      trunk, mask=mask, update_stats=train and self.update_trunk_stats
+    )
+    image, *mirrored = views if train else (views,)
+    x = features(image).astype(jnp.float32)
+    outputs = {"logits": dense(x.mean(axis=(1, 2)))}
+    if mirrored:
+      kernel = jax.lax.stop_gradient(dense.variables["params"]["kernel"])
+      y = features(mirrored[0]).astype(jnp.float32)
+      outputs |= {"maps": x @ kernel, "mirrored_maps": y @ kernel}
+    return outputs
+
+
+def consistency(
+  maps: Float[Array, "B H W K"], mirrored_maps: Float[Array, "B H W K"]
+) -> Float[Array, "B"]:
+  """Returns each image's mean squared gap between the maps (`src/loss.py`)."""
+  gap = maps - mirrored_maps[:, :, ::-1]
+  return jnp.square(gap).mean(axis=(1, 2, 3))
+
+
+def build(
+  settings: ml_collections.ConfigDict,
+  num_classes: int,
+  *,
+  augment: dict[str, Any],
+  stage: ml_collections.ConfigDict | None,
+  class_counts: Int[np.ndarray, "K"] | None,
+) -> Method:
+  """Returns EAC; `settings` are config.model, `stage` config.stage1.
+
+  The mirror image is that of the augmented and erased image, as in the paper's
+  runs on clean labels.
+  """
+  plain = EAC(
+    num_classes,
+    settings.cut,
+    axis_name=parallel.AXIS,
+    dtype=jnp.dtype(settings.dtype),
+  )
+  folded = stage is None or stage.trunk_statistics == "imagenet"
+  network = plain.clone(folded=folded, update_trunk_stats=not folded)
+  size = settings.image_size
+
+  def views(
+    keys: Key[Array, "B"], images: UInt8[Array, "B h w C"]
+  ) -> tuple[Float[Array, "B S S C"], Float[Array, "B S S C"]]:
+    image = augment_lib.augment(keys, images, image_size=size, **augment)
+    return image, image[:, :, ::-1]
+
+  def loss(
+    outputs: Outputs, batch: Batch, progress: Float[Array, ""]
+  ) -> tuple[Float[Array, "B"], Terms]:
+    del progress
+    own = losses.batch_cross_entropy(
+      outputs["logits"], batch, stage, class_counts
+    )
+    gaps = consistency(outputs["maps"], outputs["mirrored_maps"])
+    term = parallel.batch_mean(gaps, batch["mask"])
+    return own, {"consistency": settings.consistency_weight * term}
+
+  return Method(
+    network=network,
+    alone=network,
+    init=lambda key: jax.jit(plain.clone(axis_name=None).init)(
+      key, jnp.zeros((1, size, size, 3))
+    ),
+    views=views,
+    prepare=functools.partial(augment_lib.prepare, image_size=size),
+    loss=loss,
+    fold=folding.fold_trunk if folded else lambda variables: variables,
+  )

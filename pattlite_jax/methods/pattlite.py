@@ -1,0 +1,141 @@
+"""PAtt-Lite (Ngwe et al., arXiv 2306.09626): trunk, patches, classifier."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int
+
+from pattlite_jax.data import augment as augment_lib
+from pattlite_jax.method import TRUNK, Batch, Method, Outputs, Terms
+from pattlite_jax.models import folding, losses
+from pattlite_jax.models.attention_classifier import AttentionClassifier
+from pattlite_jax.models.dropout import Dropout
+from pattlite_jax.models.mobilenet_v1 import MobileNetV1
+from pattlite_jax.models.mobilenet_v1_layers import PATT_LITE_CUT
+from pattlite_jax.models.patch_extraction import PatchExtraction
+from pattlite_jax.runtime import parallel
+
+
+def build(
+  settings: ml_collections.ConfigDict,
+  num_classes: int,
+  *,
+  augment: dict[str, Any],
+  stage: ml_collections.ConfigDict | None,
+  class_counts: Int[np.ndarray, "K"] | None,
+) -> Method:
+  """Returns PAtt-Lite; `settings` are config.model, `stage` config.stage1.
+
+  Attention "batch" gives an image alone what "none" gives it in any batch, as
+  softmax over one image is 1.
+  """
+  plain = PAttLite(
+    num_classes,
+    settings.attention,
+    cut=settings.cut,
+    patch_extraction=settings.patch_extraction,
+    patch_stride=settings.patch_stride,
+    axis_name=parallel.AXIS,
+    dtype=jnp.dtype(settings.dtype),
+  )
+  folded = stage is None or stage.trunk_statistics == "imagenet"
+  network = plain.clone(folded=folded)
+  if stage is not None:
+    network = network.clone(
+      update_trunk_stats=stage.trunk_statistics == "batch",
+      spatial_dropout=stage.spatial_dropout,
+      pooled_dropout=stage.pooled_dropout,
+      attended_dropout=stage.attended_dropout,
+    )
+  size = settings.image_size
+
+  def loss(
+    outputs: Outputs, batch: Batch, progress: Float[Array, ""]
+  ) -> tuple[Float[Array, "B"], Terms]:
+    del progress
+    return losses.batch_cross_entropy(
+      outputs["logits"], batch, stage, class_counts
+    ), {}
+
+  mixes = settings.attention == "batch"
+  return Method(
+    network=network,
+    alone=network.clone(attention="none") if mixes else network,
+    init=lambda key: jax.jit(plain.clone(axis_name=None).init)(
+      key, jnp.zeros((1, size, size, 3))
+    ),
+    views=functools.partial(augment_lib.augment, image_size=size, **augment),
+    prepare=functools.partial(augment_lib.prepare, image_size=size),
+    loss=loss,
+    fold=folding.fold_trunk if folded else lambda variables: variables,
+  )
+
+
+class PAttLite(nn.Module):
+  """1,102,664 parameters for 7 classes, 1,102,697 for 8.
+
+  Dropout rates differ between the two stages of training; the parameters do
+  not. Inference needs no `axis_name` unless `attention` is "batch".
+  """
+
+  num_classes: int
+  attention: str  # "batch", "token" or "none"; see AttentionClassifier.
+  cut: str = PATT_LITE_CUT
+  patch_extraction: bool = True  # False classifies the trunk's features.
+  patch_stride: int = 4
+  # In training, batch norm of the trunk uses and tracks the batch's statistics;
+  # False keeps those that it has, as the notebook does in both stages.
+  update_trunk_stats: bool = False
+  spatial_dropout: float = 0.0
+  pooled_dropout: float = 0.0
+  attended_dropout: float = 0.0
+  axis_name: str | None = None
+  dtype: DTypeLike = jnp.float32
+  folded: bool = False  # For variables out of `folding.fold_trunk`.
+
+  @nn.compact
+  def __call__(
+    self,
+    images: Float[Array, "B H W C"],
+    mask: Bool[Array, "B"] | None = None,
+    *,
+    train: bool = False,
+  ) -> Outputs:
+    """Returns {"logits": f32[B, K]} for images in [-1, 1] (1 or 3 channels).
+
+    Rows where `mask` is False are padding: they take no part in batch
+    statistics or in `batch` attention, and their logits mean nothing.
+    """
+    if mask is None:
+      mask = jnp.ones(images.shape[0], bool)
+    features = MobileNetV1(
+      self.cut,
+      axis_name=self.axis_name,
+      dtype=self.dtype,
+      folded=self.folded,
+      name=TRUNK,
+    )(images, mask, update_stats=train and self.update_trunk_stats)
+    if self.patch_extraction:
+      patches = PatchExtraction(
+        stride=self.patch_stride, dtype=self.dtype, name="patch_extraction"
+      )(features)
+    else:
+      patches = features
+    patches = Dropout(
+      self.spatial_dropout, whole_channels=True, axis_name=self.axis_name
+    )(patches, train=train)
+    logits = AttentionClassifier(
+      self.num_classes,
+      self.attention,
+      pooled_dropout=self.pooled_dropout,
+      attended_dropout=self.attended_dropout,
+      axis_name=self.axis_name,
+      name="attention_classifier",
+    )(patches, mask, train=train)
+    return {"logits": logits}

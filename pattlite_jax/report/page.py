@@ -1,0 +1,166 @@
+"""docs/results.md: what was measured, each table with what it compares."""
+
+from collections.abc import Mapping, Sequence
+
+from etils import epath
+
+from pattlite_jax.report import lines, write
+from pattlite_jax.report.rows import TABLES
+
+_HEAD = """\
+# Results
+
+`python -m pattlite_jax.report` writes this page from the files in
+[results](../results). Each of them names its command, revision, versions and
+machine.
+
+Accuracies are in percent. Where a table says no more, each image was predicted
+alone, from one view, by one model. FER2013's and FER+'s splits are Training (to
+train on), PublicTest (validation, which chooses the epoch and the recipe) and
+PrivateTest (test). Over several seeds, a figure is the mean ± the standard
+deviation."""
+
+_BEST = """\
+## The best accuracy of single images
+
+`launch/table.sh best` runs every row. The recipes are
+[configs/fer2013_best.py](../configs/fer2013_best.py) and
+[configs/ferplus_best.py](../configs/ferplus_best.py); the second column says
+how a row differs from them. A teacher is the network of another row's first
+seed."""
+
+_AFTER_BEST = """\
+The package ships the first seed of "FER+ (argmax)" as `ferplus`, and that of
+"FER2013 taught" as `fer2013`.
+
+A teacher of the same size, a second round of training, a larger input and
+FER+'s votes as extra labels each change the accuracy by less than its standard
+error, √(p (1 - p) / n) for an accuracy p of n images. Seeds differ by about as
+much.
+
+For comparison, the best PAtt-Lite that predicts each image alone which we know
+of, [near-neutral-fer](https://github.com/StevenHSKim/near-neutral-fer), reports
+70.08 on FER2013, 83.10 on FER+ and 84.09 on RAF-DB: on the test splits, over
+five seeds."""
+
+_INGREDIENTS = """\
+## What each ingredient of the recipe is worth
+
+`launch/table.sh ingredients` trains `configs/fer2013_best.py` with one
+ingredient changed, for five epochs at 56 pixels (patch stride 1), and scores
+the 3,589 images of PublicTest. These are single seeds: a difference of about
+one point may be chance.
+
+At 56 pixels an image has a single patch, which leaves attention nothing to
+attend to. It is therefore measured at 64 pixels, where an image has 2x2
+patches: attention over the patches of one image does not pay. Erasing, warping
+and the moving average of the weights are meant for long runs; five epochs say
+little about them."""
+
+_AFTER_INGREDIENTS = """\
+Three more ingredients cost accuracy and were taken out of the code; their
+figures are in [results/ingredients](../results/ingredients/README.md)."""
+
+_AS_PUBLISHED = """\
+## The published network and its protocol
+
+*Published* is the paper's claim. *As published, reproduced* is its protocol
+with our training: attention across the images of a test batch, images sorted by
+class, 32 images in a batch. *Shuffled* are the same weights and batch size with
+the images in random order, *one at a time* the same weights on each image
+alone. `launch/table.sh main` runs every row."""
+
+_AFTER_AS_PUBLISHED = """\
+The weights are the same in all columns. What the published protocol gains comes
+from batches whose images share a class; shuffling the batch removes the gain.
+
+These runs had a small part of the 100 + 500 epochs that the authors' notebook
+allows (the result files have their commands). What more epochs would bring is
+not measured. For FER2013 the figure 92.50 is often attributed to the paper; we
+found no source for it."""
+
+_LEAK = """\
+## What other images of a batch do to a prediction
+
+Three networks on FER2013 that differ in their attention: over the images of the
+batch, as published; none; over the patches of one image. The columns are the
+order in which the images come into batches, and the number of images in a
+batch. `launch/table.sh leak` runs every row; the commands, with image size and
+epochs, are in [results/leak](../results/leak)."""
+
+_AFTER_LEAK = "![Accuracy by order and batch size](../results/leak.png)"
+
+_CHALLENGES = """\
+## Faces with occlusion and turned heads
+
+RAN's challenge subsets of the test splits, scored by the labels of RAN's lists,
+with the networks of the published protocol above. `launch/table.sh challenges`
+runs every row; [data.md](data.md) says where to get the lists."""
+
+_ABLATIONS = """\
+## Ablations of the network
+
+The published recipe on FER2013 with one part of the network or of its training
+changed. `launch/table.sh ablations` runs every row."""
+
+_SPEED = """\
+## Speed
+
+Each side does the same work with the same weights, in a process of its own,
+with the same memory settings, and in turns with the others. Times are medians
+in milliseconds; *ratio* is our time over that of the faster of Keras and
+PyTorch. `launch/benchmark.sh cpu` (or `gpu`) measures them."""
+
+_SINGLE = """\
+## Single runs
+
+Trainings that belong to none of the tables."""
+
+
+def text(results: epath.Path) -> str:
+  """Returns the page: each study that has results, with its table."""
+  tables = {
+    name: lines.read(results / name, rows) for name, rows in TABLES.items()
+  }
+  subsets = lines.read_subsets(results / "challenges", TABLES["challenges"])
+  single = lines.read_single(results, "../results")
+  picture = "![Time against batch size](../results/bench_{}.png)"
+  studies = (
+    (_BEST, write.best(tables["best"]), _AFTER_BEST),
+    (
+      _INGREDIENTS,
+      write.ingredients(tables["ingredients"]),
+      _AFTER_INGREDIENTS,
+    ),
+    (_AS_PUBLISHED, write.as_published(tables["main"]), _AFTER_AS_PUBLISHED),
+    (_LEAK, write.leak(tables["leak"]), _AFTER_LEAK),
+    (_CHALLENGES, write.challenges(subsets), ""),
+    (_ABLATIONS, write.ablations(tables["ablations"]), ""),
+    (_SPEED, write.speed(results, "cpu"), picture.format("cpu")),
+    (
+      "### On a GPU, in bfloat16",
+      write.speed(results, "gpu"),
+      picture.format("gpu"),
+    ),
+    (_SINGLE, write.single_runs(single), ""),
+  )
+  return _join(_HEAD, studies)
+
+
+def _join(head: str, studies: Sequence[tuple[str, list[str], str]]) -> str:
+  """Joins what stands before each table, the table, and what stands below."""
+  blocks = [head]
+  for before, table, after in studies:
+    if table:
+      blocks += [before, "\n".join(table).strip(), *filter(None, [after])]
+  return "\n\n".join(blocks) + "\n"
+
+
+def readme_tables(results: epath.Path) -> Mapping[str, list[str]]:
+  """Returns the README's two tables by the name of their mark."""
+  best = lines.read(results / "best", TABLES["best"])
+  published = [row for row in TABLES["main"] if row.name == "ferplus_majority"]
+  return {
+    "networks": write.networks(best),
+    "protocol": write.protocol(lines.read(results / "main", published)),
+  }

@@ -1,0 +1,256 @@
+"""The tables of the studies, as lines of Markdown."""
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+
+from etils import epath
+
+from pattlite_jax.report.lines import Line, percents, summarise
+from pattlite_jax.report.row import LEAK_SCORINGS, Scoring
+from pattlite_jax.scoring.text import markdown_table
+from pattlite_jax.weights import model_folder
+
+_DATA_SETS = {"fer2013": "FER2013", "ferplus": "FER+"}  # As their authors do.
+_ALONE = "one at a time"
+
+# What a table shows of a line, by the header of its column.
+Columns = Mapping[str, Callable[[Line], str]]
+
+
+def table(name: str, lines: Sequence[Line], columns: Columns) -> list[str]:
+  """Returns a table of the lines that have results; nothing if none has.
+
+  `name` is the header of the labels. The other lines are named below it.
+  """
+  rows = [
+    [line.label, *(show(line) for show in columns.values())]
+    for line in lines
+    if line.has_results
+  ]
+  if not rows:
+    return []
+  text = markdown_table([name, *columns], rows)
+  missing = [line.label for line in lines if not line.has_results]
+  if missing:
+    text += ["", f"Not run yet: {'; '.join(missing)}."]
+  return text
+
+
+def networks(lines: Sequence[Line]) -> list[str]:
+  """Returns the networks of the package: how good are they?"""
+
+  def validation(figure, unit=""):
+    return lambda line: summarise(
+      percents(line.runs, "validation", "per_sample", figure), 1, unit
+    )
+
+  return table(
+    "network",
+    [
+      dataclasses.replace(line, label=f'`load("{line.rows[0].ships_as}")`')
+      for line in lines
+      if line.rows[0].ships_as
+    ],
+    {
+      "trained on": _trained_on,
+      "validation accuracy": validation("accuracy", " %"),
+      "macro F1": validation("macro_f1"),
+      "size": _size,
+    },
+  )
+
+
+def _trained_on(line: Line) -> str:
+  run = line.runs[0]
+  name = _DATA_SETS.get(run["dataset"], run["dataset"])
+  return f"{name} ({run['rule']})" if run["rule"] else name
+
+
+def _size(line: Line) -> str:
+  folder = model_folder.find(line.rows[0].ships_as)
+  assert folder  # The package ships it.
+  return f"{(folder / model_folder.WEIGHTS).stat().length / 1e6:.1f} MB"
+
+
+def protocol(lines: Sequence[Line]) -> list[str]:
+  """Returns what the published protocol adds: can its figure be trusted?"""
+  return table(
+    "images",
+    [
+      dataclasses.replace(line, label=f"{line.label}, {line.split}")
+      for line in lines
+    ],
+    {
+      "sorted batches, as published": lambda line: summarise(
+        line.values("across_batch"), 1, " %"
+      ),
+      "shuffled batches": lambda line: summarise(line.shuffled(), 1, " %"),
+      _ALONE: lambda line: summarise(line.values(), 1, " %"),
+    },
+  )
+
+
+def best(lines: Sequence[Line]) -> list[str]:
+  """Returns the recipes for the best accuracy of single images."""
+  return table(
+    "network",
+    lines,
+    {
+      "training": lambda line: line.rows[0].change,
+      "split": lambda line: line.split,
+      "accuracy": lambda line: summarise(line.values()),
+      "macro F1": lambda line: summarise(line.values(figure="macro_f1")),
+      "runs": Line.count,
+      "hours a run": Line.mean_hours,
+    },
+  )
+
+
+def ingredients(lines: Sequence[Line]) -> list[str]:
+  """Returns a recipe with one ingredient changed, and what that changes.
+
+  Always on the validation split, which chooses the recipe.
+  """
+  found = {
+    line.rows[0].name: percents(line.runs, "validation", "per_sample")
+    for line in lines
+  }
+
+  def difference(line):
+    others = found.get(line.rows[0].compared_with)
+    if not others:
+      return ""
+    mine = found[line.rows[0].name]
+    return f"{statistics.fmean(mine) - statistics.fmean(others):+.2f}"
+
+  return table(
+    "recipe",
+    lines,
+    {
+      "validation accuracy": lambda line: summarise(found[line.rows[0].name]),
+      "difference": difference,
+      "runs": Line.count,
+      "hours a run": Line.mean_hours,
+    },
+  )
+
+
+def as_published(lines: Sequence[Line]) -> list[str]:
+  """Returns the published network: claim, its protocol, and single images."""
+  return table(
+    "data set",
+    lines,
+    {
+      "published": _published,
+      "split": lambda line: line.split,
+      "as published, reproduced": lambda line: summarise(
+        line.values("across_batch")
+      ),
+      "shuffled": lambda line: summarise(line.shuffled()),
+      _ALONE: lambda line: summarise(line.values()),
+      "runs": Line.count,
+    },
+  )
+
+
+def _published(line: Line) -> str:
+  published = line.rows[0].published
+  return "" if published is None else f"{published:.2f}"
+
+
+def challenges(lines: Sequence[Line]) -> list[str]:
+  """Returns RAN's subsets, scored by the labels of the lists."""
+  return table(
+    "subset",
+    lines,
+    {
+      "published": _published,
+      "as published, reproduced": lambda line: summarise(
+        line.values("across_batch")
+      ),
+      _ALONE: lambda line: summarise(line.values()),
+    },
+  )
+
+
+def ablations(lines: Sequence[Line]) -> list[str]:
+  """Returns variants of the network, one image at a time."""
+  return table(
+    "network",
+    lines,
+    {
+      "split": lambda line: line.split,
+      _ALONE: lambda line: summarise(line.values()),
+      "runs": Line.count,
+    },
+  )
+
+
+def single_runs(lines: Sequence[Line]) -> list[str]:
+  """Returns runs that belong to no table."""
+  return table(
+    "run",
+    lines,
+    {
+      "attention": lambda line: line.runs[0]["attention"],
+      "split": lambda line: line.split,
+      _ALONE: lambda line: summarise(line.values()),
+      "epochs (stage 1 + 2)": lambda line: " + ".join(
+        map(str, line.runs[0]["epochs"].values())
+      ),
+    },
+  )
+
+
+def leak(lines: Sequence[Line]) -> list[str]:
+  """Returns order and batch size by attention mode."""
+  scores = leak_scores(lines)
+
+  def column(name):
+    def show(line):
+      accuracy = scores.get(line.label, {}).get(name)
+      return "" if accuracy is None else f"{accuracy:.2f}"
+
+    return show
+
+  names = [*map(_name, LEAK_SCORINGS), _ALONE]
+  columns = {name: column(name) for name in names}
+  return table("network", lines, {"split": lambda x: x.split} | columns)
+
+
+def leak_scores(lines: Sequence[Line]) -> dict[str, dict[str, float]]:
+  """Returns {label: {protocol: accuracy in percent}} of lines with results.
+
+  A network that mixes no batch has the accuracy of single images throughout.
+  """
+  scores = {}
+  for line in lines:
+    own = {}
+    for scoring in LEAK_SCORINGS:
+      results = line.scored.get(scoring.name, ())
+      alone = percents(results, line.split, "per_sample")
+      mixed = percents(results, line.split, "across_batch") or alone
+      if alone:
+        own[_name(scoring)] = statistics.fmean(mixed)
+        own[_ALONE] = statistics.fmean(alone)
+    if own:
+      own[_ALONE] = own.pop(_ALONE)  # Last, as in the table.
+      scores[line.label] = own
+  return scores
+
+
+def _name(scoring: Scoring) -> str:
+  order = scoring.flags["order"].replace("_", "-")
+  return f"{order}, {scoring.flags['batch_size']}"
+
+
+def speed(results: epath.Path, device: str) -> list[str]:
+  """Returns the benchmark of results/bench_<device>.json, if there is one."""
+  file = results / f"bench_{device}.json"
+  if not file.exists():
+    return []
+  from pattlite_jax.benchmark import page
+
+  return page.text(json.loads(file.read_text()))

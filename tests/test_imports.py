@@ -1,0 +1,78 @@
+"""Imports point one way: commands -> training, scoring -> methods -> models."""
+
+import ast
+import pathlib
+
+import pytest
+
+import pattlite_jax
+
+PACKAGE = pathlib.Path(pattlite_jax.__file__).parent
+# What each part may import, beside itself. A part is a folder, or a file at
+# the top of the package.
+LOWEST = {"runtime", "method"}
+DATA = {"data", *LOWEST}
+NETWORKS = {"methods", "models", "weights", "config", *DATA}
+USE = {"trained", "scoring", *NETWORKS}
+ALLOWED = {
+  "runtime": set(),
+  "method": set(),
+  "config": {"runtime"},
+  "models": LOWEST,
+  "data": LOWEST,
+  "weights": {"models", "method", "runtime"},
+  "methods": {"models", "data", *LOWEST},
+  "scoring": {"data", *LOWEST},
+  "trained": {"scoring", *NETWORKS},
+  "predict": USE,
+  "training": USE,
+}
+COMMANDS = {
+  "__init__", "main", "evaluate", "pack", "audit", "benchmark", "release",
+  "report",
+}  # fmt: skip
+
+
+def part_of(path):
+  return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported(path):
+  """Yields the parts of the package that a module imports, at any depth."""
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.Import):
+      names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+      names = [f"{node.module}.{alias.name}" for alias in node.names]
+    else:
+      continue
+    for name in names:
+      package, _, rest = name.partition(".")
+      if package == "pattlite_jax" and rest:
+        yield rest.partition(".")[0]
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+  "path", MODULES, ids=[str(m.relative_to(PACKAGE)) for m in MODULES]
+)
+def test_imports_point_one_way(path):
+  part = part_of(path)
+  found = set(imported(path)) - {part}
+  assert part in ALLOWED.keys() | COMMANDS
+  if part in COMMANDS:
+    others = COMMANDS - {"__init__"}
+    assert not found & others, "A command imports another."
+  else:
+    assert found <= ALLOWED[part], found - ALLOWED[part]
+
+
+def test_scoring_without_training_imports_no_training():
+  assert "training" not in set(imported(PACKAGE / "trained.py"))
+
+
+def test_the_top_of_the_package_is_small():
+  entries = [p for p in PACKAGE.iterdir() if p.name != "__pycache__"]
+  assert len(entries) <= 25, sorted(p.name for p in entries)
