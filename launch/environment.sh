@@ -10,7 +10,7 @@ if [[ "${INSTALL:-yes}" == no ]]; then
 fi
 if [[ -z "${VIRTUAL_ENV:-}" && -z "${CONDA_PREFIX:-}" ]]; then
   if [[ ! -x .venv/bin/python ]]; then
-    # TensorFlow has no wheels for Python 3.14.
+    # TensorFlow 2.21 has no wheels for Python 3.14.
     for candidate in python3.13 python3.12 python3.11 python3 python; do
       if "$candidate" -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info < (3, 14)' \
         2>/dev/null; then
