@@ -10,8 +10,7 @@ from etils import epath
 from pattlite_jax import config as config_lib
 from pattlite_jax import trained
 from pattlite_jax.release import model_card, model_check
-from pattlite_jax.report import train_time
-from pattlite_jax.runtime import provenance
+from pattlite_jax.runtime import provenance, train_time
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.scoring import pictures, protocols
 from pattlite_jax.trained import Trained

@@ -20,10 +20,9 @@ from collections.abc import Callable, Iterator, Sequence
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax.report import train_time
 from pattlite_jax.report.row import CHALLENGE_LISTS, HOW_TO_GET_LISTS, Row
 from pattlite_jax.report.rows import TABLES
-from pattlite_jax.runtime import errors
+from pattlite_jax.runtime import errors, train_time
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 
