@@ -115,15 +115,6 @@ def test_attention_over_one_patch_is_warned_of(
   assert bool(said) == warned
 
 
-def test_an_unknown_attention_names_the_known_ones():
-  with pytest.raises(ValueError, match=r"'mean'.*batch, token, none"):
-    jax.eval_shape(
-      lambda: PAttLite(7, "mean").init(
-        jax.random.key(0), jnp.zeros((1, 96, 96, 3))
-      )
-    )
-
-
 @pytest.mark.parametrize("attention", ["token", "none"])
 def test_logits_of_an_image_do_not_depend_on_its_batch(
   attention, images, logits_of
