@@ -24,11 +24,6 @@ def test_shuffled_is_seeded_and_loses_nothing(make_examples):
   assert sorted(first.ids) == sorted(examples.ids)
 
 
-def test_an_unknown_order_names_the_known_ones(make_examples):
-  with pytest.raises(ValueError, match=r"'random'.*class_sorted"):
-    examples_lib.reorder(make_examples(3), "random", seed=0)
-
-
 @pytest.mark.parametrize("num_hosts", [1, 2])
 def test_evaluation_sees_every_example_once(make_examples, num_hosts):
   examples = make_examples(11)

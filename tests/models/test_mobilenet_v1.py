@@ -54,11 +54,6 @@ def test_default_cut_is_minus_29_of_keras_without_top():
   assert model.layers[-29].name == MobileNetV1().cut
 
 
-def test_unknown_cut_is_named_with_the_field_to_change():
-  with pytest.raises(ValueError, match=r"'conv_pw_14'.*config\.model\.cut"):
-    _shapes("conv_pw_14", 224)
-
-
 def test_statistics_of_a_batch_are_those_of_keras_in_training():
   model = keras.applications.MobileNet(
     weights=None, include_top=False, input_shape=(64, 64, 3)
