@@ -1,5 +1,7 @@
 """A whole run in the test's own process, on a small network."""
 
+import contextlib
+
 from rich.console import Console
 
 from pattlite_jax.data import pipeline
@@ -14,6 +16,9 @@ class Writer:
 
   def write_scalars(self, step, scalars):
     self.scalars.append((step, scalars))
+
+  def close(self):
+    pass
 
 
 class StoppedError(Exception):
@@ -31,7 +36,8 @@ def fit(config, splits, *, stop_at=None, hook=lambda step: None, console=None):
   batches = pipeline.train_batches
   hooks = [stop, hook]
   run_log = log.Log(writer, console or Console(quiet=True))
-  result = loop.fit(config, splits, batches, run_log, hooks)
+  with contextlib.closing(run_log):
+    result = loop.fit(config, splits, batches, run_log, hooks)
   return result, writer
 
 

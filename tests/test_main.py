@@ -1,8 +1,12 @@
 """The command as a user types it, in a process of its own."""
 
+import contextlib
 import json
 import os
 import pathlib
+import pty
+import re
+import signal
 import subprocess
 import sys
 
@@ -61,8 +65,14 @@ def test_a_run_prints_figures_with_protocol_and_where_things_are(fer2013_dir):
   assert result["command"].startswith("python -m pattlite_jax.main --config")
   assert result["splits"].keys() == {"train", "validation"}
   assert "The test split is empty and is not scored" in done.stderr
-  assert "train/conv" in done.stderr or "params/" in done.stderr  # Overview.
   assert list(workdir.glob("events.out.tfevents.*"))
+  assert done.stdout.startswith("recipe      configs/fer2013.py\nwith        ")
+  assert "            model.attention=batch\n" in done.stdout
+  assert "which sees the images of a batch together\n" in done.stdout
+  assert "epoch 1 of 1: training loss " in done.stdout
+  # Nothing of the libraries, and neither the whole config nor any scalar.
+  assert done.stderr.count("\n") <= 3, done.stderr
+  assert not re.search(r"stage1\.patience|train/|\w: \d", done.stdout)
 
 
 def test_a_misspelt_flag_suggests_the_right_one():
@@ -106,6 +116,46 @@ def test_a_value_is_refused_before_data_are_read(tmp_path):
   assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
+def test_ctrl_c_on_a_terminal_ends_the_bar_and_says_what_is_saved(tmp_path):
+  screen, terminal = pty.openpty()
+  process = subprocess.Popen(
+    [
+      *(sys.executable, "-m", "pattlite_jax.main"),
+      "--config=configs/synthetic.py",
+      f"--config.workdir={tmp_path / 'run'}",
+      "--config.model.image_size=24",
+      "--config.model.cut=conv_pw_1_relu",
+      "--config.stage1.epochs=1000",
+      "--config.stage1.patience=0",
+    ],
+    cwd=ROOT,
+    env=os.environ | {"JAX_PLATFORMS": "cpu", "TERM": "xterm"},
+    stdin=terminal,
+    stdout=terminal,
+    stderr=terminal,
+    start_new_session=True,
+  )
+  os.close(terminal)
+  shown = b""
+  with contextlib.suppress(OSError):  # Its end.
+    while part := os.read(screen, 65536):
+      shown += part
+      if b"images/s, " in shown and process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        break
+    while part := os.read(screen, 65536):
+      shown += part
+  assert process.wait(60) == 75
+  text = shown.decode()
+  assert "\r\x1b[KSIGINT: saving after this step, then stopping.\r\n" in text
+  last = text.rstrip().splitlines()[-1]
+  assert re.search(r"Stopped by SIGINT\. Step \d+ is saved in ", last)
+  end = text[text.rindex("SIGINT: saving") :]
+  assert "\x1b[2K" in end[: end.index("Stopped by")]  # The bar is gone.
+  assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # The cursor.
+
+
 def test_help_needs_no_library():
   code = (
     "import sys, runpy; sys.argv = ['main', '--help']\n"
@@ -117,4 +167,5 @@ def test_help_needs_no_library():
     [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
   )
   assert done.returncode == 0, done.stderr
-  assert "--config" in done.stdout
+  for words in ("--config.workdir=DIR", "--config.data.dir=DIR", "Exit status"):
+    assert words in done.stdout
