@@ -8,6 +8,7 @@ Exit status: 0 when the run has ended, 1 for an error, 75 when SIGTERM, Ctrl-C
 or a preemption has stopped it and its checkpoint is saved.
 """
 
+import functools
 import signal
 import sys
 from typing import Any
@@ -15,14 +16,23 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from pattlite_jax.data import flags as data_flags
 from pattlite_jax.runtime import hosts
 
-_CONFIG = config_flags.DEFINE_config_file(
-  "config", help_string="A file of configs/.", lock_config=True
-)
+
+def define_flags(values: flags.FlagValues) -> None:
+  """Defines the flags that `main` reads."""
+  config_flags.DEFINE_config_file(
+    "config",
+    help_string="A file of configs/.",
+    flag_values=values,
+    lock_config=True,
+  )
+  flags.mark_flag_as_required("config", flag_values=values)
+  hosts.define_flags(values)
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   """Trains, and says where everything is."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
@@ -35,9 +45,10 @@ def main(argv: list[str]) -> None:
   from pattlite_jax.runtime import errors, parallel
   from pattlite_jax.training import loop, stop
 
-  config = _CONFIG.value
+  config = given.config
+  one_line = functools.partial(errors.in_one_line, data_flags.OF_TRAINING)
   # Inside, an error ends as it should; outside are those of joining.
-  with errors.in_one_line(), hosts.joined(), errors.in_one_line():
+  with one_line(), hosts.joined(given), one_line():
     logging.info("Devices: %s\nConfig:\n%s", jax.devices(), config)
     try:
       result = loop.train_and_evaluate(config)
@@ -84,5 +95,5 @@ def _figures(splits: dict) -> list[str]:
 
 
 if __name__ == "__main__":
-  flags.mark_flag_as_required("config")
+  define_flags(flags.FLAGS)
   app.run(main)

@@ -18,8 +18,6 @@ from pattlite_jax.report import runs
 from pattlite_jax.report.rows import LEAK_SCORINGS, TABLES, Scoring
 from pattlite_jax.runtime.errors import UserError
 
-_RESULTS = flags.DEFINE_string("results", "results", "Folder of the results.")
-_README = flags.DEFINE_string("readme", "README.md", "File to write into.")
 _ALONE = "one at a time"
 
 
@@ -117,14 +115,24 @@ def insert(text: str, name: str, lines: Sequence[str]) -> str:
   return new
 
 
-def main(argv: list[str]) -> None:
+def define_flags(values: flags.FlagValues) -> None:
+  """Defines the flags that `main` reads."""
+  flags.DEFINE_string(
+    "results", "results", "Folder of the results.", flag_values=values
+  )
+  flags.DEFINE_string(
+    "readme", "README.md", "File to write into.", flag_values=values
+  )
+
+
+def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   """Writes every table into --readme, and the leak's picture."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   from pattlite_jax.scoring import pictures
 
-  results = epath.Path(_RESULTS.value)
-  readme = epath.Path(_README.value)
+  results = epath.Path(given.results)
+  readme = epath.Path(given.readme)
   text = readme.read_text()
   for name, lines in (
     ("best", runs.best_table(results)),
@@ -146,4 +154,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+  define_flags(flags.FLAGS)
   app.run(main)

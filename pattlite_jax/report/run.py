@@ -29,16 +29,6 @@ from pattlite_jax.report.rows import (
 )
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
-_TABLE = flags.DEFINE_enum("table", "main", list(TABLES), "The table to run.")
-_SPLIT = flags.DEFINE_string(
-  "scored_split", "test", "Of what is scored after a row's training."
-)
-_ROWS = flags.DEFINE_list("rows", [], "Rows to run; default: all.")
-_SEEDS = flags.DEFINE_multi_integer(
-  "seed", [], "A seed to run, as often as wanted; default: each row's."
-)
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the commands only.")
-
 
 def commands(
   table: str, row: Row, seed: int, split: str, extra: list[str]
@@ -206,19 +196,45 @@ def _status(command: list[str]) -> int:
   return done.returncode
 
 
-def main(argv: list[str]) -> None:
+def define_flags(values: flags.FlagValues) -> None:
+  """Defines the flags that `main` reads."""
+  flags.DEFINE_enum(
+    "table", "main", list(TABLES), "The table to run.", flag_values=values
+  )
+  flags.DEFINE_string(
+    "scored_split",
+    "test",
+    "Split to score after training.",
+    flag_values=values,
+  )
+  flags.DEFINE_list(
+    "rows", [], "Rows to run; default: all.", flag_values=values
+  )
+  flags.DEFINE_multi_integer(
+    "seed",
+    [],
+    "A seed to run, as often as wanted; default: each row's.",
+    flag_values=values,
+  )
+  flags.DEFINE_bool(
+    "dry_run", False, "Print the commands only.", flag_values=values
+  )
+
+
+def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   """Runs --table, passing the arguments after -- on."""
   failures = run(
-    _TABLE.value,
-    _SPLIT.value,
+    given.table,
+    given.scored_split,
     argv[1:],
-    dry_run=_DRY_RUN.value,
-    only=_ROWS.value,
-    seeds=_SEEDS.value,
+    dry_run=given.dry_run,
+    only=given.rows,
+    seeds=given.seed,
   )
   if failures:
     raise SystemExit(f"{failures} commands failed; the others are done.")
 
 
 if __name__ == "__main__":
+  define_flags(flags.FLAGS)
   app.run(main)

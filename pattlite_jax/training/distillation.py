@@ -18,7 +18,7 @@ from pattlite_jax import trained
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
 
-_BATCH_SIZE = 64  # Of the teachers; decides nothing about the targets.
+_BATCH_SIZE = 64  # For the teachers; has no effect on the targets.
 
 
 def load_teachers(
@@ -30,7 +30,7 @@ def load_teachers(
     MissingFileError, UserError: as `trained.load`.
   """
   names = filter(None, config.distillation.teachers.split(","))
-  return {name: trained.load(name) for name in names}
+  return {name: trained.load(name, "distillation.teachers") for name in names}
 
 
 def teach(

@@ -12,13 +12,14 @@ from absl import logging
 
 from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.data import source
 from pattlite_jax.runtime import parallel
 from pattlite_jax.training.run import MakeBatches
 
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-  """The data set, its batches, and what is told of the run."""
+  """The data set, its batches, and what writes the run's figures."""
 
   splits: dict[str, examples_lib.Examples]
   make_batches: MakeBatches
@@ -42,33 +43,25 @@ def load(config: ml_collections.ConfigDict) -> Inputs:
   """Loads what the config names.
 
   Raises:
-    UserError, FileError: as `data.load.load_splits` and `data.packed.read`.
+    UserError, FileError: as `DataSource.load`.
   """
   return _packed(config) if config.data.packed else _with_tensorflow(config)
 
 
 def _packed(config: ml_collections.ConfigDict) -> Inputs:
-  from pattlite_jax.data import in_memory, packed
+  from pattlite_jax.data import in_memory
 
-  splits = packed.read(
-    config.data.packed,
-    config.data.name,
-    soft_targets=config.data.soft_targets,
+  splits = source.of_config(config.data).load(
+    soft_targets=config.data.soft_targets
   )
   return Inputs(splits, in_memory.train_batches, lambda: (LogWriter(), []))
 
 
 def _with_tensorflow(config: ml_collections.ConfigDict) -> Inputs:
-  from pattlite_jax.data import load as load_lib
   from pattlite_jax.data import pipeline
 
-  splits = load_lib.load_splits(
-    config.data.name,
-    data_dir=config.data.dir,
-    prepared_dir=config.data.prepared_dir,
-    image_size=config.data.image_size,
-    download=config.data.download,
-    soft_targets=config.data.soft_targets,
+  splits = source.of_config(config.data).load(
+    soft_targets=config.data.soft_targets
   )
 
   def make_writer():

@@ -1,7 +1,7 @@
 """The end of a run: score every split, write result.json and the pictures."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
@@ -13,6 +13,7 @@ from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime import parallel, provenance
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics, pictures
+from pattlite_jax.training.origin import Networks, networks_to_json
 
 
 def finish(
@@ -22,13 +23,12 @@ def finish(
   history: Sequence[dict[str, Any]],
   *,
   config_changes: Sequence[dict[str, Any]],
-  networks: Mapping[str, Mapping[str, str]],
+  networks: Networks,
 ) -> dict[str, Any]:
   """Scores the chosen weights, writes to the workdir, returns the result.
 
   `config_changes` are those that config.resume=force has let through;
-  `networks` are the origins of those that the run learned from, as
-  `resume.describe` takes them.
+  `networks` are those that the run learned from.
   """
   scored = {name: split for name, split in splits.items() if len(split)}
   for name in splits.keys() - scored.keys():
@@ -50,7 +50,7 @@ def finish(
     "epoch_chosen_by": _monitor(config, history),
     "history": list(history),
     "config_changes": list(config_changes),
-    **networks,
+    **networks_to_json(networks),
     **provenance.environment(),
   }
   if methods.build(config, num_classes).mixes_batch:

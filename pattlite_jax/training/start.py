@@ -24,7 +24,7 @@ def load_network(
     MissingFileError, UserError: as `trained.load`.
   """
   name = config.start_from
-  return {name: trained.load(name)} if name else {}
+  return {name: trained.load(name, "start_from")} if name else {}
 
 
 def variables(
@@ -58,7 +58,8 @@ def variables(
   except UserError as error:
     raise UserError(
       f"config.start_from names {name}, a network of another architecture. "
-      f"{error} Give config.model the values that it was trained with."
+      f"{error} Give config.model the values that it was trained with.",
+      setting="start_from",
     ) from error
 
 
