@@ -21,9 +21,9 @@ from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.method import Method
 from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import MissingFileError, UserError
+from pattlite_jax.runtime.origin import Origin
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.training import checkpoint, config_check
-from pattlite_jax.training.origin import Origin
 from pattlite_jax.weights import model_folder, trunk
 
 # (examples, batch_size) -> logits f32[N, K].
@@ -136,9 +136,10 @@ def _require_config(described: Any, where: str) -> None:
   match described:
     case {"config": dict(), "class_names": [*_]}:
       return
+  found = sorted(described) if isinstance(described, dict) else described
   raise UserError(
-    f"{where} is {reprlib.repr(described)}, but must have a config and a list "
-    "of class_names."
+    f"{where} has {reprlib.repr(found)}, but must have a config, of fields, "
+    "and class_names, a list."
   )
 
 

@@ -283,6 +283,37 @@ def test_a_packed_set_is_scored_under_its_own_name(load_inputs, make_examples):
   assert fingerprint(inputs.examples) == fingerprint(make_examples(5))
 
 
+def test_a_packed_set_is_scored_without_tensorflow(load_inputs, tmp_path):
+  code = (
+    "import sys\n"
+    "for name in ('tensorflow', 'tensorflow_datasets', 'clu', 'keras'):\n"
+    "  sys.modules[name] = None\n"
+    "from absl import app, flags\n"
+    "from pattlite_jax import evaluate\n"
+    "evaluate.define_flags(flags.FLAGS)\n"
+    "app.run(evaluate.main)\n"
+  )
+  done = subprocess.run(
+    [
+      sys.executable,
+      "-c",
+      code,
+      f"--checkpoint={tmp_path / 'run'}",
+      f"--packed={tmp_path / 'faces.npz'}",
+      "--split=train",
+      f"--json={tmp_path / 'figures.json'}",
+    ],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  result = json.loads((tmp_path / "figures.json").read_text())
+  assert result["dataset"] == "synthetic_faces"
+  assert result["per_sample"]["num_examples"] == 5
+
+
 def test_misuse_is_named(load_inputs):
   with pytest.raises(ValueError, match="test split of synthetic_faces has no"):
     load_inputs("test")

@@ -143,8 +143,14 @@ def test_a_damaged_model_folder_is_named_by_its_file(
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"config": 3}, r"config\.json is \{'.*must have a config and a list of"),
-    ({"class_names": "abc"}, "must have a config and a list of class_names"),
+    (
+      {"config": 3},
+      r"\['class_names', 'config'.*must have a config, of fields",
+    ),
+    (
+      {"class_names": "abc"},
+      "must have a config, of fields, and class_names, a list",
+    ),
     ({"image_shape": [16, 16]}, r"has the image_shape \[16, 16\], but must"),
     ({"config": {"model": 3}}, r"has 3 as config\.model, but must have a gro"),
     ({"config": {"model": {"cut": 3}}}, r"a field of the wrong type: .*'cut'"),

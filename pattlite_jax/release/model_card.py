@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pattlite_jax.training.origin import Origin
+from pattlite_jax.runtime.origin import Origin
 
 # What a reader has to know of the data, by data set.
 _DATA = {

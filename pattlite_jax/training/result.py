@@ -11,9 +11,9 @@ from etils import epath
 from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime import parallel, provenance
+from pattlite_jax.runtime.origin import Networks, networks_to_json
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics, pictures
-from pattlite_jax.training.origin import Networks, networks_to_json
 
 
 def finish(

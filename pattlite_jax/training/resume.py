@@ -18,8 +18,8 @@ from absl import logging
 from configs import default
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
+from pattlite_jax.runtime.origin import Networks, Origin
 from pattlite_jax.training import checkpoint
-from pattlite_jax.training.origin import Networks, Origin
 from pattlite_jax.training.progress import STAGES, Progress
 
 WORDS = ("same", "force")

@@ -50,13 +50,19 @@ def select_layers(variables: Variables, wanted: Variables) -> dict[str, Any]:
   ]
   problems = []
   if missing:
-    problems.append(f"they lack {', '.join(missing)}")
+    problems.append(f"they lack {_few(missing)}")
   if mismatching:
-    problems.append(f"they have {', '.join(mismatching)}")
+    problems.append(f"they have {_few(mismatching)}")
   if problems:
     raise UserError(f"The weights do not fit: {'; '.join(problems)}.")
   selected = {key: found[key] for key in needed}
   return traverse_util.unflatten_dict(selected, sep="/")
+
+
+def _few(names: list[str]) -> str:
+  """Writes out at most four of `names`."""
+  more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+  return ", ".join(names[:4]) + more
 
 
 def insert_trunk(

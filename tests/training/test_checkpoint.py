@@ -170,12 +170,11 @@ def test_a_damaged_step_is_set_aside_and_saved_again(copy):
   assert array_file(aside).read_bytes() == before
 
 
-def test_commands_take_the_step_before_a_damaged_one(copy):
+def test_commands_take_the_step_before_a_damaged_one(copy, saved):
   (copy / checkpoint.FOLDER / "8/progress/metadata").write_text("{}")
-  items = checkpoint.restore(copy, ("best", "progress"))
-  assert items["progress"]["history"][0]["loss"] == 4.1
-  # All of one step, though this part of the newer one is whole.
-  assert is_saved(items, {k: contents(4)[k] for k in ("best", "progress")})
+  items = checkpoint.restore(copy, ITEMS)
+  # All of one step, though only this item of the newer one is damaged.
+  assert is_saved(items, saved[1][4])
   with pytest.raises(checkpoint.DamagedError, match="8/progress"):
     checkpoint.restore(copy / checkpoint.FOLDER / "8", ["progress"])
 

@@ -8,8 +8,8 @@ import pytest
 from small_run import StoppedError, fit, saved_best
 
 from pattlite_jax import trained
+from pattlite_jax.runtime.origin import Origin
 from pattlite_jax.training import setup, start
-from pattlite_jax.training.origin import Origin
 
 NAMES = ("anger", "disgust", "happiness")
 

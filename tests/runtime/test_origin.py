@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from pattlite_jax.training import origin, resume
-from pattlite_jax.training.origin import Origin
+from pattlite_jax.runtime import origin
+from pattlite_jax.runtime.origin import Origin
+from pattlite_jax.training import resume
 
 PLAIN = Origin("ferplus/argmax", "530303196102bc43", ())
 TAUGHT = Origin("fer2013", "eed262c1d8b1ae8a", ("runs/a", "b", "c"))

@@ -1,4 +1,4 @@
-"""What a trained network owes its weights to."""
+"""Where the weights of a trained network come from."""
 
 import dataclasses
 from collections.abc import Mapping
