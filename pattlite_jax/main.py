@@ -19,6 +19,7 @@ Exit status: 0 when the run has ended, 1 for an error, 75 when Ctrl-C, SIGTERM
 or a preemption has stopped it.
 """
 
+import functools
 import signal
 import sys
 from typing import Any
@@ -27,18 +28,25 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from pattlite_jax import config_files
+from pattlite_jax.data import flags as data_flags
 from pattlite_jax.runtime import errors, hosts
 
-_CONFIG = config_flags.DEFINE_config_file(
-  "config",
-  help_string=f"A recipe ({', '.join(config_files.names())}) or a file of your "
-  "own, such as configs/fer2013.py. `python -m pattlite_jax.config` lists the "
-  "fields.",
-  lock_config=True,
-)
+
+def define_flags(values: flags.FlagValues) -> None:
+  """Defines the flags that `main` reads."""
+  config_flags.DEFINE_config_file(
+    "config",
+    help_string="A recipe by its name "
+    f"({', '.join(config_files.names())}) or a file of your own, such as "
+    "configs/fer2013.py. `python -m pattlite_jax.config` lists the fields.",
+    flag_values=values,
+    lock_config=True,
+  )
+  flags.mark_flag_as_required("config", flag_values=values)
+  hosts.define_flags(values)
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   """Trains, and says where everything is."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
@@ -48,12 +56,13 @@ def main(argv: list[str]) -> None:
   startup.configure()
   from pattlite_jax.runtime import parallel
 
-  config = _CONFIG.value
+  config = given.config
+  one_line = functools.partial(errors.in_one_line, data_flags.OF_TRAINING)
   # Inside, an error ends as it should; outside are those of joining.
-  with errors.in_one_line(), hosts.joined(), errors.in_one_line():
+  with one_line(), hosts.joined(given), one_line():
     from pattlite_jax.training import log, log_lines, loop, stop
 
-    flag = flags.FLAGS["config"]
+    flag = given["config"]
     log.say(
       log.make_console(),
       log_lines.recipe(
@@ -117,5 +126,5 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-  flags.mark_flag_as_required("config")
+  define_flags(flags.FLAGS)
   app.run(main, flags_parser=_parse_flags)

@@ -5,7 +5,6 @@ import functools
 import hashlib
 import json
 import reprlib
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,9 @@ from pattlite_jax import config as config_lib
 from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.method import Method
+from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import MissingFileError, UserError
+from pattlite_jax.runtime.origin import Origin
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import protocols
 from pattlite_jax.scoring.logits import LogitsOf
@@ -86,81 +87,119 @@ class Trained:
       examples_lib.unlabelled(images, self.class_names), len(images)
     )
 
-  def origin(self) -> str:
-    """Returns its data set, words that its weights decide, and those before it.
+  def origin(self) -> Origin:
+    """Returns the data set, a hash of the weights, and the networks before."""
+    teachers = self.config.distillation.teachers.split(",")
+    ancestors = filter(None, (self.config.start_from, *teachers))
+    return Origin(self.config.data.name, self.sha256(), tuple(ancestors))
 
-    Such as "fer2013, sha256 0123456789abcdef, from ferplus": a number owes
-    something to the labels of all networks that came before.
-    """
-    names = (self.config.start_from, self.config.distillation.teachers)
-    words = f"{self.config.data.name}, {self.fingerprint()}"
-    return ", from ".join([words, *filter(None, names)])
-
-  def fingerprint(self) -> str:
-    """Returns words that change with any weight or class name."""
+  def sha256(self) -> str:
+    """Returns 16 hex digits that change with any weight or class name."""
     digest = hashlib.sha256(json.dumps(self.class_names).encode())
     for leaf in jax.tree.leaves(self.variables):
       digest.update(np.asarray(leaf).tobytes())
-    return f"sha256 {digest.hexdigest()[:16]}"
+    return digest.hexdigest()[:16]
 
   @functools.cached_property
   def _predict(self):
-    return self.predictor()  # Kept, as each one compiles anew.
+    return self.predictor()  # Kept, as each one is compiled separately.
 
 
-def load(path: epath.PathLike) -> Trained:
+def load(path: epath.PathLike, setting: str = "checkpoint") -> Trained:
   """Loads a workdir, one step's directory, or what `model_folder.find` finds.
+
+  `setting` is what an error names (`UserError.setting`).
 
   Raises:
     MissingFileError: if there is none, or a file of it is missing.
-    UserError: if it is broken, or its weights do not fit its config.
+    UserError: if it is damaged, or its weights do not fit its config.
   """
-  try:
-    return _load(path)
-  except MissingFileError as error:
-    shipped = ", ".join(model_folder.shipped())
-    raise MissingFileError(
-      f"{error} The networks that come with the package are: {shipped}."
-    ) from error
-  except Exception as error:  # Orbax raises any kind for broken files.
-    reason = textwrap.shorten(str(error), 400) or type(error).__name__
-    raise UserError(
-      f"The checkpoint at {path} is broken (--checkpoint): {reason}"
-    ) from error
+  with errors.about(setting):
+    folder = model_folder.find(path)
+    if folder:
+      variables, described = model_folder.read(folder)
+      where = str(folder / model_folder.CONFIG)
+      _require_config(described, where)
+      history = described.get("history", [])
+    elif checkpoint.is_there(path):
+      items = checkpoint.restore(path, ("best", "config", "progress"))
+      variables, described = jax.device_get(items["best"]), items["config"]
+      where = f"The config in the checkpoint at {path}"
+      _require_config(described, where)
+      history = items["progress"]["history"]
+    else:
+      raise MissingFileError(_what_is_missing(epath.Path(path)))
+    return _trained(variables, described, history, where)
 
 
-def _load(path: epath.PathLike) -> Trained:
-  folder = model_folder.find(path)
-  if folder:
-    variables, described = model_folder.read(folder)
-    history = described.get("history", [])
-  else:
-    described = checkpoint.restore_config(path)
-    variables = jax.device_get(checkpoint.restore_best(path))
-    history = checkpoint.restore_history(path)
+def _require_config(described: Any, where: str) -> None:
   match described:
-    case {"config": dict(fields), "class_names": [*class_names]}:
-      pass
-    case _:
-      raise UserError(
-        f"its config item is {reprlib.repr(described)}, but must have config "
-        "and a list of class_names"
-      )
-  config = config_lib.from_checkpoint(fields)
+    case {"config": dict(), "class_names": [*_]}:
+      return
+  found = sorted(described) if isinstance(described, dict) else described
+  raise UserError(
+    f"{where} has {reprlib.repr(found)}, but must have a config, of fields, "
+    "and class_names, a list."
+  )
+
+
+def _what_is_missing(path: epath.Path) -> str:
+  """Says why there is no network at a path."""
+  kinds = (
+    "a run's workdir, one step's folder in it (checkpoints/1200), or a folder "
+    f"with {model_folder.WEIGHTS} and {model_folder.CONFIG}"
+  )
+  if path.is_file():
+    return f"{path} is a file, but a trained network is a folder: {kinds}."
+  if (path / model_folder.CONFIG).is_file():
+    return f"{path} has {model_folder.CONFIG}, but no {model_folder.WEIGHTS}."
+  if path.is_dir():
+    return f"No checkpoint in {path}: it is not {kinds}."
+  shipped = ", ".join(model_folder.shipped())
+  return (
+    f"No checkpoint at {path}: there is no such folder. A trained network is "
+    f"{kinds}. The networks that come with the package are: {shipped}."
+  )
+
+
+def _trained(
+  variables: dict[str, Any],
+  described: dict[str, Any],
+  history: Sequence[dict[str, Any]],
+  where: str,
+) -> Trained:
+  """Returns a network of what was read; `where` begins what errors say."""
+  config = _config(described["config"], where)
+  class_names = tuple(map(str, described["class_names"]))
   shapes = methods.build(config, len(class_names)).shapes
+  try:
+    variables = trunk.select_layers(variables, shapes)
+  except UserError as error:
+    raise UserError(f"{where} describes another network. {error}") from error
   return Trained(
-    variables=trunk.select_layers(variables, shapes),
-    config=config,
-    class_names=tuple(map(str, class_names)),
-    image_shape=_image_shape(described.get("image_shape")),
+    variables,
+    config,
+    class_names,
+    image_shape=_image_shape(described.get("image_shape"), where),
     history=history,
   )
 
 
-def _image_shape(saved: Any) -> tuple[int, int, int] | None:
+def _config(fields: dict[str, Any], where: str) -> ml_collections.ConfigDict:
+  """Returns a saved config, of this or an older version."""
+  try:
+    return config_lib.from_checkpoint(fields)
+  except UserError as error:
+    raise UserError(f"{where} cannot be used. {error}") from error
+
+
+def _image_shape(saved: Any, where: str) -> tuple[int, int, int] | None:
   match saved:
     case [int(height), int(width), (1 | 3) as channels]:
       return height, width, channels
     case None:  # The checkpoint is older than the field.
       return None
-  raise UserError(f"its image_shape is {reprlib.repr(saved)}, not [H, W, C]")
+  raise UserError(
+    f"{where} has the image_shape {reprlib.repr(saved)}, but must have "
+    "[height, width, 1 or 3]."
+  )

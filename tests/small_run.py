@@ -42,4 +42,4 @@ def fit(config, splits, *, stop_at=None, hook=lambda step: None, console=None):
 
 
 def saved_best(config):
-  return checkpoint.restore_best(config.workdir)
+  return checkpoint.restore(config.workdir, ["best"])["best"]

@@ -15,9 +15,10 @@ import pytest
 
 from pattlite_jax import config as config_lib
 from pattlite_jax import methods
-from pattlite_jax.data import augment, challenge_lists, challenges
-from pattlite_jax.data.examples import reorder
+from pattlite_jax.data import augment, challenge_lists, challenges, packed
+from pattlite_jax.data.examples import fingerprint, reorder
 from pattlite_jax.data.readers import ferplus
+from pattlite_jax.data.source import DataChoice
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import protocols, text
 from pattlite_jax.trained import Trained
@@ -227,7 +228,7 @@ def test_classes_in_another_order_are_mapped_by_name(make_examples):
 
 
 def test_other_classes_are_an_error(make_examples):
-  with pytest.raises(ValueError, match="pass a --dataset") as error:
+  with pytest.raises(ValueError, match="choose a data set") as error:
     protocols.match_classes(make_examples(3), ("anger", "fear", "happiness"))
   assert "anger, disgust, happiness" in str(error.value)
   assert "anger, fear, happiness" in str(error.value)
@@ -305,45 +306,66 @@ def test_logits_that_are_not_finite_are_no_figures(make_examples):
 
 
 @pytest.fixture
-def load_inputs(make_network, make_examples, monkeypatch):
-  """Returns `protocols.load_inputs` of a network and data already loaded."""
-  network = make_network("token")
-  asked = []
+def load_inputs(variables, make_examples, tmp_path):
+  """Returns `protocols.load_inputs` of a checkpoint and a packed data set."""
+  config = make_config("token")
+  checkpoint.save_best(tmp_path / "run", variables, config, CLASS_NAMES)
+  splits = {"train": make_examples(5), "test": make_examples(0)}
+  packed.write(tmp_path / "faces.npz", "synthetic_faces", splits)
 
-  def load_splits(name, **kwargs):
-    asked.append((name, kwargs["data_dir"]))
-    return {"train": make_examples(5), "test": make_examples(0)}
-
-  monkeypatch.setattr(protocols.load, "load_splits", load_splits)
-
-  def load(**changes):
-    flags = {"dataset": None, "data_dir": None, "split": "train"}
-    inputs = protocols.load_inputs(
-      network, **(flags | {"challenge_lists": None} | changes)
+  def load(split, challenge_lists=None):
+    return protocols.load_inputs(
+      trained.load(tmp_path / "run"),
+      DataChoice(packed=str(tmp_path / "faces.npz")),
+      split=split,
+      challenge_lists=challenge_lists,
     )
-    return inputs, asked[-1]
 
-  return load, network
+  return load
 
 
-def test_the_checkpoint_says_what_is_scored_by_default(load_inputs):
-  load, network = load_inputs
-  network.config.data.dir = "somewhere"
-  inputs, asked = load()
-  assert asked == ("synthetic_faces", "somewhere")
-  assert len(inputs.examples) == 5
-  assert load(dataset="raf_db", data_dir="")[1] == ("raf_db", "")
+def test_a_packed_set_is_scored_under_its_own_name(load_inputs, make_examples):
+  inputs = load_inputs("train")
+  assert inputs.dataset == "synthetic_faces"
+  assert fingerprint(inputs.examples) == fingerprint(make_examples(5))
+
+
+def test_a_packed_set_is_scored_without_tensorflow(load_inputs, tmp_path):
+  code = (
+    "import sys\n"
+    "for name in ('tensorflow', 'tensorflow_datasets', 'clu', 'keras'):\n"
+    "  sys.modules[name] = None\n"
+    "from absl import app, flags\n"
+    "from pattlite_jax import evaluate\n"
+    "evaluate.define_flags(flags.FLAGS)\n"
+    "app.run(evaluate.main)\n"
+  )
+  done = subprocess.run(
+    [
+      sys.executable,
+      "-c",
+      code,
+      f"--checkpoint={tmp_path / 'run'}",
+      f"--packed={tmp_path / 'faces.npz'}",
+      "--split=train",
+      f"--json={tmp_path / 'figures.json'}",
+    ],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  result = json.loads((tmp_path / "figures.json").read_text())
+  assert result["dataset"] == "synthetic_faces"
+  assert result["per_sample"]["num_examples"] == 5
 
 
 def test_misuse_is_named(load_inputs):
-  load, network = load_inputs
   with pytest.raises(ValueError, match="test split of synthetic_faces has no"):
-    load(split="test")
+    load_inputs("test")
   with pytest.raises(ValueError, match="--split=test"):
-    load(challenge_lists="lists")
-  network.config.data.name = ""
-  with pytest.raises(ValueError, match="--dataset"):
-    load()
+    load_inputs("train", challenge_lists="lists")
 
 
 def run(*args):

@@ -1,9 +1,13 @@
+import json
+import shutil
+
 import jax
 import numpy as np
 import pytest
 from etils import epath
 
 from pattlite_jax import methods, trained
+from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.training import checkpoint, setup
 from pattlite_jax.training.progress import Progress
 from pattlite_jax.weights import model_folder, trunk
@@ -63,13 +67,13 @@ def test_a_steps_own_folder_gives_that_step(saved):
 
 
 def test_fields_newer_than_the_checkpoint_take_their_defaults(
-  saved, monkeypatch
+  small_config, model_folder_of
 ):
-  workdir, _, _ = saved
-  described = checkpoint.restore_config(workdir)
+  folder = model_folder_of(small_config)
+  described = json.loads((folder / "config.json").read_text())
   del described["config"]["model"]["patch_stride"]
-  monkeypatch.setattr(checkpoint, "restore_config", lambda path: described)
-  assert trained.load(workdir).config.model.patch_stride == 4
+  (folder / "config.json").write_text(json.dumps(described))
+  assert trained.load(folder).config.model.patch_stride == 4
 
 
 def test_logits_are_those_of_each_image(saved, make_examples):
@@ -83,15 +87,110 @@ def test_logits_are_those_of_each_image(saved, make_examples):
   )
 
 
-def test_a_folder_without_a_checkpoint_says_what_was_expected(tmp_path):
-  with pytest.raises(FileNotFoundError, match=r"workdir.*--checkpoint"):
-    trained.load(tmp_path)
+@pytest.fixture
+def model_folder_of(tmp_path):
+  """Returns a maker of a folder as release writes it, with weights of zeros."""
+
+  def make(run_config, **changes):
+    shapes = methods.build(run_config, 3).shapes
+    zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+    described = {
+      "config": run_config.to_dict(),
+      "class_names": list(NAMES),
+      "image_shape": [16, 16, 1],
+    }
+    model_folder.write(tmp_path / "model", zeros, described | changes)
+    return tmp_path / "model"
+
+  return make
 
 
-def test_a_run_before_its_first_save_is_an_error(tmp_path):
-  (tmp_path / "checkpoints").mkdir()
-  with pytest.raises(FileNotFoundError, match="no finished step"):
-    trained.load(tmp_path)
+def refused(path, message, kind=UserError):
+  """Loading says this, in one line, about this path and for --checkpoint."""
+  with pytest.raises(kind, match=message) as caught:
+    trained.load(path)
+  text = str(caught.value)
+  assert str(path) in text and "\n" not in text
+  assert "--" not in text and "broken" not in text
+  assert caught.value.setting == "checkpoint"
+
+
+def test_what_is_no_network_is_named(tmp_path):
+  missing = MissingFileError
+  refused(
+    tmp_path / "nowhere",
+    r"no such folder.*workdir.*come with the package are: fer2013, ferplus\.$",
+    missing,
+  )
+  refused(tmp_path, r"No checkpoint in .*it is not a run's workdir", missing)
+  (tmp_path / "config.json").write_text("{}")
+  refused(tmp_path, r"has config\.json, but no weights\.safetensors", missing)
+  path = tmp_path / "config.json"
+  refused(path, r"config\.json is a file, but .* is a folder", missing)
+  (tmp_path / "run/checkpoints").mkdir(parents=True)
+  refused(tmp_path / "run", r"holds no finished step yet\.$", missing)
+
+
+def test_who_asked_is_named(tmp_path):
+  with pytest.raises(UserError) as caught:
+    trained.load(tmp_path, "start_from")
+  assert caught.value.setting == "start_from"
+
+
+def test_a_damaged_model_folder_is_named_by_its_file(
+  small_config, model_folder_of
+):
+  folder = model_folder_of(small_config)
+  assert trained.load(folder).image_shape == (16, 16, 1)
+  config, weights = folder / "config.json", folder / "weights.safetensors"
+  whole = config.read_bytes(), weights.read_bytes()
+  weights.write_bytes(whole[1][:-100])
+  refused(folder, r"weights\.safetensors is not a complete safetensors file")
+  weights.write_bytes(whole[1])
+  for content in (b"", whole[0][:-9], b"\x80\xff"):
+    config.write_bytes(content)
+    refused(folder, r"config\.json is not valid JSON: ")
+  config.unlink()
+  refused(folder, r"has weights\.safetensors, but no config", MissingFileError)
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    (
+      {"config": 3},
+      r"\['class_names', 'config'.*must have a config, of fields",
+    ),
+    (
+      {"class_names": "abc"},
+      "must have a config, of fields, and class_names, a list",
+    ),
+    ({"image_shape": [16, 16]}, r"has the image_shape \[16, 16\], but must"),
+    ({"config": {"model": 3}}, r"has 3 as config\.model, but must have a gro"),
+    ({"config": {"model": {"cut": 3}}}, r"a field of the wrong type: .*'cut'"),
+    (
+      {"config": {"model": {"cut": "x"}}},
+      r"config\.json cannot be used: config\.model\.cut is 'x'.*conv1",
+    ),
+    (
+      {"class_names": [*NAMES, "fear"]},
+      r"describes another network.*classifier/bias \(3,\) instead of \(4,\)",
+    ),
+  ],
+)
+def test_a_config_that_does_not_fit_is_named_by_its_part(
+  small_config, model_folder_of, changes, message
+):
+  refused(model_folder_of(small_config, **changes), message)
+
+
+def test_a_mistake_of_the_program_is_not_the_checkpoints(
+  small_config, model_folder_of
+):
+  folder = model_folder_of(small_config, class_names=[{"a": 1}, 2, 3])
+  assert trained.load(folder).class_names == ("{'a': 1}", "2", "3")
+  with pytest.raises(TypeError):
+    trained.load(3)
 
 
 @pytest.fixture
@@ -103,51 +202,33 @@ def untrained(small_config):
   return epath.Path(small_config.workdir)
 
 
-def broken(path, message):
-  with pytest.raises(ValueError, match=message) as error:
-    trained.load(path)
-  assert str(path) in str(error.value)
-  assert "\n" not in str(error.value)
-
-
-def test_a_broken_config_item_is_told(untrained):
-  path = untrained / "checkpoints/0/config/metadata"
+def test_a_damaged_step_is_named(untrained):
+  step = untrained / "checkpoints/0"
   assert trained.load(untrained).class_names == NAMES
+  config = step / "config/metadata"
+  whole = config.read_bytes()
   for content, message in (
     (b"", "Expecting value"),
     (b"{garbage", "Expecting property name"),
     (b"\x80\xff\0", "codec"),
     (b"{}", "is not what was saved"),
   ):
-    path.write_bytes(content)
-    broken(untrained, message)
+    config.write_bytes(content)
+    refused(untrained, f"No checkpoint in .* is usable: .*{message}")
+    refused(step, f"A checkpoint is damaged: .*{message}")
+  config.write_bytes(whole)
+  (step / "best/manifest.ocdbt").write_text("x")
+  refused(step, r"A checkpoint is damaged: .*/0 is unreadable: ")
+  shutil.rmtree(step / "progress")
+  refused(step, r"A checkpoint is damaged: .*/0 has no progress\.")
 
 
-def test_a_config_item_of_another_kind_is_told(
-  small_config, monkeypatch, tmp_path
+def test_the_config_of_a_step_is_named_by_its_checkpoint(
+  small_config, tmp_path
 ):
-  shapes = methods.build(small_config, 3).shapes
-  zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
-  described = checkpoint.describe(small_config, NAMES)
-  longer = {**described, "class_names": [*NAMES, "fear"]}
-  for number, (content, message) in enumerate(
-    (
-      ({"config": {}}, r"config item is \{'config'.*class_names"),
-      ({"config": {}, "class_names": "abc"}, "list of class_names"),
-      ({"config": 3, "class_names": []}, "must have config"),
-      ({"config": {"model": 3}, "class_names": []}, "broken"),
-      ({"config": {"model": {"cut": 3}}, "class_names": []}, "cut"),
-      ({"config": {"model": {"cut": "x"}}, "class_names": []}, r"'x'.*conv1"),
-      (longer, r"classifier/bias \(3,\) instead of \(4,\)"),
-    )
-  ):
-    # Saved whole, so that only its meaning is wrong.
-    monkeypatch.setattr(checkpoint, "describe", lambda *_, c=content: c)
-    workdir = tmp_path / str(number)
-    checkpoint.save_best(workdir, zeros, small_config, NAMES)
-    broken(workdir, message)
-
-
-def test_broken_weights_are_told(untrained):
-  (untrained / "checkpoints/0/best/manifest.ocdbt").write_text("x")
-  broken(untrained / "checkpoints/0", r"is broken \(--checkpoint\): ")
+  variables = {"params": {"a": np.zeros(2, np.float32)}}
+  checkpoint.save_best(tmp_path / "run", variables, small_config, NAMES)
+  refused(
+    tmp_path / "run",
+    r"^The config in the checkpoint at .* describes another network\. .*lack",
+  )

@@ -48,5 +48,5 @@ if __name__ == "__main__":
     jax.distributed.initialize = functools.partial(
       jax.distributed.initialize, heartbeat_timeout_seconds=20
     )
-  flags.mark_flag_as_required("config")
+  main.define_flags(flags.FLAGS)
   app.run(main.main)

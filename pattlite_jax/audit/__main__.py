@@ -1,60 +1,69 @@
 """Audits a trained network and a data set: which numbers can be believed?
 
 python -m pattlite_jax.audit --checkpoint runs/fer2013 [--split test]
-  [--dataset ferplus/majority --data_dir <folder>] [--json F] [--markdown F]
+  [--dataset ferplus/majority --data_dir <folder>] [--packed F.npz]
+  [--json F] [--markdown F]
 
 Asks (a) whether predictions depend on their batch, (b) whether splits overlap,
 (c) whether split and class counts are the published ones, (d) which split chose
 the epoch, (e) whether RAN's challenge lists fit. Without --checkpoint, (a) and
-(d) are skipped. Exit status: 0 when no prediction depends on its batch, 1 when
-one does, 2 for a wrong flag or missing files.
+(d) are skipped; without TensorFlow, (c).
+
+Exit status: 0 when no prediction depends on its batch, 1 when one does, 2 for a
+wrong flag or missing files.
 """
 
+import functools
+import importlib.util
 import json
 import sys
 from typing import Any, NoReturn
 
 from absl import app, flags
 
+from pattlite_jax.data import flags as data_flags
 from pattlite_jax.data.load import SPLITS
 from pattlite_jax.runtime import hosts
-from pattlite_jax.runtime.errors import UserError
 
-_CHECKPOINT = flags.DEFINE_string(
-  "checkpoint",
-  None,
-  "A run's workdir, one step's folder in it, a folder that release wrote, or "
-  "the name of a shipped model.",
-)
-_DATASET = flags.DEFINE_string(
-  "dataset", None, "A data set, such as ferplus/majority; default: its own."
-)
-_DATA_DIR = flags.DEFINE_string(
-  "data_dir", None, "Where the data set's files lie; default: as in training."
-)
-_SPLIT = flags.DEFINE_enum(
-  "split",
-  None,
-  SPLITS,
-  "What is predicted; default: test, or validation where test is empty.",
-)
-_NUM_IMAGES = flags.DEFINE_integer(
-  "num_images", 512, "Images drawn for (a), each class by its share.", 2
-)
-_CHALLENGE_LISTS = flags.DEFINE_string(
-  "challenge_lists", None, "A folder of RAN's lists, to check them."
-)
-_JSON = flags.DEFINE_string("json", None, "A file for all that was found.")
-_MARKDOWN = flags.DEFINE_string("markdown", None, "A file for a page of it.")
-_SEED = 0  # Of the drawn images and their orders.
+_SEED = 0  # Seed of the drawn images and of their orders.
 
 
-def main(argv: list[str]) -> None:
+def define_flags(values: flags.FlagValues) -> None:
+  """Defines the flags that `main` reads."""
+  data_flags.define_checkpoint(values, required=False)
+  data_flags.define_data(values)
+  flags.DEFINE_enum(
+    "split",
+    None,
+    SPLITS,
+    "The split to predict; default: test, or validation where test is empty.",
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    "num_images",
+    512,
+    "Images drawn for (a), each class by its share.",
+    lower_bound=2,
+    flag_values=values,
+  )
+  for name, text in (
+    ("challenge_lists", "A folder of RAN's lists, to check them."),
+    ("json", "A file for all that was found."),
+    ("markdown", "A file for a page about what was found."),
+  ):
+    flags.DEFINE_string(name, None, text, flag_values=values)
+  hosts.define_flags(values)
+
+
+def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   """Prints the findings, writes what the flags ask for, exits with 0 or 1."""
   if len(argv) > 1:
     _stop(f"Unexpected arguments: {argv[1:]}")
-  if not _CHECKPOINT.value and not _DATASET.value:
-    _stop("Pass --checkpoint=<workdir>, --dataset=<name>, or both.")
+  if not (given.checkpoint or given.dataset or given.packed):
+    _stop(
+      "Pass --checkpoint=<workdir>, --dataset=<name> or --packed=<file>, or a "
+      "checkpoint and one of these."
+    )
   # Imported here so that --help needs none of it.
   from pattlite_jax.runtime import errors, parallel, startup
 
@@ -62,86 +71,88 @@ def main(argv: list[str]) -> None:
   from pattlite_jax.audit import findings, page
 
   # A crash must not exit with 1, a verdict here.
-  one_line = {"status": 2, "data_flags": True}
-  with errors.in_one_line(**one_line), hosts.joined():
-    with errors.in_one_line(**one_line):
-      report = _audit()
+  one_line = functools.partial(
+    errors.in_one_line, data_flags.OF_COMMANDS, status=2
+  )
+  with one_line(), hosts.joined(given):
+    with one_line():
+      report = _audit(given)
       if parallel.is_writer():
-        if _JSON.value:
-          _write(_JSON.value, json.dumps(report, indent=1) + "\n")
-        if _MARKDOWN.value:
-          _write(_MARKDOWN.value, page.markdown(report))
+        if given.json:
+          _write(given.json, json.dumps(report, indent=1) + "\n")
+        if given.markdown:
+          _write(given.markdown, page.markdown(report))
         print(findings.summary(report))
     sys.exit(0 if report["batch_dependence"].get("passed", True) else 1)
 
 
-def _audit() -> dict[str, Any]:
+def _audit(given: flags.FlagValues) -> dict[str, Any]:
   """Returns what --json holds."""
+  from pattlite_jax import config as config_lib
   from pattlite_jax import trained
-  from pattlite_jax.audit import counts, duplicates, lists, selection
+  from pattlite_jax.audit import duplicates, selection
   from pattlite_jax.data import load
   from pattlite_jax.runtime import provenance
   from pattlite_jax.scoring import protocols
 
-  path = _CHECKPOINT.value
+  path = given.checkpoint
   network = trained.load(path) if path else None
-  dataset, data_dir, fields = _data_flags(network)
-  splits = load.load_splits(
-    dataset,
-    data_dir=data_dir,
-    prepared_dir=fields.prepared_dir,
-    image_size=fields.image_size,
-  )
-  split = _SPLIT.value or ("test" if len(splits["test"]) else "validation")
-  load.require_examples(splits[split], split, dataset)
+  config = network.config if network else config_lib.get_config()
+  source = data_flags.data_choice(given).source(config.data)
+  splits = source.load()
+  split = given.split or ("test" if len(splits["test"]) else "validation")
+  load.require_examples(splits[split], split, source.name)
   examples = splits[split]
   if network:  # Raises before anything takes time.
     examples = protocols.match_classes(examples, network.class_names)
-  challenge_lists = {"skipped": "there is no --challenge_lists"}
-  if _CHALLENGE_LISTS.value:
-    challenge_lists = lists.audit(
-      dataset, _CHALLENGE_LISTS.value, data_dir, splits["test"]
-    )
-  fell_back = split == "validation" and not _SPLIT.value
+  challenge_lists = _audit_lists(given.challenge_lists, source, splits["test"])
+  fell_back = split == "validation" and not given.split
   no_network = {"skipped": "there is no --checkpoint"}
   report = {
-    "dataset": dataset,
+    "dataset": source.name,
     "split": split,
     "split_note": ", as the test split is empty" if fell_back else "",
     "checkpoint": path,
     "attention": network.attention if network else None,
     "batch_dependence": no_network,
     "duplicates": duplicates.audit(splits),
-    "counts": counts.audit(dataset, splits),
+    "counts": _audit_counts(source.name, splits),
     "selection": selection.audit(network) if network else no_network,
     "challenge_lists": challenge_lists,
   }
   if network:
-    _audit_network(network, split, examples, report)
+    _audit_network(network, split, examples, report, given.num_images)
   return report | provenance.environment()
 
 
-def _data_flags(network: Any) -> tuple[str, str, Any]:
-  """Returns the data set, its folder, and the config's data fields."""
-  from pattlite_jax import config as config_lib
+def _audit_lists(folder: str | None, source: Any, test: Any) -> dict[str, Any]:
+  if not folder:
+    return {"skipped": "there is no --challenge_lists"}
+  from pattlite_jax.audit import lists
 
-  fields = (network.config if network else config_lib.get_config()).data
-  dataset = _DATASET.value or fields.name
-  if not dataset:
-    raise UserError(
-      "The checkpoint names no data set; pass --dataset=<name> and --data_dir."
-    )
-  data_dir = fields.dir if _DATA_DIR.value is None else _DATA_DIR.value
-  return dataset, data_dir, fields
+  data_dir = None if source.packed else source.dir
+  return lists.audit(source.name, folder, data_dir, test)
+
+
+def _audit_counts(dataset: str, splits: Any) -> dict[str, Any]:
+  if not importlib.util.find_spec("tensorflow_datasets"):
+    return {"skipped": "the published counts need tensorflow-datasets"}
+  from pattlite_jax.audit import counts
+
+  return counts.audit(dataset, splits)
 
 
 def _audit_network(
-  network: Any, split: str, examples: Any, report: dict[str, Any]
+  network: Any,
+  split: str,
+  examples: Any,
+  report: dict[str, Any],
+  num_images: int,
 ) -> None:
   """Adds to the report what needs predictions."""
   from pattlite_jax.audit import batch_dependence, duplicates, of_trained
 
-  drawn = batch_dependence.sample(examples, _NUM_IMAGES.value, seed=_SEED)
+  drawn = batch_dependence.sample(examples, num_images, seed=_SEED)
   report["batch_dependence"] = batch_dependence.audit(
     of_trained.logits_of(network), drawn, seed=_SEED
   )
@@ -176,4 +187,5 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
+  define_flags(flags.FLAGS)
   app.run(main, flags_parser=_parse_flags)

@@ -15,8 +15,8 @@ def summary(report: dict[str, Any]) -> str:
   ):
     part = report[name]
     skipped = part.get("skipped")
-    words = f"skipped: {skipped}" if skipped else say(part)
-    lines.append(f"{title:<17} {words}")
+    finding = f"skipped: {skipped}" if skipped else say(part)
+    lines.append(f"{title:<17} {finding}")
   return "\n".join(lines)
 
 
@@ -55,7 +55,7 @@ def counts(part: dict[str, Any]) -> str:
 def selection(part: dict[str, Any]) -> str:
   """Says which split chose the weights."""
   if not part["stages"]:
-    return "the checkpoint tells of no training"
+    return "the checkpoint has no record of training"
   last = part["stages"][-1]
   return (
     f"the {part['chosen_by']} split chose the weights ({last['monitor']}, "

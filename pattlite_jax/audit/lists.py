@@ -8,11 +8,12 @@ from pattlite_jax.data import examples as examples_lib
 
 
 def audit(
-  dataset: str, folder: str, data_dir: str, test: examples_lib.Examples
+  dataset: str, folder: str, data_dir: str | None, test: examples_lib.Examples
 ) -> dict[str, Any]:
   """Reads a data set's lists and looks for their faces in its test split.
 
-  The test split must have the data set's own labels.
+  The test split must have the data set's own labels; `data_dir` is None for a
+  packed data set.
 
   Raises:
     UserError: if a list is broken or of another data set.

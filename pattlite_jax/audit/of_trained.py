@@ -18,7 +18,6 @@ def logits_of(network: Trained) -> LogitsOf:
   would round (TF32): that rounding depends on the batch size, but does not make
   an image depend on another.
   """
-  jax.config.update("jax_default_matmul_precision", "highest")
   config = network.config.copy_and_resolve_references()
   config.model.dtype = "float32"
   predict = dataclasses.replace(network, config=config).predictor()
@@ -27,7 +26,8 @@ def logits_of(network: Trained) -> LogitsOf:
     images: UInt8[np.ndarray, "B H W C"],
   ) -> Float[np.ndarray, "B K"]:
     examples = examples_lib.unlabelled(images, network.class_names)
-    return predict(examples, len(images))
+    with jax.default_matmul_precision("highest"):
+      return predict(examples, len(images))
 
   return logits_of_batch
 

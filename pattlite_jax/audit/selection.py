@@ -16,7 +16,7 @@ def audit(network: Trained) -> dict[str, Any]:
   """Describes the choice of a run, from its config and its history.
 
   `chosen_by` is the split that chose in the last stage that ran, or None where
-  the checkpoint tells of no training, as one ported from another program.
+  the checkpoint has no record of training, as one ported from another program.
   """
   stages = []
   for stage in STAGES:

@@ -19,100 +19,127 @@ from etils import epath
 WHAT = ("forward", "train_step", "input", "startup")
 PEERS = ("keras", "torch", "torch_compile", "onnxruntime")
 
-_WHAT = flags.DEFINE_list("what", list(WHAT), f"Of {', '.join(WHAT)}.")
-_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "8", "32"], "Images.")
-_PEERS = flags.DEFINE_list(
-  "peers",
-  ["keras", "torch", "onnxruntime"],
-  f"Of {', '.join(PEERS)}; those that are not installed are left out, aloud.",
-)
-_DTYPE = flags.DEFINE_enum(
-  "dtype", "float32", ("float32", "bfloat16"), "Of the computation."
-)
-_STEPS = flags.DEFINE_integer(
-  "steps_per_dispatch", 1, "Of our train step (config.steps_per_dispatch).", 1
-)
-_ROUNDS = flags.DEFINE_integer("rounds", 15, "Turns of each side.", 3)
-_SECONDS = flags.DEFINE_float("seconds", 0.5, "Of a side's turn.", 0.01)
-_JSON = flags.DEFINE_string("json", None, "A file for all that was measured.")
-_PNG = flags.DEFINE_string("png", None, "A file for time against batch size.")
+
+def define_flags(values: flags.FlagValues) -> None:
+  """Defines the flags that `main` reads."""
+  _define_work(values)
+  flags.DEFINE_integer(
+    "rounds", 15, "Turns of each side.", 3, flag_values=values
+  )
+  flags.DEFINE_float(
+    "seconds", 0.5, "Seconds of a side's turn.", 0.01, flag_values=values
+  )
+  for name, text in (
+    ("json", "A file for all that was measured."),
+    ("png", "A file for a picture of time against batch size."),
+  ):
+    flags.DEFINE_string(name, None, text, flag_values=values)
 
 
-def main(argv: list[str]) -> None:
+def _define_work(values: flags.FlagValues) -> None:
+  for name, default, text in (
+    ("what", list(WHAT), f"What to time: some of {', '.join(WHAT)}."),
+    ("batch_sizes", ["1", "8", "32"], "Numbers of images in a batch."),
+    (
+      "peers",
+      ["keras", "torch", "onnxruntime"],
+      f"What to compare with: some of {', '.join(PEERS)}; the output names "
+      "those that are not installed.",
+    ),
+  ):
+    flags.DEFINE_list(name, default, text, flag_values=values)
+  flags.DEFINE_enum(
+    "dtype",
+    "float32",
+    ("float32", "bfloat16"),
+    "Number format of the computation.",
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    "steps_per_dispatch",
+    1,
+    "Train steps that our side takes at once (config.steps_per_dispatch).",
+    1,
+    flag_values=values,
+  )
+
+
+def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   """Measures, prints the table and writes what the flags ask for."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
-  _require_known("what", _WHAT.value, WHAT)
-  _require_known("peers", _PEERS.value, PEERS)
-  sizes = _batch_sizes()
+  _require_known("what", given.what, WHAT)
+  _require_known("peers", given.peers, PEERS)
+  sizes = _batch_sizes(given.batch_sizes)
   # Else the first process on a GPU takes most of its memory from the others.
   os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
   # Imported here so that --help needs none of it.
   from pattlite_jax.runtime import errors
 
   with errors.in_one_line():
-    _benchmark(sizes)
+    _benchmark(given, sizes)
 
 
-def _benchmark(sizes: list[int]) -> None:
+def _benchmark(given: flags.FlagValues, sizes: list[int]) -> None:
   from pattlite_jax.benchmark import page
   from pattlite_jax.runtime import provenance
   from pattlite_jax.scoring import pictures
 
   result = {
-    "dtype": _DTYPE.value,
-    "steps_per_dispatch": _STEPS.value,
-    **_measure(sizes),
+    "dtype": given.dtype,
+    "steps_per_dispatch": given.steps_per_dispatch,
+    **_measure(given, sizes),
     **provenance.environment(),
   }
   print("\n".join(page.text(result)))
-  if _JSON.value:
-    with epath.Path(_JSON.value).expanduser().open("w") as file:
+  if given.json:
+    with epath.Path(given.json).expanduser().open("w") as file:
       json.dump(result, file, indent=2)
-  if _PNG.value:
-    pictures.save(page.picture(result), epath.Path(_PNG.value).expanduser())
+  if given.png:
+    pictures.save(page.picture(result), epath.Path(given.png).expanduser())
 
 
-def _measure(sizes: list[int]) -> dict[str, Any]:
+def _measure(given: flags.FlagValues, sizes: list[int]) -> dict[str, Any]:
   from pattlite_jax.benchmark import computations, startup_time
 
   found: dict[str, Any] = {}
-  what = set(_WHAT.value)
+  what = set(given.what)
   if "startup" in what:  # First, while nothing else runs.
-    found["startup"] = startup_time.milliseconds(_ROUNDS.value)
+    found["startup"] = startup_time.milliseconds(given.rounds)
   if what - {"startup"}:
     found |= computations.measure(
       sorted(what - {"startup"}, key=WHAT.index),
       sizes,
-      computations.installed(_PEERS.value),
-      dtype=_DTYPE.value,
-      steps_per_dispatch=_STEPS.value,
-      rounds=_ROUNDS.value,
-      seconds=_SECONDS.value,
+      computations.installed(given.peers),
+      dtype=given.dtype,
+      steps_per_dispatch=given.steps_per_dispatch,
+      rounds=given.rounds,
+      seconds=given.seconds,
     )
   return found
 
 
-def _require_known(flag: str, words: list[str], known: tuple) -> None:
-  for word in words:
-    if word not in known:
+def _require_known(flag: str, names: list[str], known: tuple) -> None:
+  for name in names:
+    if name not in known:
       raise app.UsageError(
-        f"--{flag} has {word!r}, but takes {', '.join(known)}."
+        f"--{flag} has {name!r}, but takes {', '.join(known)}."
       )
 
 
-def _batch_sizes() -> list[int]:
+def _batch_sizes(texts: list[str]) -> list[int]:
   try:
-    sizes = sorted({int(size) for size in _BATCH_SIZES.value})
+    sizes = sorted({int(size) for size in texts})
   except ValueError:
     sizes = [0]
   if not sizes or sizes[0] < 1:
     raise app.UsageError(
-      f"--batch_sizes is {','.join(_BATCH_SIZES.value)!r}, but must be whole "
+      f"--batch_sizes is {','.join(texts)!r}, but must be whole "
       "numbers from 1 on, with commas between."
     )
   return sizes
 
 
 if __name__ == "__main__":
+  define_flags(flags.FLAGS)
   app.run(main)

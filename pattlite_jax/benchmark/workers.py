@@ -105,7 +105,7 @@ def measure(
 
 def _serve(connection, side: str, dtype: str, steps_per_dispatch: int) -> None:
   """Answers a Worker's requests until it hangs up."""
-  startup.keep_freed_memory()  # Of all: it helps the peers' train steps too.
+  startup.keep_freed_memory()  # For all sides: it helps the peers, too.
   if side == OURS:
     startup.configure()
   implementation, once = None, None

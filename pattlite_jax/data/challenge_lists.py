@@ -17,8 +17,8 @@ from pattlite_jax.runtime.errors import UserError
 
 HOW_TO_GET = (
   "Get the lists from "
-  "https://github.com/kaiwang960112/Challenge-condition-FER-dataset and pass "
-  "their folder with --challenge_lists=<folder>."
+  "https://github.com/kaiwang960112/Challenge-condition-FER-dataset into one "
+  "folder."
 )
 
 
@@ -27,7 +27,7 @@ class Published(NamedTuple):
 
   subset: str
   file: str
-  pattern: str  # Of a line; the groups are id and label.
+  pattern: str  # What a line matches; the groups are id and label.
   sample: str  # A line.
   num_lines: int
 
@@ -64,7 +64,7 @@ PUBLISHED = {
       "rafdb_occlusion_list.txt",
       r"(?P<id>test_\d{4})_aligned (?P<label>\d) \d",
       "test_0003_aligned 3 4",
-      735,  # Of 734 faces: test_2464 is there twice.
+      735,  # For 734 faces: test_2464 is there twice.
     ),
     Published(
       "pose_30",
@@ -114,7 +114,8 @@ def read_list(
     match = re.fullmatch(published.pattern, line.strip())
     if not match:
       raise UserError(
-        f"{place}, but must be like {published.sample!r}. {HOW_TO_GET}"
+        f"{place}, but must be like {published.sample!r}. {HOW_TO_GET}",
+        setting="challenge_lists",
       )
     face_id, label = match["id"], int(match["label"])
     if label >= num_classes:
@@ -128,7 +129,9 @@ def read_list(
     if len(labels) + len(duplicates) < num_lines:
       duplicates.append(face_id)
   if not labels:
-    raise UserError(f"{path} names no face. {HOW_TO_GET}")
+    raise UserError(
+      f"{path} names no face. {HOW_TO_GET}", setting="challenge_lists"
+    )
   return ChallengeList(
     published,
     path,

@@ -39,11 +39,12 @@ class Subset:
 
 
 def load_subsets(
-  dataset: str, folder: str, data_dir: str, test: Examples
+  dataset: str, folder: str, data_dir: str | None, test: Examples
 ) -> tuple[Subset, ...]:
   """Returns the subsets of a test split whose lists are in a folder.
 
-  The lists may also lie one folder below, as in their repository.
+  The lists may also lie one folder below, as in their repository. `data_dir`
+  is None for a packed data set.
 
   Raises:
     UserError: if there are no lists for the data set, one is broken, or one
@@ -54,7 +55,8 @@ def load_subsets(
   if family not in PUBLISHED:
     raise UserError(
       f"There are no challenge lists for {dataset!r}, only for ferplus/... and "
-      "raf_db; leave out --challenge_lists or change --dataset."
+      "raf_db; leave out the lists or choose one of these.",
+      setting="data.name",
     )
   root = user_files.folder(folder)
   without_label = labelless_ids(dataset, data_dir, test)
@@ -69,7 +71,9 @@ def load_subsets(
       logging.warning("No %s in %s; it is not scored.", published.file, root)
   if not subsets:
     names = ", ".join(published.file for published in PUBLISHED[family])
-    raise MissingFileError(f"None of {names} is in {root}. {HOW_TO_GET}")
+    raise MissingFileError(
+      f"None of {names} is in {root}. {HOW_TO_GET}", setting="challenge_lists"
+    )
   return tuple(subsets)
 
 
@@ -104,8 +108,9 @@ def select(
     raise UserError(
       f"None of the {len(held)} faces of {listed.path}, such as "
       f"{', '.join(listed.ids[:3])}, is in the test split, whose names are "
-      f"like {', '.join(test.ids[:3])}. Do --dataset and --data_dir name the "
-      "set that the list was made for?"
+      f"like {', '.join(test.ids[:3])}. Is this the data set that the list was "
+      "made for?",
+      setting="data.name",
     )
   absent = listed.ids[~held].tolist()
   return Subset(
@@ -118,11 +123,20 @@ def select(
 
 
 def labelless_ids(
-  dataset: str, data_dir: str, test: Examples
+  dataset: str, data_dir: str | None, test: Examples
 ) -> frozenset[str]:
-  """Returns the test images to which FER+'s rule gives no label."""
+  """Returns the test images to which FER+'s rule gives no label.
+
+  Without its files (`data_dir` is None), none of them is known.
+  """
   if not dataset.startswith("ferplus/"):
     return frozenset()  # RAF-DB labels every image.
+  if data_dir is None:
+    logging.warning(
+      "A packed set holds no votes of images without a label; those on the "
+      "lists count as unknown."
+    )
+    return frozenset()
   from pattlite_jax.data.readers import fer2013, ferplus
 
   folder = user_files.folder(data_dir)

@@ -38,14 +38,15 @@ def download_if_missing(builder_class: type, data_dir: user_files.Path) -> None:
   except MissingFileError as error:
     if builder_class.__name__ not in ("Fer2013", "FerPlus"):
       raise MissingFileError(
-        f"{error} --config.data.download=true cannot fetch this data set: "
-        "Kaggle's contests carry FER2013 only."
+        f"{error} This data set cannot be downloaded: Kaggle's contests carry "
+        "FER2013 only.",
+        setting=error.setting,
       ) from error
   if not isinstance(data_dir, pathlib.Path):
     raise UserError(
-      "--config.data.download=true fetches to a local folder, but "
-      f"--config.data.dir is {data_dir}. Fetch the files first and copy them "
-      "there."
+      f"A data set is downloaded to a local folder, but the data directory is "
+      f"{data_dir}. Fetch the files first and copy them there.",
+      setting="data.dir",
     )
   if not _has_csv(data_dir):
     _fetch_contest(data_dir)
@@ -63,9 +64,9 @@ def _fetch_contest(data_dir: pathlib.Path) -> None:
     import kagglehub  # pyrefly: ignore[missing-import]
   except ImportError as error:
     raise UserError(
-      "--config.data.download=true needs the package kagglehub. Install it "
-      "with pip install kagglehub, or get the file by hand from "
-      f"{CONTEST_URL}."
+      "The download needs the package kagglehub. Install it with pip install "
+      f"kagglehub, or get the file by hand from {CONTEST_URL}.",
+      setting="data.download",
     ) from error
   _require_credentials()
   logging.warning("Downloading FER2013 from %s to %s.", CONTEST_URL, data_dir)
@@ -74,8 +75,9 @@ def _fetch_contest(data_dir: pathlib.Path) -> None:
   except Exception as error:  # Kagglehub raises errors of many libraries.
     raise UserError(
       f"Kaggle did not hand out the contest's files ({error}). Accept its "
-      f"rules at {CONTEST_URL} with the account of your credentials, or pass "
-      "--config.data.download=false and get the file by hand."
+      f"rules at {CONTEST_URL} with the account of your credentials, or turn "
+      "the download off and get the file by hand.",
+      setting="data.download",
     ) from error
   data_dir.mkdir(parents=True, exist_ok=True)
   _take_csv(fetched, data_dir)
@@ -93,9 +95,9 @@ def _require_credentials() -> None:
     raise UserError(
       f"No Kaggle credentials: neither {path} nor the environment variables "
       "KAGGLE_API_TOKEN, or KAGGLE_USERNAME and KAGGLE_KEY, are there. Create "
-      "a token at https://www.kaggle.com/settings, or pass "
-      "--config.data.download=false and get the file by hand from "
-      f"{CONTEST_URL}."
+      "a token at https://www.kaggle.com/settings, or turn the download off "
+      f"and get the file by hand from {CONTEST_URL}.",
+      setting="data.download",
     )
 
 
@@ -115,7 +117,8 @@ def _take_csv(fetched: pathlib.Path, data_dir: pathlib.Path) -> None:
     raise UserError(
       f"Neither {CSV} nor an {ARCHIVE} with fer2013.csv is among the "
       f"contest's files {names} in {fetched}. Get the file by hand from "
-      f"{CONTEST_URL} and pass its folder with --config.data.dir=<folder>."
+      f"{CONTEST_URL} into the data directory.",
+      setting="data.dir",
     )
 
 

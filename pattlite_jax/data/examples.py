@@ -52,7 +52,7 @@ def class_counts(examples: Examples) -> Int[np.ndarray, "K"]:
 
 
 def fingerprint(examples: Examples) -> str:
-  """Returns words that change with any id, label, class, pixel or target."""
+  """Returns a hash that changes with any id, label, class, pixel or target."""
   digest = hashlib.sha256()
   digest.update(json.dumps(examples.ids.tolist()).encode())
   digest.update(json.dumps(examples.class_names).encode())

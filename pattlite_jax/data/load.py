@@ -47,9 +47,9 @@ def load_splits(
   builder_class, config = _find_builder(name)
   if soft_targets and not builder_class.HAS_TARGETS:
     raise UserError(
-      f"{name} has one label an image and no votes to train on; pass "
-      "--config.data.soft_targets=False or a set with votes, such as "
-      "ferplus/majority."
+      f"{name} has one label an image and no votes to train on; turn soft "
+      "targets off, or choose a set with votes, such as ferplus/majority.",
+      setting="data.soft_targets",
     )
   folder = user_files.folder(data_dir)
   if download:
@@ -111,8 +111,9 @@ def require_examples(examples: Examples, split: str, name: str) -> None:
     raise UserError(
       f"The {split} split of {name} has no images, but some are needed. Use a "
       "copy of the data set that has the split (a FER2013 file must have rows "
-      "with the Usage PublicTest for validation and PrivateTest for test) and "
-      "pass its folder with --config.data.dir=<folder>."
+      "with the Usage PublicTest for validation and PrivateTest for test) as "
+      "the data directory.",
+      setting="data.dir",
     )
 
 
@@ -137,8 +138,9 @@ def _find_builder(name: str) -> tuple[type, str | None]:
     nearest = difflib.get_close_matches(name.lower(), builders, 1, 0.4)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
     raise UserError(
-      f"There is no data set {name!r}.{hint} Pass one of {list(builders)} "
-      "with --config.data.name=<name>."
+      f"There is no data set {name!r}.{hint} The data sets are "
+      f"{', '.join(builders)}.",
+      setting="data.name",
     )
   return builders[name]
 
@@ -259,7 +261,7 @@ def _numpy_iterator(builder, split: str, *, batch_size: int | None):
     reason = error.message.rpartition("}} ")[2].partition(" [Op:")[0]
     raise FileError(
       f"The prepared copy of {builder.name} in {builder.data_path} is damaged "
-      f"({split}: {reason}). Delete that folder; the next start makes it anew."
+      f"({split}: {reason}). Delete that folder; the next start makes it again."
     ) from error
 
 

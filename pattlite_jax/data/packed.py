@@ -4,8 +4,10 @@ An .npz of plain arrays: the images, lossless as PNG mosaics (FER2013 takes
 55 MB), labels, ids and class names, and targets where the set has votes.
 """
 
+import contextlib
 import io
 import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -50,30 +52,52 @@ def read(
     MissingFileError: if there is no file.
     UserError: if it is another file or of another set, or has no targets.
   """
+  with _opened(path) as arrays:
+    packed_name = arrays["name"].item()
+    if packed_name != name:
+      raise UserError(
+        f"The packed file {path} holds {packed_name}, but {name} is asked for; "
+        "choose the file of that set.",
+        setting="data.packed",
+      )
+    names = arrays["splits"].tolist()
+    if soft_targets and f"{names[0]}/targets" not in arrays:
+      raise UserError(
+        f"The packed file {path} holds {name}, which has no votes; turn soft "
+        "targets off, or choose a set with votes.",
+        setting="data.soft_targets",
+      )
+    return {split: _read_split(arrays, split, soft_targets) for split in names}
+
+
+def name_in(path: epath.PathLike) -> str:
+  """Returns the name of the data set in a file; raises as `read`."""
+  with _opened(path) as arrays:
+    return arrays["name"].item()
+
+
+@contextlib.contextmanager
+def _opened(path: epath.PathLike) -> Iterator[Any]:
+  """Opens the arrays; what goes wrong while they are read names the file."""
   path = user_files.folder(str(path))
   if not path.is_file():
-    raise MissingFileError(f"No packed data set at {path} (data.packed).")
+    raise MissingFileError(
+      f"No packed data set at {path}; pattlite_jax.pack writes one.",
+      setting="data.packed",
+    )
   try:
     with (
       user_files.open_bytes(path) as file,
       np.load(file, allow_pickle=False) as arrays,
     ):
-      packed_name = arrays["name"].item()
-      splits = {
-        split: _read_split(arrays, split, soft_targets)
-        for split in arrays["splits"].tolist()
-      }
+      yield arrays
+  except UserError:
+    raise
   except _BROKEN as error:
     raise UserError(
-      f"{path} is no whole file of python -m pattlite_jax.pack, or lacks what "
-      f"is asked for ({error}); data.soft_targets needs a set with votes."
+      f"{path} is not a whole file of pattlite_jax.pack ({error}).",
+      setting="data.packed",
     ) from error
-  if packed_name != name:
-    raise UserError(
-      f"{path} holds {packed_name}, but data.name is {name}; pass the file of "
-      f"that set, or --config.data.name={packed_name}."
-    )
-  return splits
 
 
 def _read_split(arrays: Any, name: str, soft_targets: bool) -> Examples:

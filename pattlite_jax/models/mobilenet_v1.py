@@ -54,7 +54,7 @@ class MobileNetV1(nn.Module):
 
   cut: str = PATT_LITE_CUT
   axis_name: str | None = None  # Devices that share batch-norm statistics.
-  dtype: DTypeLike = jnp.float32  # Of the computation; parameters are f32.
+  dtype: DTypeLike = jnp.float32  # In which it computes; parameters are f32.
   folded: bool = False  # For variables out of `fold_batch_norm`.
 
   @nn.compact

@@ -13,7 +13,7 @@ from pattlite_jax import trained
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
 
-_BATCH_SIZE = 32  # Of more than one face; another size would compile anew.
+_BATCH_SIZE = 32  # For several faces: one size is compiled only once.
 
 
 class Classifier:
@@ -33,7 +33,7 @@ class Classifier:
         "The checkpoint does not say what its training images looked like, so "
         "faces of any size cannot be made like them; use "
         "pattlite_jax.trained.load and images of the right shape, or, for a "
-        "run of an older version, write it anew with pattlite_jax.release."
+        "run of an older version, write its folder with pattlite_jax.release."
       )
     self.network = network
     self._image_shape = network.image_shape

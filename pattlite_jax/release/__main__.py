@@ -2,6 +2,7 @@
 
 python -m pattlite_jax.release --checkpoint runs/fer2013_best --out DIR
   [--split validation] [--dataset ferplus/argmax --data_dir <folder>]
+  [--packed F.npz]
 
 The folder holds the best weights (safetensors), config.json, and README.md: the
 card, whose figures are measured here, one image at a time. What it needs of the
@@ -11,22 +12,29 @@ training (command, revision, machine, hours) comes from the run's folder.
 
 from absl import app, flags
 
+from pattlite_jax.data import flags as data_flags
 from pattlite_jax.data.load import SPLITS
 
-_CHECKPOINT = flags.DEFINE_string(
-  "checkpoint", None, "The workdir of a finished run.", required=True
-)
-_OUT = flags.DEFINE_string("out", None, "The folder to write.", required=True)
-_DATASET = flags.DEFINE_string(
-  "dataset", None, "A data set to score; default: that of the training."
-)
-_DATA_DIR = flags.DEFINE_string(
-  "data_dir", None, "Where the data set's files lie; default: as in training."
-)
-_SPLIT = flags.DEFINE_enum("split", "validation", SPLITS, "What is scored.")
+
+def define_flags(values: flags.FlagValues) -> None:
+  """Defines the flags that `main` reads."""
+  flags.DEFINE_string(
+    "checkpoint",
+    None,
+    "The workdir of a finished run.",
+    required=True,
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "out", None, "The folder to write.", required=True, flag_values=values
+  )
+  data_flags.define_data(values)
+  flags.DEFINE_enum(
+    "split", "validation", SPLITS, "The split to score.", flag_values=values
+  )
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   """Scores the weights and writes the folder."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
@@ -34,18 +42,18 @@ def main(argv: list[str]) -> None:
   from pattlite_jax.runtime import errors, startup
 
   startup.configure()
-  with errors.in_one_line(data_flags=True):
+  with errors.in_one_line(data_flags.OF_COMMANDS):
     from pattlite_jax.release import write
 
     write.release(
-      _CHECKPOINT.value,
-      _OUT.value,
-      dataset=_DATASET.value,
-      data_dir=_DATA_DIR.value,
-      split=_SPLIT.value,
+      given.checkpoint,
+      given.out,
+      data_flags.data_choice(given),
+      split=given.split,
     )
-  print(f"The model and its card are in {_OUT.value}.")
+  print(f"The model and its card are in {given.out}.")
 
 
 if __name__ == "__main__":
+  define_flags(flags.FLAGS)
   app.run(main)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pattlite_jax.runtime.origin import Origin
 from pattlite_jax.scoring.text import (
   CLASS_COLUMNS,
   class_rows,
@@ -147,11 +148,11 @@ def _data(described: dict[str, Any]) -> str:
   result, training = described["evaluation"], described["training"]
   trained_on = _set(result["trained_on"])
   origins = [
-    origin
+    Origin.from_json(origin)
     for part in ("started_from", "taught_by")
     for origin in training.get(part, {}).values()
   ]
-  others = sorted({_set(o.partition(",")[0]) for o in origins} - {trained_on})
+  others = sorted({_set(origin.dataset) for origin in origins} - {trained_on})
   about = _DATA.get(trained_on, _DRAWN)
   if not others and result["dataset"] == trained_on:
     return about
@@ -198,26 +199,29 @@ def _networks(described: dict[str, Any]) -> str:
   training, config = described["training"], described["config"]
   started_from = training.get("started_from")
   taught_by = training.get("taught_by")
-  words = ""
+  text = ""
   if started_from or taught_by:
-    words += " and what the networks named here learned from"
+    text += " and what the networks named here learned from"
   if started_from:
-    words += f"; all weights started from {_named(started_from)}"
+    text += f"; all weights started from {_named(started_from)}"
   elif config["model"]["trunk_weights"] == "imagenet":
-    words += "; the trunk started from ImageNet"
+    text += "; the trunk started from ImageNet"
   else:
-    words += "; the trunk started from weights of its own"
+    text += "; the trunk started from weights of its own"
   if taught_by:
     share = config["distillation"]["share"]
-    words += (
+    text += (
       f"; teachers, whose mean probabilities have a share of {share} in each "
       f"target: {_named(taught_by)}"
     )
-  return words
+  return text
 
 
-def _named(networks: dict[str, str]) -> str:
-  return ", ".join(f"`{name}` ({origin})" for name, origin in networks.items())
+def _named(networks: dict[str, Any]) -> str:
+  return ", ".join(
+    f"`{name}` ({Origin.from_json(origin)})"
+    for name, origin in networks.items()
+  )
 
 
 def _changes(changes: list[dict[str, Any]]) -> str:

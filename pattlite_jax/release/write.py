@@ -9,6 +9,7 @@ from etils import epath
 
 from pattlite_jax import config as config_lib
 from pattlite_jax import trained
+from pattlite_jax.data.source import DataChoice
 from pattlite_jax.release import model_card, model_check
 from pattlite_jax.runtime import provenance, train_time
 from pattlite_jax.runtime.errors import MissingFileError, UserError
@@ -24,9 +25,8 @@ _FOLDERS = {f"--config.{field}" for field in _FIELDS}
 def release(
   workdir: epath.PathLike,
   out: epath.PathLike,
+  choice: DataChoice,
   *,
-  dataset: str | None,
-  data_dir: str | None,
   split: str,
 ) -> None:
   """Scores the best weights of a finished run and writes the folder.
@@ -40,17 +40,14 @@ def release(
   training = _training(workdir)
   network = trained.load(workdir)
   inputs = protocols.load_inputs(
-    network,
-    dataset=dataset,
-    data_dir=data_dir,
-    split=split,
-    challenge_lists=None,
+    network, choice, split=split, challenge_lists=None
   )
   own_set = (inputs.dataset, network.config.data.name)
   if network.image_shape is None and len(set(own_set)) > 1:
     raise UserError(
-      f"The checkpoint does not say the shape of its images, so only the set "
-      f"that it was trained on, {own_set[1]}, can tell: leave out --dataset."
+      "The checkpoint does not say the shape of its images, so it can only be "
+      f"scored on the data set that it was trained on, {own_set[1]}.",
+      setting="data.name",
     )
   batches = protocols.Batches("official", 32, 0)
   result, _ = protocols.evaluate(inputs, batches, flip_views=True)
@@ -72,7 +69,8 @@ def _training(workdir: epath.Path) -> dict[str, Any]:
   path = workdir / "result.json"
   if not path.exists():
     raise MissingFileError(
-      f"No {path}: --checkpoint must be the workdir of a run that has ended."
+      f"No {path}: only a run that has ended can be released, by its workdir.",
+      setting="checkpoint",
     )
   result = json.loads(path.read_text())
   fields = ("git_revision", "versions", "machine", "device", "epochs", "seed")

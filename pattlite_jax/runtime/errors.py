@@ -6,7 +6,7 @@ Any other error is a mistake of the program and shows its traceback.
 import contextlib
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from absl import logging
 
@@ -25,7 +25,16 @@ TRAINING_MODULES = (
 
 
 class UserError(ValueError):
-  """Something that the user can mend; its text says what, and how."""
+  """Something that the user can mend; its text says what, and how.
+
+  `setting` names what has to change, such as "data.dir", where commands have
+  different flags for it. The text names no such flag: the command adds its own,
+  and a program that calls the library needs none.
+  """
+
+  def __init__(self, text: str, *, setting: str | None = None):
+    super().__init__(text)
+    self.setting = setting
 
 
 class FileError(UserError, OSError):
@@ -49,33 +58,44 @@ def is_for_user(error: Exception) -> bool:
   return isinstance(error, OSError) and error.errno is not None
 
 
-def _text(error: Exception) -> str:
+@contextlib.contextmanager
+def about(setting: str) -> Iterator[None]:
+  """Gives the errors for users raised within a setting, if they have none."""
+  try:
+    yield
+  except UserError as error:
+    error.setting = error.setting or setting
+    raise
+
+
+@contextlib.contextmanager
+def in_one_line(
+  flags: Mapping[str, str] | None = None, *, status: int = 1
+) -> Iterator[None]:
+  """Ends the process with `status` on an error; in one line if it is a user's.
+
+  `flags` are the command's flags by the settings that they set; the error's own
+  is added to its text. --verbosity=1 shows the traceback.
+  """
+  try:
+    yield
+  except Exception as error:
+    if is_for_user(error):
+      logging.debug("The traceback of the error below:", exc_info=True)
+      print(f"Error: {_text(error, flags or {})}", file=sys.stderr)
+    else:
+      traceback.print_exc()
+    sys.exit(status)
+
+
+def _text(error: Exception, flags: Mapping[str, str]) -> str:
   """Returns what a user reads of an error that is for users."""
   if isinstance(error, ModuleNotFoundError):
     return (
       f"This command needs {error.name}. Install it with: "
       'pip install "pattlite-jax[train]"'
     )
-  return str(error)
-
-
-@contextlib.contextmanager
-def in_one_line(*, status: int = 1, data_flags: bool = False) -> Iterator[None]:
-  """Ends the process with `status` on an error; in one line if it is a user's.
-
-  --verbosity=1 shows the traceback. `data_flags` is for commands that have
-  --dataset and --data_dir: the data sets' errors name the flags of training.
-  """
-  try:
-    yield
-  except Exception as error:
-    if is_for_user(error):
-      logging.debug("Of the error below:", exc_info=True)
-      text = _text(error)
-      if data_flags:
-        text = text.replace("--config.data.name", "--dataset")
-        text = text.replace("--config.data.dir", "--data_dir")
-      print(f"Error: {text}", file=sys.stderr)
-    else:
-      traceback.print_exc()
-    sys.exit(status)
+  setting = error.setting if isinstance(error, UserError) else None
+  if setting not in flags:
+    return str(error)
+  return f"{error} The flag is {flags[setting]}."

@@ -10,30 +10,51 @@ from typing import Any, NoReturn
 
 from absl import flags, logging
 
-_DISTRIBUTED = flags.DEFINE_bool(
-  "distributed",
-  False,
-  "Join a run of several hosts. TPU pods, SLURM, Kubernetes and Open MPI tell "
-  "the rest; elsewhere pass the three flags below too (docs/many_hosts.md).",
-)
-_COORDINATOR_ADDRESS = flags.DEFINE_string(
-  "coordinator_address", None, "<name of host 0>:<any free port of it>."
-)
-_NUM_PROCESSES = flags.DEFINE_integer(
-  "num_processes", None, "How many processes the run has.", lower_bound=1
-)
-_PROCESS_ID = flags.DEFINE_integer(
-  "process_id", None, "Which of them this is, from 0.", lower_bound=0
-)
 _PLACE = ("coordinator_address", "num_processes", "process_id")
 _LAST_WORDS_SECONDS = 5.0
 
+flags.disclaim_key_flags()  # --help shows them as the command's own.
 
-@flags.multi_flags_validator(
-  ["distributed", *_PLACE],
-  "--coordinator_address, --num_processes and --process_id (below "
-  "--num_processes) go together, and only with --distributed.",
-)
+
+def define_flags(values: flags.FlagValues) -> None:
+  """Defines the flags that `joined` reads."""
+  flags.DEFINE_bool(
+    "distributed",
+    False,
+    "Join a run of several hosts. TPU pods, SLURM, Kubernetes and Open MPI "
+    "tell the rest; elsewhere pass --coordinator_address, --num_processes and "
+    "--process_id too (docs/many_hosts.md).",
+    flag_values=values,
+  )
+  flags.DEFINE_string(
+    "coordinator_address",
+    None,
+    "<name of host 0>:<any free port of it>.",
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    "num_processes",
+    None,
+    "How many processes the run has.",
+    lower_bound=1,
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    "process_id",
+    None,
+    "Number of this process, from 0.",
+    lower_bound=0,
+    flag_values=values,
+  )
+  flags.register_multi_flags_validator(
+    ["distributed", *_PLACE],
+    _are_complete,
+    "--coordinator_address, --num_processes and --process_id (below "
+    "--num_processes) go together, and only with --distributed.",
+    flag_values=values,
+  )
+
+
 def _are_complete(values: dict[str, Any]) -> bool:
   place = [values[name] for name in _PLACE]
   if place == [None] * 3:
@@ -44,8 +65,8 @@ def _are_complete(values: dict[str, Any]) -> bool:
 
 
 @contextlib.contextmanager
-def joined() -> Iterator[None]:
-  """Runs a command's body as one host of many, if the flags say so.
+def joined(given: flags.FlagValues) -> Iterator[None]:
+  """Runs a command's body as one host of many, if its flags say so.
 
   An error ends the process at once. An ordinary exit would wait for the other
   hosts, which wait for this one in their next step.
@@ -53,13 +74,13 @@ def joined() -> Iterator[None]:
   Raises:
     UserError: if the flags are needed.
   """
-  if not _DISTRIBUTED.value:
+  if not given.distributed:
     yield
     return
   from pattlite_jax.runtime import parallel
 
   parallel.initialize(
-    _COORDINATOR_ADDRESS.value, _NUM_PROCESSES.value, _PROCESS_ID.value
+    given.coordinator_address, given.num_processes, given.process_id
   )
   index, num_hosts = parallel.host()
   logging.info("Host %d of %d.", index, num_hosts)

@@ -98,8 +98,8 @@ def _use_wide_vectors() -> None:
 def keep_freed_memory() -> None:
   """Lets large CPU buffers reuse pages instead of faulting them in each step.
 
-  glibc maps each of them anew and gives it back, which slows a train step at
-  224 pixels a good deal.
+  By default glibc maps each buffer and gives it back, step after step, which
+  slows a train step at 224 pixels a good deal.
   """
   if not sys.platform.startswith("linux"):
     return

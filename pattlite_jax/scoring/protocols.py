@@ -33,6 +33,7 @@ from jaxtyping import Int
 
 from pattlite_jax.data import challenges, load
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.data.source import DataChoice
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics
@@ -89,9 +90,8 @@ class Inputs:
 
 def load_inputs(
   network: Network,
+  choice: DataChoice,
   *,
-  dataset: str | None,
-  data_dir: str | None,
   split: str,
   challenge_lists: str | None,
 ) -> Inputs:
@@ -101,33 +101,24 @@ def load_inputs(
     UserError, MissingFileError: if the data or the lists are missing, broken
       or empty, or do not belong to the network.
   """
-  fields = network.config.data
-  dataset = dataset or fields.name
-  data_dir = fields.dir if data_dir is None else data_dir
-  if not dataset:
-    raise UserError(
-      "The checkpoint names no data set; pass --dataset=<name> and --data_dir."
-    )
+  source = choice.source(network.config.data)
   if challenge_lists and split != "test":
     raise UserError(
       f"--split is {split}, but the lists are of test images; pass "
       "--split=test or leave out --challenge_lists."
     )
-  splits = load.load_splits(
-    dataset,
-    data_dir=data_dir,
-    prepared_dir=fields.prepared_dir,
-    image_size=fields.image_size,
-  )
-  examples = splits[split]
-  load.require_examples(examples, split, dataset)
+  examples = source.load()[split]
+  load.require_examples(examples, split, source.name)
   match_classes(examples, network.class_names)  # Raises if it cannot.
   subsets = ()
   if challenge_lists:
     subsets = challenges.load_subsets(
-      dataset, challenge_lists, data_dir, examples
+      source.name,
+      challenge_lists,
+      None if source.packed else source.dir,
+      examples,
     )
-  return Inputs(network, dataset, split, examples, subsets)
+  return Inputs(network, source.name, split, examples, subsets)
 
 
 def match_classes(
@@ -144,8 +135,9 @@ def match_classes(
   if sorted(own) != sorted(class_names):
     raise UserError(
       f"The data set has the classes {', '.join(own)}, but the checkpoint was "
-      f"trained for {', '.join(class_names)}; pass a --dataset with the same "
-      "classes."
+      f"trained for {', '.join(class_names)}; choose a data set with the same "
+      "classes.",
+      setting="data.name",
     )
   index = np.array([class_names.index(name) for name in own], np.int32)
   return dataclasses.replace(

@@ -6,7 +6,8 @@ A step holds these Orbax items:
   progress  JSON: stage, epoch, callbacks, history
   config    JSON: the run's config, the data set's class names and digests
   digests   JSON: digests of the other items
-A step that is not what was saved is said aloud, and the one before is used.
+A step that is not what was saved is named in a warning, and the one before is
+used.
 """
 
 import contextlib
@@ -103,7 +104,7 @@ def _write(manager: Manager, step: int, items: dict[str, Any]) -> None:
 def _explained(manager: Manager) -> Iterator[None]:
   try:
     yield
-  except Exception as error:  # Of the disk, as Orbax or TensorStore name it.
+  except Exception as error:  # Orbax and TensorStore have errors of their own.
     raise FileError(
       f"A checkpoint could not be written to {manager.directory} "
       f"({checkpoint_items.first_line(error)}). Is the disk full? Earlier "
@@ -119,11 +120,12 @@ def describe(
 
 
 def restore_newest(
-  manager: Manager, names: Sequence[str]
+  manager: Manager, names: Sequence[str], *, setting: str | None = "workdir"
 ) -> tuple[int, dict[str, Any]] | None:
   """Returns (step, items) of the newest usable step, None if there is no step.
 
-  Arrays come as NumPy in nested dicts, for `checkpoint_items.fill`.
+  Arrays come as NumPy in nested dicts, for `checkpoint_items.fill`. `setting`
+  is what an error names (`UserError.setting`).
 
   Raises:
     DamagedError: if there are steps but none is usable.
@@ -142,7 +144,8 @@ def restore_newest(
   if problems:
     raise DamagedError(
       f"No checkpoint in {manager.directory} is usable: {'; '.join(problems)}. "
-      "Put back a whole copy, or start anew with another --config.workdir."
+      "Put back a whole copy, or use another workdir.",
+      setting=setting,
     )
   return None
 
@@ -165,39 +168,48 @@ def set_newer_aside(manager: Manager, step: int) -> None:
   manager.reload()
 
 
-def restore_best(path: epath.PathLike) -> dict[str, Any]:
-  """Returns the best variables of a workdir, or of one step's directory."""
-  return _restore_item(path, "best")
+def is_there(path: epath.PathLike) -> bool:
+  """Whether `path` is a workdir that has saved, or one step's directory."""
+  return _locate(path) is not None
 
 
-def restore_config(path: epath.PathLike) -> dict[str, Any]:
-  """Returns what `describe` said of the run at a workdir or a step of it."""
-  return _restore_item(path, "config")
+def restore(path: epath.PathLike, names: Sequence[str]) -> dict[str, Any]:
+  """Returns items of a step's directory, or of a workdir's newest usable step.
 
-
-def restore_history(path: epath.PathLike) -> list[dict[str, Any]]:
-  """Returns the epochs' records up to the step; none for ported weights."""
-  return _restore_item(path, "progress")["history"]
-
-
-def _restore_item(path: epath.PathLike, name: str) -> Any:
-  path = _absolute(path)
-  if (path / FOLDER).is_dir():
-    folder, step = path / FOLDER, None
-  elif (path / "best").is_dir() and path.name.isdigit():
-    folder, step = path.parent, int(path.name)
-  else:
-    raise MissingFileError(
-      f"No checkpoint at {path}: expected a run's workdir, which holds "
-      f"{FOLDER}/, or a step such as {FOLDER}/1200 (--checkpoint)."
-    )
+  Raises:
+    MissingFileError: if there is no finished step.
+    DamagedError: if what is there is not what was saved.
+  """
+  located = _locate(path)
+  if located is None:
+    raise MissingFileError(f"No checkpoint at {path}.")
+  folder, step = located
   with open_manager(folder.parent) as manager:
     if step is not None:
-      return checkpoint_items.read(manager, step, [name])[name]
-    newest = restore_newest(manager, [name])
-    if newest is None:
-      raise MissingFileError(f"{folder} holds no finished step yet.")
-  return newest[1][name]
+      return _restore_step(manager, step, names)
+    newest = restore_newest(manager, names, setting=None)
+  if newest is None:
+    raise MissingFileError(f"{folder} holds no finished step yet.")
+  return newest[1]
+
+
+def _restore_step(
+  manager: Manager, step: int, names: Sequence[str]
+) -> dict[str, Any]:
+  try:
+    return checkpoint_items.read(manager, step, names)
+  except DamagedError as error:
+    raise DamagedError(f"A checkpoint is damaged: {error}.") from error
+
+
+def _locate(path: epath.PathLike) -> tuple[epath.Path, int | None] | None:
+  """Returns the folder of the steps, and the step that `path` names, if any."""
+  path = _absolute(path)
+  if (path / FOLDER).is_dir():
+    return path / FOLDER, None
+  if (path / "best").is_dir() and path.name.isdigit():
+    return path.parent, int(path.name)
+  return None
 
 
 def _absolute(path: epath.PathLike) -> epath.Path:

@@ -59,14 +59,13 @@ def read(
   }
   try:
     items = manager.restore(step, args=ocp.args.Composite(**arguments))
-    found = {name: _digest(name, items[name]) for name in names}
-    saved = {name: items["digests"][name] for name in names}
-  except Exception as error:  # Damage shows as errors of many kinds.
+  except Exception as error:  # Damage makes Orbax raise errors of many kinds.
     raise DamagedError(f"{folder} is unreadable: {first_line(error)}") from (
       error
     )
+  saved = items["digests"] if isinstance(items["digests"], dict) else {}
   for name in names:
-    if found[name] != saved[name]:
+    if _digest(name, items[name]) != saved.get(name):
       raise DamagedError(f"{folder / name} is not what was saved there")
   return {name: items[name] for name in names}
 

@@ -18,7 +18,7 @@ from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import logits as logits_lib
 
-_BATCH_SIZE = 64  # Of the teachers; decides nothing about the targets.
+_BATCH_SIZE = 64  # For the teachers; has no effect on the targets.
 
 
 def load_teachers(names: str) -> dict[str, trained.Trained]:
@@ -29,7 +29,10 @@ def load_teachers(names: str) -> dict[str, trained.Trained]:
   Raises:
     MissingFileError, UserError: as `trained.load`.
   """
-  return {name: trained.load(name) for name in filter(None, names.split(","))}
+  return {
+    name: trained.load(name, "distillation.teachers")
+    for name in filter(None, names.split(","))
+  }
 
 
 def teach(

@@ -10,6 +10,7 @@ from typing import Any
 import ml_collections
 
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.data import source
 from pattlite_jax.runtime import parallel, startup
 from pattlite_jax.training.run import MakeBatches
 
@@ -28,34 +29,26 @@ def load(config: ml_collections.ConfigDict) -> Inputs:
   """Loads what the config names.
 
   Raises:
-    UserError, FileError: as `data.load.load_splits` and `data.packed.read`.
+    UserError, FileError: as `DataSource.load`.
   """
   return _packed(config) if config.data.packed else _with_tensorflow(config)
 
 
 def _packed(config: ml_collections.ConfigDict) -> Inputs:
-  from pattlite_jax.data import in_memory, packed
+  from pattlite_jax.data import in_memory
 
-  splits = packed.read(
-    config.data.packed,
-    config.data.name,
-    soft_targets=config.data.soft_targets,
+  splits = source.of_config(config.data).load(
+    soft_targets=config.data.soft_targets
   )
   return Inputs(splits, in_memory.train_batches, lambda: None)
 
 
 def _with_tensorflow(config: ml_collections.ConfigDict) -> Inputs:
   with startup.without_chatter():
-    from pattlite_jax.data import load as load_lib
     from pattlite_jax.data import pipeline
 
-  splits = load_lib.load_splits(
-    config.data.name,
-    data_dir=config.data.dir,
-    prepared_dir=config.data.prepared_dir,
-    image_size=config.data.image_size,
-    download=config.data.download,
-    soft_targets=config.data.soft_targets,
+  splits = source.of_config(config.data).load(
+    soft_targets=config.data.soft_targets
   )
   return Inputs(
     splits, pipeline.train_batches, lambda: _tensorboard(config.workdir)

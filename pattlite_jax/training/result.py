@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime import parallel, provenance
+from pattlite_jax.runtime.origin import Networks, networks_to_json
 from pattlite_jax.scoring import pictures, protocols
 from pattlite_jax.trained import Trained
 
@@ -23,14 +24,13 @@ def finish(
   history: Sequence[dict[str, Any]],
   *,
   config_changes: Sequence[dict[str, Any]],
-  networks: Mapping[str, Mapping[str, str]],
+  networks: Networks,
 ) -> dict[str, Any]:
   """Scores the chosen weights, writes to the workdir, returns the result.
 
   `scoring.protocols` describes the form of its splits.
   `config_changes` are those that config.resume=force has let through;
-  `networks` are the origins of those that the run learned from, as
-  `resume.describe` takes them.
+  `networks` are those that the run learned from.
   """
   scored = {name: split for name, split in splits.items() if len(split)}
   for name in splits.keys() - scored.keys():
@@ -48,7 +48,7 @@ def finish(
     "epoch_chosen_by": _monitor(config, history),
     "history": list(history),
     "config_changes": list(config_changes),
-    **networks,
+    **networks_to_json(networks),
     **provenance.environment(),
   }
   if parallel.is_writer():

@@ -9,7 +9,6 @@ run would belong to another one. `config.resume` decides what happens if not:
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -18,6 +17,7 @@ from absl import logging
 from pattlite_jax import config as config_lib
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
+from pattlite_jax.runtime.origin import Networks, Origin
 from pattlite_jax.training import checkpoint
 from pattlite_jax.training.progress import Progress
 
@@ -41,13 +41,13 @@ ITEMS = ("state", "best", "progress", "config")  # What `saved` must hold.
 def describe(
   config: ml_collections.ConfigDict,
   splits: dict[str, examples_lib.Examples],
-  networks: Mapping[str, Mapping[str, str]],
+  networks: Networks,
 ) -> dict[str, Any]:
   """Returns what a checkpoint says of its run: to load it, and to compare.
 
-  `networks` are the origins of those that the run learns from, by their part
-  in it and their names. They are told by their weights: what a teacher sees
-  may differ in its last bits between two starts on a GPU.
+  `networks` are those that the run learns from. They are identified by a hash
+  of their weights: a teacher's predictions may differ in their last bits
+  between two starts on a GPU.
   """
   train = splits["train"]
   described = checkpoint.describe(config, train.class_names) | {
@@ -56,7 +56,7 @@ def describe(
       for name in ("train", "validation")
     }
     | {
-      f"{part} {name}": origin
+      f"{part} {name}": origin.to_json()
       for part, origins in networks.items()
       for name, origin in origins.items()
     },
@@ -88,7 +88,7 @@ def progress(
     raise UserError(
       f"{config['workdir']} holds step {step} of a run with another config:"
       f"{lines}\nPass the old values to go on, --config.resume=force to go on "
-      "with the new ones, or another --config.workdir to start anew."
+      "with the new ones, or another --config.workdir to start again."
     )
   old, new = (d.get("steps_per_epoch") for d in (saved["config"], described))
   if old != new:
@@ -141,7 +141,16 @@ def _flat(described: dict[str, Any]) -> dict[str, Any]:
   fields = config_lib.flat(described["config"])
   if "class_names" in described:
     fields["class_names"] = described["class_names"]
-  return fields | described.get("data", {})
+  return fields | {
+    name: _comparable(name, value)
+    for name, value in described.get("data", {}).items()
+  }
+
+
+def _comparable(name: str, value: Any) -> str:
+  """Returns a digest as it is, and a network's origin, of any age, as text."""
+  is_network = name.startswith(("started_from ", "taught_by "))
+  return str(Origin.from_json(value)) if is_network else value
 
 
 def _upgrade(saved: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def load_network(name: str) -> dict[str, trained.Trained]:
   Raises:
     MissingFileError, UserError: as `trained.load`.
   """
-  return {name: trained.load(name)} if name else {}
+  return {name: trained.load(name, "start_from")} if name else {}
 
 
 def variables(
@@ -57,7 +57,8 @@ def variables(
   except UserError as error:
     raise UserError(
       f"config.start_from names {name}, a network of another architecture. "
-      f"{error} Give config.model the values that it was trained with."
+      f"{error} Give config.model the values that it was trained with.",
+      setting="start_from",
     ) from error
 
 

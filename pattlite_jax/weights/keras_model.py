@@ -1,8 +1,8 @@
 """Reads a whole PAtt-Lite that the paper's notebook trained, from its file.
 
 Only arrays and the JSON that describes the layers are read; no code or pickle
-in a file is run. The trunk's layers are told by Keras' names, the head's by the
-ranks of their arrays, as their names change from one run to the next.
+in a file is run. The trunk's layers are found by Keras' names, the head's by
+the ranks of their arrays, as their names change from one run to the next.
 """
 
 import dataclasses
@@ -155,7 +155,7 @@ def _keras3_layers(group: h5py.Group, seen: set[h5py.Group]) -> Stored:
   for key, layer in group.items():
     if len(layer.get("vars", ())):
       arrays = layer["vars"]
-      # Files of the first Keras 3 have no names; the trunk's can be told.
+      # Files of the first Keras 3 have no names; the trunk's can be found.
       in_trunk = "depthwise_conv2d" in group
       name = keras_files.name_of_group(key) if in_trunk else key
       yield (

@@ -148,38 +148,37 @@ def _print_layers(variables: Variables) -> int:
   return sum(array.size for array in arrays.values())
 
 
-def _define_flags() -> None:
-  # Not on import: other commands import this module and have an --out too.
-  flags.DEFINE_string(
-    "weights",
-    None,
-    "Keras weights file of MobileNetV1 (.weights.h5, .h5 or .keras), or "
-    f"'{IMAGENET}' to let Keras download its own (17 MB).",
-  )
-  flags.DEFINE_string(
-    "model", None, "A whole model of the paper's notebook (.h5 or .keras)."
-  )
-  flags.mark_flags_as_mutual_exclusive(["weights", "model"], required=True)
-  flags.DEFINE_string(
-    "out",
-    None,
-    "With --weights the safetensors file to write, with --model the workdir.",
-    required=True,
+def define_flags(values: flags.FlagValues) -> None:
+  """Defines the flags that `main` reads."""
+  for name, text in (
+    (
+      "weights",
+      "Keras weights file of MobileNetV1 (.weights.h5, .h5 or .keras), or "
+      f"'{IMAGENET}' to let Keras download its own (17 MB).",
+    ),
+    ("model", "A whole model of the paper's notebook (.h5 or .keras)."),
+    (
+      "out",
+      "With --weights the safetensors file to write, with --model the workdir.",
+    ),
+    (
+      "origin",
+      "With --weights: where they come from, kept in the file's metadata "
+      "(default: the name of the file read).",
+    ),
+    ("license", "With --weights: their licence, kept in the metadata."),
+  ):
+    flags.DEFINE_string(name, None, text, flag_values=values)
+  flags.mark_flag_as_required("out", flag_values=values)
+  flags.mark_flags_as_mutual_exclusive(
+    ["weights", "model"], required=True, flag_values=values
   )
   flags.DEFINE_string(
     "cut",
     PATT_LITE_CUT,
-    "With --weights: last layer to keep, by its Keras name, e.g. "
+    "With --weights: last layer to keep, by its Keras name, such as "
     "conv_pw_13_relu (all but the top) or predictions (everything).",
-  )
-  flags.DEFINE_string(
-    "origin",
-    None,
-    "With --weights: where they come from, kept in the file's metadata "
-    "(default: the name of the file read).",
-  )
-  flags.DEFINE_string(
-    "license", None, "With --weights: their licence, kept in the metadata."
+    flag_values=values,
   )
   flags.DEFINE_enum(
     "attention",
@@ -187,46 +186,41 @@ def _define_flags() -> None:
     ATTENTIONS,
     "With --model: what its Attention layer attends over; the notebook's, over "
     "the images of the batch.",
+    flag_values=values,
   )
   flags.DEFINE_list(
     "class_names",
     None,
     "With --model: names of its classes, in the order of its labels (default: "
     "the notebook's, by alphabet).",
+    flag_values=values,
   )
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   """Ports --weights or --model to --out and prints what was kept."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
-  given = flags.FLAGS
   other = "model" if given.model is None else "weights"
   for name in _FLAGS_OF[other]:
     if given[name].present:
       raise app.UsageError(f"--{name} goes with --{other} alone.")
   with errors.in_one_line():
-    _port_model() if given.weights is None else _port_weights()
+    _port_model(given) if given.weights is None else _port_weights(given)
 
 
-def _port_model() -> None:
+def _port_model(given: flags.FlagValues) -> None:
   # Here, as keras_model imports this module, and --weights needs neither.
   from pattlite_jax.runtime import startup
   from pattlite_jax.weights import keras_model
 
   startup.configure()
-  given = flags.FLAGS
-  try:
-    config, class_names = keras_model.port(
-      given.model,
-      given.out,
-      attention=given.attention,
-      class_names=given.class_names and tuple(given.class_names),
-    )
-  except (OSError, UserError) as error:
-    raise SystemExit(
-      f"--model={given.model} --out={given.out}: {error}"
-    ) from error
+  config, class_names = keras_model.port(
+    given.model,
+    given.out,
+    attention=given.attention,
+    class_names=given.class_names and tuple(given.class_names),
+  )
   size = config.model.image_size
   print(
     f"Attention {config.model.attention}; classes {', '.join(class_names)}.\n"
@@ -235,18 +229,17 @@ def _port_model() -> None:
   )
 
 
-def _port_weights() -> None:
-  given = flags.FLAGS
+def _port_weights(given: flags.FlagValues) -> None:
   source, out, cut = given.weights, given.out, given.cut
   if cut not in LAYER_NAMES:
-    raise SystemExit(
+    raise UserError(
       f"--cut is {cut!r}, but must be one of {', '.join(LAYER_NAMES)}."
     )
+  variables = load_keras_weights(source)
   try:
-    variables = load_keras_weights(source)
     variables = select_layers(variables, trunk_shapes(cut))
   except UserError as error:
-    raise SystemExit(f"--weights={source} --cut={cut}: {error}") from error
+    raise UserError(f"--weights={source} --cut={cut}: {error}") from error
   parameters = _print_layers(variables)
   metadata = {"origin": os.path.basename(source)}
   if source == IMAGENET:
@@ -261,5 +254,5 @@ def _port_weights() -> None:
 
 
 if __name__ == "__main__":
-  _define_flags()
+  define_flags(flags.FLAGS)
   app.run(main)

@@ -12,6 +12,7 @@ from typing import Any
 
 from etils import epath
 
+from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.weights import safetensors_io
 
 WEIGHTS, CONFIG = "weights.safetensors", "config.json"
@@ -43,12 +44,18 @@ def write(
   (folder / CONFIG).write_text(json.dumps(described, indent=1) + "\n")
 
 
-def read(folder: epath.Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def read(folder: epath.Path) -> tuple[dict[str, Any], Any]:
   """Returns (variables, what config.json holds).
 
   Raises:
     MissingFileError: if one of the files is missing.
     UserError: if one is broken.
   """
-  described = json.loads((folder / CONFIG).read_text())
+  path = folder / CONFIG
+  if not path.is_file():
+    raise MissingFileError(f"{folder} has {WEIGHTS}, but no {CONFIG}.")
+  try:
+    described = json.loads(path.read_text())
+  except ValueError as error:  # It is not JSON, or not UTF-8.
+    raise UserError(f"{path} is not valid JSON: {error}.") from error
   return safetensors_io.load_variables(folder / WEIGHTS), described

@@ -9,6 +9,7 @@ from flax import traverse_util
 
 from pattlite_jax.method import TRUNK
 from pattlite_jax.models.mobilenet_v1 import MobileNetV1
+from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.weights.safetensors_io import Path, Variables, load_variables
 
@@ -22,7 +23,8 @@ def load_imagenet_trunk(path: Path = IMAGENET_TRUNK) -> dict[str, Any]:
 
   The shipped file ends at conv_dw_9_relu; README.md beside it names its origin.
   """
-  return load_variables(path)
+  with errors.about("model.trunk_weights"):
+    return load_variables(path)
 
 
 def trunk_shapes(cut: str) -> dict[str, Any]:
@@ -48,13 +50,19 @@ def select_layers(variables: Variables, wanted: Variables) -> dict[str, Any]:
   ]
   problems = []
   if missing:
-    problems.append(f"they lack {', '.join(missing)}")
+    problems.append(f"they lack {_few(missing)}")
   if mismatching:
-    problems.append(f"they have {', '.join(mismatching)}")
+    problems.append(f"they have {_few(mismatching)}")
   if problems:
     raise UserError(f"The weights do not fit: {'; '.join(problems)}.")
   selected = {key: found[key] for key in needed}
   return traverse_util.unflatten_dict(selected, sep="/")
+
+
+def _few(names: list[str]) -> str:
+  """Writes out at most four of `names`."""
+  more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+  return ", ".join(names[:4]) + more
 
 
 def insert_trunk(
@@ -70,10 +78,10 @@ def insert_trunk(
   except UserError as error:
     raise UserError(
       f"{error} The trunk's file must reach as deep as the model's cut "
-      "(config.model.cut). Port a deeper one with `python -m "
-      "pattlite_jax.weights.keras_port --weights imagenet --cut CUT --out "
-      "FILE.safetensors` and pass --config.model.trunk_weights="
-      "FILE.safetensors."
+      "(config.model.cut). `python -m pattlite_jax.weights.keras_port "
+      "--weights imagenet --cut CUT --out FILE.safetensors` writes a deeper "
+      "one for config.model.trunk_weights.",
+      setting="model.trunk_weights",
     ) from error
   return {
     name: {**tree, TRUNK: selected[name]} if name in selected else tree

@@ -9,12 +9,12 @@ import jax
 import ml_collections
 import numpy as np
 import pytest
-from absl.testing import flagsaver
+from absl import flags
 
 from pattlite_jax import config_files
 from pattlite_jax.audit import __main__ as audit
 from pattlite_jax.audit import counts, findings, lists, selection
-from pattlite_jax.data import load
+from pattlite_jax.data import packed
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.trained import Trained
 from pattlite_jax.training import checkpoint, setup
@@ -77,41 +77,43 @@ def workdirs(tmp_path_factory):
 
 
 @pytest.fixture
-def run(make_examples, monkeypatch, capsys):
-  """Runs the command on tiny splits; returns (exit status, stdout, stderr)."""
+def pack(make_examples, tmp_path):
+  """Packs tiny splits as a data set; returns the file."""
   train, test = make_examples(20, seed=1), make_examples(12, seed=2)
   test.images[0] = train.images[3]
   splits = {"train": train, "validation": make_examples(9), "test": test}
 
-  def load_splits(name, **_):
-    load.published_counts(name)  # Raises for an unknown name.
-    return splits
+  def pack(name="synthetic_faces", **changes):
+    path = tmp_path / "faces.npz"
+    packed.write(path, name, splits | changes)
+    return str(path)
 
-  monkeypatch.setattr(load, "load_splits", load_splits)
+  return pack
 
-  def run(*, without_test=False, **given):
-    if without_test:
-      splits["test"] = test.take(np.zeros(0, int))
-    with flagsaver.flagsaver(**given), pytest.raises(SystemExit) as caught:
-      audit.main(["audit"])
+
+@pytest.fixture
+def run(capsys):
+  """Runs the command; returns (exit status, stdout, stderr)."""
+
+  def run(**given):
+    values = flags.FlagValues()
+    audit.define_flags(values)
+    values(["audit", *(f"--{name}={value}" for name, value in given.items())])
+    with pytest.raises(SystemExit) as caught:
+      audit.main(["audit"], values)
     return caught.value.code, *capsys.readouterr()
 
   return run
 
 
-@pytest.fixture(scope="module", autouse=True)
-def parsed_flags():
-  audit.flags.FLAGS(["audit"])
-  yield
-  audit.flags.FLAGS.unparse_flags()
-
-
 def test_a_batch_model_fails_and_everything_is_reported(
-  run, workdirs, tmp_path
+  run, workdirs, pack, tmp_path
 ):
   paths = {name: str(tmp_path / name) for name in ("json", "markdown")}
   checkpoint_path = str(workdirs["batch"])
-  status, printed, _ = run(checkpoint=checkpoint_path, num_images=9, **paths)
+  status, printed, _ = run(
+    checkpoint=checkpoint_path, packed=pack(), num_images=9, **paths
+  )
   assert status == 1
   assert "FAIL: dependent" in printed
   assert "1 test images are in train" in printed
@@ -132,18 +134,23 @@ def test_a_batch_model_fails_and_everything_is_reported(
   assert "Skipped: there is no --challenge_lists." in page
 
 
-def test_a_token_model_passes(run, workdirs):
+def test_a_token_model_passes(run, workdirs, pack):
   status, printed, _ = run(
-    checkpoint=str(workdirs["token"]), split="train", num_images=6
+    checkpoint=str(workdirs["token"]),
+    packed=pack(),
+    split="train",
+    num_images=6,
   )
   assert status == 0
   assert "pass: independent" in printed
 
 
-def test_without_a_checkpoint_the_data_alone_are_audited(run, tmp_path):
+def test_without_a_checkpoint_the_data_alone_are_audited(
+  run, pack, make_examples, tmp_path
+):
   page = tmp_path / "page.md"
   status, printed, _ = run(
-    dataset="synthetic_faces", without_test=True, markdown=str(page)
+    packed=pack(test=make_examples(0)), markdown=str(page)
   )
   assert status == 0
   assert printed.count("skipped: there is no --checkpoint") == 2
@@ -154,48 +161,66 @@ def test_without_a_checkpoint_the_data_alone_are_audited(run, tmp_path):
   ("given", "message"),
   [
     ({"dataset": "fer201"}, "Did you mean 'fer2013'?"),
-    ({"checkpoint": "nowhere"}, "No checkpoint at"),
-    ({}, "Pass --checkpoint=<workdir>, --dataset=<name>, or both"),
     (
-      {"dataset": "raf_db", "split": "test", "without_test": True},
-      "--data_dir",
+      {"dataset": "fer2013", "data_dir": "nowhere"},
+      "The flag is --data_dir=<folder>.",
     ),
-    ({"dataset": "synthetic_faces", "json": "/dev/null/x"}, "/dev/null"),
     (
-      {"dataset": "synthetic_faces", "challenge_lists": "."},
-      "no challenge lists for 'synthetic_faces'",
+      {"checkpoint": "nowhere"},
+      "The flag is --checkpoint=<folder>.",
     ),
+    ({"packed": "nowhere.npz"}, "The flag is --packed=<file>."),
+    ({}, "Pass --checkpoint=<workdir>, --dataset=<name> or --packed=<file>"),
   ],
 )
 def test_misuse_is_said_in_a_line(run, given, message):
-  status, printed, error = run(**given)
+  _is_misuse(run(**given), message)
+
+
+def _is_misuse(outcome, *messages):
+  status, printed, error = outcome
   assert status == 2
   assert not printed
-  assert message in error
+  for message in messages:
+    assert message in error
   assert "Traceback" not in error and "--config." not in error
 
 
-def test_another_set_of_classes_is_misuse(run, workdirs, monkeypatch):
-  path = str(workdirs["token"])
+def test_what_does_not_fit_the_data_is_said_in_a_line(
+  run, pack, workdirs, make_examples
+):
+  path = pack("raf_db", test=make_examples(0))
+  _is_misuse(
+    run(packed=path, split="test"), "--data_dir", "test split of raf_db"
+  )
+  _is_misuse(
+    run(packed=path, dataset="fer2013"), "holds raf_db", "--packed=<file>"
+  )
+  path = pack()
+  _is_misuse(run(packed=path, json="/dev/null/x"), "/dev/null")
+  _is_misuse(
+    run(packed=path, challenge_lists="."),
+    "no challenge lists for 'synthetic_faces'",
+  )
+
+
+def test_another_set_of_classes_is_misuse(run, pack, workdirs):
   faces = Examples(
     np.zeros((2, 4, 4, 1), np.uint8),
     np.zeros(2, np.int32),
     np.array(["a", "b"]),
     ("sleepy", "grumpy"),
   )
-  splits = dict.fromkeys(load.SPLITS, faces)
-  monkeypatch.setattr(load, "load_splits", lambda *_, **__: splits)
-  status, _, error = run(checkpoint=path)
-  assert status == 2
-  assert "sleepy" in error and "happiness" in error
+  path = pack(train=faces, validation=faces, test=faces)
+  outcome = run(checkpoint=str(workdirs["token"]), packed=path)
+  _is_misuse(outcome, "sleepy", "happiness", "--dataset=<name>")
 
 
-def test_a_crash_is_no_verdict(run, monkeypatch):
-  def broken(*_, **__):
-    raise ZeroDivisionError("oh")
-
-  monkeypatch.setattr(load, "load_splits", broken)
-  status, _, error = run(dataset="fer2013")
+def test_a_crash_is_no_verdict(run, pack, make_examples):
+  # A label that no class has, which no reader lets through.
+  examples = make_examples(3)
+  examples.labels[0] = 7
+  status, _, error = run(packed=pack(train=examples))
   assert status == 2
   assert "Traceback" in error
 
@@ -231,9 +256,9 @@ def test_help_names_every_flag_and_needs_no_library():
 
 def choice(path):
   """Audits the history at a path; the weights there are no network's."""
-  described = checkpoint.restore_config(path)
-  config = ml_collections.ConfigDict(described["config"])
-  history = checkpoint.restore_history(path)
+  items = checkpoint.restore(path, ("config", "progress"))
+  config = ml_collections.ConfigDict(items["config"]["config"])
+  history = items["progress"]["history"]
   return selection.audit(Trained({}, config, CLASS_NAMES, history=history))
 
 

@@ -155,9 +155,10 @@ def test_finds_the_lists_of_the_data_set(tmp_path):
 def test_missing_lists_and_other_data_sets_are_errors(tmp_path):
   test = make_test_split(*RAF_TEST)
   write(tmp_path, POSE_30, "0/fer0032226.jpg")
-  with pytest.raises(FileNotFoundError, match="--challenge_lists") as error:
+  with pytest.raises(FileNotFoundError, match="Get the lists") as error:
     challenges.load_subsets("raf_db", str(tmp_path), "", test)
   assert RAF_OCCLUSION.file in str(error.value)
+  assert error.value.setting == "challenge_lists"
   with pytest.raises(ValueError, match="no challenge lists for 'fer2013'"):
     challenges.load_subsets("fer2013", str(tmp_path), "", test)
 
@@ -180,3 +181,4 @@ def test_images_without_a_label_are_those_of_the_test_rows(tmp_path):
   got = challenges.labelless_ids("ferplus/majority", str(tmp_path), test)
   assert got == {"fer0000002"}
   assert challenges.labelless_ids("raf_db", str(tmp_path), test) == frozenset()
+  assert challenges.labelless_ids("ferplus/majority", None, test) == frozenset()

@@ -12,6 +12,7 @@ import tensorflow as tf
 from pattlite_jax.data import load
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.data.readers import fer2013
+from pattlite_jax.runtime.errors import UserError
 
 
 def write_csv(folder, rows):
@@ -111,11 +112,11 @@ def test_a_damaged_copy_says_what_to_delete(tmp_path, damage, problem):
   assert len(load_fer2013(tmp_path)["train"]) == 2
 
 
-def test_a_changed_file_is_prepared_anew(tmp_path):
+def test_a_changed_file_is_prepared_again(tmp_path):
   write_csv(tmp_path, ROWS)
   load_fer2013(tmp_path)
   status = (tmp_path / "fer2013.csv").stat()
-  write_csv(tmp_path, [(5, "Training"), *ROWS[1:]])  # Of the same size.
+  write_csv(tmp_path, [(5, "Training"), *ROWS[1:]])  # As many bytes.
   assert (tmp_path / "fer2013.csv").stat().st_size == status.st_size
   later = status.st_mtime_ns + 10**9
   os.utime(tmp_path / "fer2013.csv", ns=(later, later))
@@ -180,9 +181,10 @@ def test_missing_files_are_our_own_error(tmp_path, make_folder):
   folder = tmp_path / "nothing"
   if make_folder:
     folder.mkdir()
-  with pytest.raises(FileNotFoundError, match=r"--config\.data\.dir=") as error:
+  with pytest.raises(FileNotFoundError, match="data directory") as error:
     load_fer2013(folder)
   assert str(folder) in str(error.value)
+  assert error.value.setting == "data.dir"
 
 
 def ck_plus_with_sizes(folder, sizes):
@@ -237,9 +239,10 @@ def test_images_of_one_size_stay_native(tmp_path):
   ],
 )
 def test_an_unknown_name_suggests_the_nearest(name, nearest):
-  with pytest.raises(ValueError, match=r"--config\.data\.name=") as error:
+  with pytest.raises(UserError, match=r"The data sets are fer2013, ") as error:
     load.load_splits(name, data_dir=".", prepared_dir=".", image_size=48)
   assert f"Did you mean '{nearest}" in str(error.value)
+  assert error.value.setting == "data.name"
 
 
 @pytest.mark.parametrize(
@@ -256,8 +259,11 @@ def test_every_name_leads_to_its_own_files(tmp_path, name):
 def test_scoring_an_empty_split_is_refused(prepared):
   _, splits, _ = prepared
   load.require_examples(splits["train"], "train", "fer2013")
-  with pytest.raises(ValueError, match=r"test split of fer2013.*PrivateTest"):
+  with pytest.raises(
+    UserError, match=r"test split of fer2013.*PrivateTest"
+  ) as error:
     load.require_examples(splits["test"], "test", "fer2013")
+  assert error.value.setting == "data.dir"
   assert isinstance(splits["test"], Examples)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import packed
+from pattlite_jax.runtime.errors import UserError
 
 
 @pytest.fixture
@@ -57,8 +58,9 @@ def test_other_files_are_refused_in_one_line(splits, tmp_path):
   path = tmp_path / "faces.npz"
   packed.write(path, "raf_db", splits)
   whole = path.read_bytes()
-  with pytest.raises(ValueError, match=r"faces\.npz.*soft_targets"):
+  with pytest.raises(UserError, match=r"faces\.npz .* has no votes") as error:
     packed.read(path, "raf_db", soft_targets=True)
+  assert error.value.setting == "data.soft_targets"
   for content in (b"", b"text", whole[:-40]):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"^[^\n]*faces\.npz[^\n]*$"):
@@ -67,7 +69,7 @@ def test_other_files_are_refused_in_one_line(splits, tmp_path):
   with pytest.raises(ValueError, match=r"faces\.npz"):  # Nothing is unpickled.
     packed.read(path, "raf_db", soft_targets=False)
   packed.write(path, "raf_db", splits)
-  with pytest.raises(ValueError, match=r"holds raf_db, but data\.name is fer"):
+  with pytest.raises(ValueError, match=r"holds raf_db, but fer2013 is asked"):
     packed.read(path, "fer2013", soft_targets=False)
   with pytest.raises(FileNotFoundError):
     packed.read(tmp_path / "none.npz", "raf_db", soft_targets=False)
@@ -82,6 +84,7 @@ def test_a_run_on_it_needs_no_tensorflow(splits, tmp_path):
     "  sys.modules[name] = None\n"
     "from absl import app, flags\n"
     "from pattlite_jax import main\n"
+    "main.define_flags(flags.FLAGS)\n"
     "app.run(main.main)\n"
   )
   done = subprocess.run(

@@ -27,7 +27,7 @@ def shapes_at(size, **fields):
 
 @pytest.fixture(scope="module")
 def images():
-  # Of different brightness, as noise alone pools to the same features.
+  # The brightness differs, as noise alone pools to the same features.
   noise = jax.random.uniform(jax.random.key(1), (5, SIZE, SIZE, 3))
   return noise + jnp.linspace(-1, 0, 5)[:, None, None, None]
 

@@ -5,9 +5,9 @@ off. Both sides start from the same numbers and see the same batches.
 
 For gradients and steps Keras computes in float64. Its own float32 is up to 2e-4
 off there: rounding moves a few ReLUs across their corners. With the whole trunk
-training at a rate of 1e-3 such differences grow so fast that Keras' float32 and
-float64 agree on no parameter after ten steps; at the second stage's 1e-5 they
-stay within 4e-6.
+training at a learning rate of 1e-3 such differences grow so fast that Keras'
+float32 and float64 agree on no parameter after ten steps; at the second stage's
+1e-5 they stay within 4e-6.
 """
 
 import dataclasses
@@ -36,13 +36,13 @@ from pattlite_jax.weights import trunk
 
 NUM_CLASSES = len(EXPRESSIONS)
 NUM_STEPS, BATCH_SIZE = 10, 8
-TOLERANCE = 1e-4  # Of the largest value compared.
+TOLERANCE = 1e-4  # Share of the largest value compared.
 GRADIENT_TOLERANCE = 1e-3  # Likewise; leaves room for a few moved ReLUs.
-# Of the norm of what ten steps move: a bound on values alone would pass steps
-# that do nothing. Adam moves by its whole rate even where a gradient is near
-# zero and its sign a matter of rounding.
+# Share of the norm of what ten steps move: a bound on values alone would pass
+# steps that do nothing. Adam moves by its whole learning rate even where a
+# gradient is near zero and its sign a matter of rounding.
 MOVEMENT_TOLERANCE = 0.02
-RATES = {"frozen": 1e-3, "all_but_bn": 1e-5}  # Of the two stages' Adam.
+RATES = {"frozen": 1e-3, "all_but_bn": 1e-5}  # Learning rates of the stages.
 # 224 px and stride 4 leave 2x2 patches; so do the first two, in less time.
 HALF = {"image_size": 112, "patch_stride": 2, "cut": PATT_LITE_CUT}
 SHALLOW = {"image_size": 32, "patch_stride": 4, "cut": "conv1_relu"}

@@ -10,7 +10,8 @@ from small_run import fit
 
 import pattlite_jax
 from pattlite_jax import trained
-from pattlite_jax.data import load
+from pattlite_jax.data import packed
+from pattlite_jax.data.source import DataChoice
 from pattlite_jax.release import model_card, model_check, write
 from pattlite_jax.scoring import protocols
 from pattlite_jax.weights import model_folder
@@ -33,19 +34,16 @@ def test_paths_of_the_machine_leave_the_command():
 
 
 @pytest.fixture
-def released(quick_config, splits, monkeypatch, tmp_path):
+def released(quick_config, splits, tmp_path):
   """(folder, the run's result) of a short run."""
   quick_config.data.name = "synthetic_faces"
   quick_config.data.dir = "/home/me/data"
   quick_config.stage2.epochs = 0
   result, _ = fit(quick_config, splits)
-  monkeypatch.setattr(load, "load_splits", lambda *args, **kwargs: splits)
+  packed.write(tmp_path / "faces.npz", "synthetic_faces", splits)
+  choice = DataChoice(packed=str(tmp_path / "faces.npz"))
   write.release(
-    quick_config.workdir,
-    tmp_path / "model",
-    dataset=None,
-    data_dir=None,
-    split="validation",
+    quick_config.workdir, tmp_path / "model", choice, split="validation"
   )
   return tmp_path / "model", result
 
@@ -93,15 +91,17 @@ def test_the_card_names_the_networks_it_learned_from(released):
   card = model_card.text("model", described)
   assert "training split; the trunk started from ImageNet." in card
   assert "teacher" not in card
-  described["training"]["taught_by"] = {"runs/a": "ferplus/argmax, sha256 5e"}
+  taught_by = {"dataset": "ferplus/argmax", "sha256": "5e", "ancestors": ["c"]}
+  described["training"]["taught_by"] = {"runs/a": taught_by}
   described["config"]["distillation"]["share"] = 0.25
   card = model_card.text("model", described)
   assert "a share of 0.25" in card
-  assert "`runs/a` (ferplus/argmax, sha256 5e)" in card
+  assert "`runs/a` (ferplus/argmax, sha256 5e, from c)" in card
   assert "networks named here learned from; the trunk started from Im" in card
   data = card.partition("## Data")[2].partition("##")[0]
   assert "Trained on: Drawn faces" in data
   assert "learned from were trained on: FER+ (Barsoum" in data
+  # As older versions wrote it.
   described["training"]["started_from"] = {"runs/b": "ck_plus/fold1, sha256 7"}
   card = model_card.text("model", described)
   assert "all weights started from `runs/b` (ck_plus/fold1, sha256 7)" in card
@@ -110,9 +110,7 @@ def test_the_card_names_the_networks_it_learned_from(released):
 
 def test_a_run_that_has_not_ended_is_refused(tmp_path):
   with pytest.raises(FileNotFoundError, match="has ended"):
-    write.release(
-      tmp_path, tmp_path / "out", dataset=None, data_dir=None, split="test"
-    )
+    write.release(tmp_path, tmp_path / "out", DataChoice(), split="test")
 
 
 def test_a_changed_weight_changes_the_check(released):
@@ -155,8 +153,7 @@ def test_a_shipped_models_figures_come_back_on_the_real_split(name):
     dataset = f"{dataset}/{expected['rule']}"
   inputs = protocols.load_inputs(
     trained.load(name),
-    dataset=dataset,
-    data_dir=os.environ["PATTLITE_FER2013_DIR"],
+    DataChoice(dataset, os.environ["PATTLITE_FER2013_DIR"]),
     split=split,
     challenge_lists=None,
   )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pattlite_jax.data import flags as data_flags
 from pattlite_jax.runtime import errors
 
 
@@ -10,19 +11,40 @@ from pattlite_jax.runtime import errors
 )
 def test_an_error_that_a_user_can_mend_is_one_line(kind, capsys):
   with pytest.raises(SystemExit) as caught, errors.in_one_line():
-    raise kind("Pass --config.data.dir.")
+    raise kind("No faces in F.")
   assert caught.value.code == 1
-  assert capsys.readouterr().err == "Error: Pass --config.data.dir.\n"
+  assert capsys.readouterr().err == "Error: No faces in F.\n"
 
 
-def test_a_command_names_its_own_flags_and_status(capsys):
-  with (
-    pytest.raises(SystemExit) as caught,
-    errors.in_one_line(status=2, data_flags=True),
-  ):
-    raise errors.UserError("Pass --config.data.name or --config.data.dir.")
+@pytest.mark.parametrize(
+  ("flags", "ending"),
+  [
+    (data_flags.OF_COMMANDS, " The flag is --data_dir=<folder>."),
+    ({"data.dir": "--config.data.dir=F"}, " The flag is --config.data.dir=F."),
+    ({"data.name": "--dataset=<name>"}, ""),
+    (None, ""),
+  ],
+)
+def test_a_command_adds_its_own_flag_for_the_setting(flags, ending, capsys):
+  with pytest.raises(SystemExit) as caught, errors.in_one_line(flags, status=2):
+    raise errors.MissingFileError("No faces in F.", setting="data.dir")
   assert caught.value.code == 2
-  assert capsys.readouterr().err == "Error: Pass --dataset or --data_dir.\n"
+  assert capsys.readouterr().err == f"Error: No faces in F.{ending}\n"
+
+
+def test_an_error_without_a_setting_names_no_flag(capsys):
+  with pytest.raises(SystemExit), errors.in_one_line(data_flags.OF_COMMANDS):
+    raise errors.UserError("No.")
+  assert capsys.readouterr().err == "Error: No.\n"
+
+
+def test_errors_within_a_setting_keep_their_own():
+  for own, expected in ((None, "start_from"), ("data.dir", "data.dir")):
+    with pytest.raises(errors.UserError) as caught, errors.about("start_from"):
+      raise errors.UserError("No.", setting=own)
+    assert caught.value.setting == expected
+  with pytest.raises(KeyError), errors.about("start_from"):
+    raise KeyError("x")
 
 
 def test_what_the_system_says_of_a_file_is_one_line(tmp_path, capsys):

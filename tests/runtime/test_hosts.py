@@ -25,7 +25,7 @@ from pattlite_jax.training import checkpoint, setup, stop
 ROOT = pathlib.Path(__file__).parents[2]
 WATCHED = ["python", "tests/watched_main.py"]
 SPLITS = {"Training": 18, "PublicTest": 9, "PrivateTest": 7}
-STEPS, EPOCHS, BATCH_SIZE = 3, 3, 8  # Of an epoch; its last batch holds 2.
+STEPS, EPOCHS, BATCH_SIZE = 3, 3, 8  # An epoch's last batch holds 2.
 # Just before batch norm, which takes it away again: its gradient is rounding
 # noise, of which Adam makes whole steps. The norm's mean follows it.
 FREE = ("pre_classifier']['bias", "pre_classifier_bn']['mean")

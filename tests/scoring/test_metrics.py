@@ -40,7 +40,7 @@ def test_score_of_each_class():
     {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2},
     {"precision": 0.0, "recall": None, "f1": 0.0, "support": 0},
   ]
-  assert got["mean_class_accuracy"] == 0.5  # Of the two that have images.
+  assert got["mean_class_accuracy"] == 0.5  # Over the two that have images.
   assert got["macro_f1"] == pytest.approx((1 / 2 + 2 / 3 + 0) / 3)
 
 

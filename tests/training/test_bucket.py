@@ -104,7 +104,7 @@ def test_a_run_goes_on_and_is_loaded_from_a_bucket(
   jax.tree.map(
     np.testing.assert_array_equal,
     network.variables,
-    checkpoint.restore_best("gs://faces/runs/a/checkpoints/12"),
+    checkpoint.restore("gs://faces/runs/a/checkpoints/12", ["best"])["best"],
   )
   # Nothing went to a local folder of that name.
   assert [path.name for path in tmp_path.iterdir()] == ["buckets"]

@@ -151,11 +151,12 @@ def test_without_a_usable_step_it_is_an_error(copy):
     flip(array_file(copy / checkpoint.FOLDER / step), random.Random(0))
   with pytest.raises(checkpoint.DamagedError) as caught:
     newest(copy)
-  for part in (str(copy), "/4", "/8", "--config.workdir"):
+  for part in (str(copy), "/4", "/8", "another workdir"):
     assert part in str(caught.value)
+  assert caught.value.setting == "workdir"
 
 
-def test_a_damaged_step_is_set_aside_and_saved_anew(copy):
+def test_a_damaged_step_is_set_aside_and_saved_again(copy):
   flip(array_file(copy / checkpoint.FOLDER / "8"), random.Random(0))
   before = array_file(copy / checkpoint.FOLDER / "8").read_bytes()
   again = contents(8)
@@ -169,11 +170,21 @@ def test_a_damaged_step_is_set_aside_and_saved_anew(copy):
   assert array_file(aside).read_bytes() == before
 
 
-def test_commands_take_the_step_before_a_damaged_one(copy):
+def test_commands_take_the_step_before_a_damaged_one(copy, saved):
   (copy / checkpoint.FOLDER / "8/progress/metadata").write_text("{}")
-  assert checkpoint.restore_history(copy)[0]["loss"] == 4.1
+  items = checkpoint.restore(copy, ITEMS)
+  # All of one step, though only this item of the newer one is damaged.
+  assert is_saved(items, saved[1][4])
   with pytest.raises(checkpoint.DamagedError, match="8/progress"):
-    checkpoint.restore_history(copy / checkpoint.FOLDER / "8")
+    checkpoint.restore(copy / checkpoint.FOLDER / "8", ["progress"])
+
+
+def test_digests_of_another_kind_are_damage(copy):
+  path = copy / checkpoint.FOLDER / "8/digests/metadata"
+  for content in ("[]", "{}", "3"):
+    path.write_text(content)
+    with pytest.raises(checkpoint.DamagedError, match="not what was saved"):
+      checkpoint.restore(copy / checkpoint.FOLDER / "8", ["best"])
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,8 @@ def test_a_run_is_a_teacher_and_belongs_to_what_it_taught(
   monkeypatch.setattr(step_lib, "train_step", kept)
   result, _ = fit(student, splits)
   assert batches and all(batches)
-  (words,) = result["taught_by"].values()
-  assert words.startswith("synthetic_faces, sha256 ")
+  (origin,) = result["taught_by"].values()
+  assert origin["dataset"] == "synthetic_faces" and origin["ancestors"] == []
 
   shutil.rmtree(small_config.workdir)
   small_config.seed = 1

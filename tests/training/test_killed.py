@@ -77,7 +77,7 @@ MOMENTS = (
   "pattlite_jax.training.checkpoint_items:to_save:3",
   "a save",
   "pattlite_jax.training.step:create_state:2",  # Between the stages.
-  "pattlite_jax.runtime.parallel:gather_rows:7",  # Of 8 validations in stage 2.
+  "pattlite_jax.runtime.parallel:gather_rows:7",  # Stage 2 validates 8 times.
   "a save",
   "pattlite_jax.training.result:_score:1",  # All trained, nothing reported.
   "pattlite_jax.scoring.pictures:save:2",  # Half of the pictures drawn.

@@ -104,7 +104,7 @@ def test_the_schedule_scales_each_step_and_its_decay(name):
     name, 0.1, global_clipnorm=3.0, schedule=lambda count: factors[count]
   )
   moved = [step(tx, params, grads, n)["a"]["kernel"][0] for n in (1, 2, 3)]
-  # A constant gradient moves Adam by the rate, whatever its size.
+  # A constant gradient moves Adam by the learning rate, whatever its size.
   np.testing.assert_allclose(moved, [1.95, 1.925, 1.925], rtol=1e-3)
 
 

@@ -80,7 +80,7 @@ def test_other_hosts_need_no_lock(holder, tmp_path, monkeypatch):
     pass
 
 
-def test_a_file_system_without_locks_is_said_aloud(
+def test_a_file_system_without_locks_gives_a_warning(
   tmp_path, monkeypatch, caplog
 ):
   def flock(file, how):

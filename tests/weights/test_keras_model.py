@@ -206,7 +206,7 @@ def test_a_lambda_layer_is_refused_and_not_run(tmp_path):
   assert not marker.exists()
 
 
-def test_another_network_is_told_by_its_layers(tmp_path):
+def test_another_network_is_named_by_its_layers(tmp_path):
   path = tmp_path / "dense.keras"
   layers = [keras.Input((4,)), keras.layers.Dense(2, name="dense_9")]
   keras.Sequential(layers).save(path)

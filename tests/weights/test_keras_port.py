@@ -294,7 +294,7 @@ def test_missing_layer_is_named(no_top_model, tmp_path):
     load_keras_weights(path)
 
 
-def test_another_network_is_told_by_its_layers(tmp_path):
+def test_another_network_is_named_by_its_layers(tmp_path):
   path = tmp_path / "dense.weights.h5"
   layers = [keras.layers.Input((4,)), keras.layers.Dense(2, name="dense_9")]
   keras.Sequential(layers).save_weights(path)
@@ -309,14 +309,14 @@ def test_another_network_is_told_by_its_layers(tmp_path):
     ({"classes": 10}, "conv_preds "),
   ],
 )
-def test_another_size_is_told_by_its_shapes(tmp_path, options, layer):
+def test_another_size_is_named_by_its_shapes(tmp_path, options, layer):
   path = tmp_path / "small.weights.h5"
   _mobilenet(**options).save_weights(path)
   with _one_line_error(path, f"layer {layer}", "expected"):
     load_keras_weights(path)
 
 
-def test_other_hdf5_file_is_told_by_what_it_holds(tmp_path):
+def test_other_hdf5_file_is_named_by_what_it_holds(tmp_path):
   path = tmp_path / "faces.h5"
   with h5py.File(path, "w") as file:
     file["X_train"] = np.zeros(3)

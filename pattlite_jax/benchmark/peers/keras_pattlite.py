@@ -79,7 +79,7 @@ def _attended(patches, attention, dropout):
   if dropout:
     x = keras.layers.Dropout(dropout)(x)
   x = pre_classification(x)
-  if attention == "batch":  # Of rank 2: over the images.
+  if attention == "batch":  # Its input has rank 2: over the images.
     return attend([x, x])
   if attention == "token":
     return keras.layers.GlobalAveragePooling1D()(attend([x, x]))

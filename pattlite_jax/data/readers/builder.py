@@ -119,8 +119,9 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       )
     if not generators:
       raise UserError(
-        f"{self.name}: no images in {data_dir}. Pass the folder of the data "
-        "set with --config.data.dir=<folder>."
+        f"{self.name}: no images in {data_dir}. The data directory must be the "
+        "folder of the data set.",
+        setting="data.dir",
       )
     return generators
 
@@ -169,8 +170,9 @@ def check_shape(
     height, width, _ = expected
     raise UserError(
       f"{path} is {image.shape[0]} x {image.shape[1]} pixels, but the data set "
-      f"has {height} x {width}. Pass the original copy of the data with "
-      "--config.data.dir=<folder>."
+      f"has {height} x {width}. The data directory must hold the original "
+      "copy of the data.",
+      setting="data.dir",
     )
 
 
@@ -179,7 +181,6 @@ def missing_files_error(
 ) -> MissingFileError:
   """Returns the error for a data set that is not where it was looked for."""
   return MissingFileError(
-    f"No {set_name} at {where}. {how_to_get} Pass its folder with "
-    "--config.data.dir=<folder>; to try the code without data, use "
-    "--config=synthetic."
+    f"No {set_name} at {where}. {how_to_get} Its folder is the data directory.",
+    setting="data.dir",
   )

@@ -21,7 +21,7 @@ from pattlite_jax.runtime.errors import UserError
 
 NUM_FOLDS = 10
 FRAMES_PER_SEQUENCE = 3
-CROP_MARGIN = 0.2  # Of the longer side of the landmarks' box, on each side.
+CROP_MARGIN = 0.2  # Share of the landmarks' box' longer side, on each side.
 NUM_LANDMARKS = 68
 LABEL_OF_FOLDER = {  # The class folders of the CK+48 copy.
   "anger": 0,

@@ -31,8 +31,9 @@ def csv_rows(
       found = [reprlib.repr(name) for name in header[:12]]
       raise UserError(
         f"{path} lacks the columns {missing}; it has "
-        f"{', '.join(found) or 'none'}. Pass the folder of the original file "
-        "with --config.data.dir=<folder>."
+        f"{', '.join(found) or 'none'}. The data directory must hold the "
+        "original file.",
+        setting="data.dir",
       )
     positions = [header.index(name) for name in columns]
     for line, row in rows:

@@ -124,8 +124,9 @@ def read_rows(path: user_files.Path) -> Rows:
       images.append(_parse_pixels(pixels, where))
   if not images:
     raise UserError(
-      f"{path} has a header but no rows. Pass the folder of the whole file "
-      "with --config.data.dir=<folder>."
+      f"{path} has a header but no rows. The data directory must hold the "
+      "whole file.",
+      setting="data.dir",
     )
   stacked = np.stack(images).reshape(-1, SIZE, SIZE, 1)
   return Rows(usages, ids, np.array(labels, np.int32), stacked)

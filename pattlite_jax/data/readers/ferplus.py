@@ -167,8 +167,8 @@ def _check_same_rows(
 ) -> None:
   """Raises UserError unless the two files belong together, row by row."""
   cure = (
-    "The files are joined by row, so both must be the original ones; pass "
-    "their folder with --config.data.dir=<folder>."
+    "The files are joined by row, so both in the data directory must be the "
+    "original ones."
   )
   for row, (usage, other) in enumerate(
     zip(csv_usages, votes_usages, strict=False), start=1
@@ -176,14 +176,16 @@ def _check_same_rows(
     if usage != other:
       raise UserError(
         f"Row {row} has Usage {usage!r} in {csv_path}, but {other!r} in "
-        f"{votes_path}. {cure}"
+        f"{votes_path}. {cure}",
+        setting="data.dir",
       )
   if len(csv_usages) != len(votes_usages):
     first_alone = min(len(csv_usages), len(votes_usages)) + 1
     raise UserError(
       f"{csv_path} has {len(csv_usages):,} rows, but {votes_path} has "
       f"{len(votes_usages):,}: row {first_alone:,} is in one of them only. "
-      f"{cure}"
+      f"{cure}",
+      setting="data.dir",
     )
 
 

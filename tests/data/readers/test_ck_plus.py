@@ -213,5 +213,5 @@ def test_a_sequence_that_is_too_short_is_named(tmp_path):
 def test_missing_files_say_where_to_get_them(tmp_path):
   with pytest.raises(FileNotFoundError) as error:
     ck_plus.CkPlus.source_files(tmp_path)
-  for part in (str(tmp_path), "CK+48", "authors", "--config.data.dir="):
+  for part in (str(tmp_path), "CK+48", "authors", "data directory"):
     assert part in str(error.value)

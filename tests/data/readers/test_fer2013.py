@@ -179,7 +179,7 @@ def test_quoted_pixels_are_read(tmp_path):
 def test_missing_files_say_where_to_get_them(tmp_path):
   with pytest.raises(FileNotFoundError) as error:
     fer2013.Fer2013.source_files(tmp_path)
-  for part in (str(tmp_path), "fer2013.csv", "Kaggle", "--config.data.dir="):
+  for part in (str(tmp_path), "fer2013.csv", "Kaggle", "data directory"):
     assert part in str(error.value)
 
 
@@ -227,7 +227,7 @@ def test_a_tenth_of_the_training_folders_is_held_out(image_folders):
     (folder / f"train/happy/Training_{number}.jpg").write_bytes(image)
   own = fer2013.Fer2013(data_dir=folder / "prepared")
   ids = {k: {f.id for f in v} for k, v in own.faces(folder).items()}
-  assert len(ids["validation"]) == 2  # Of 20 happy faces, and of 1 angry: 0.
+  assert len(ids["validation"]) == 2  # Two of 20 happy faces, none of 1.
   assert len(ids["train"]) == 19
   assert not ids["validation"] & ids["train"]
 
@@ -313,7 +313,7 @@ def test_real_file_has_the_published_counts(tmp_path):
   for split in ("train", "validation"):
     counts = load.class_counts(splits[split])
     published = np.array(fer2013.Fer2013.PUBLISHED_COUNTS[split])
-    # Copies that were put together anew swap the labels of some duplicates.
+    # Copies that were put together again swap the labels of some duplicates.
     assert np.abs(counts - published).sum() <= 40
 
 

@@ -102,7 +102,7 @@ def test_an_empty_list_is_refused(tmp_path):
 def test_a_missing_list_says_where_to_get_it(tmp_path):
   with pytest.raises(FileNotFoundError) as error:
     raf_db.RafDb.source_files(tmp_path)
-  for part in ("list_patition_label.txt", "whdeng.cn", "--config.data.dir="):
+  for part in ("list_patition_label.txt", "whdeng.cn", "data directory"):
     assert part in str(error.value)
 
 

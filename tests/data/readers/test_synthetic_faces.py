@@ -106,7 +106,7 @@ def test_no_picture_occurs_twice_in_or_across_splits(splits):
 
 
 def test_classes_look_different_on_one_person():
-  means = []  # Of two disjoint halves per class: f[7, 2, 48, 48].
+  means = []  # For two disjoint halves a class: f[7, 2, 48, 48].
   for expression in range(7):
     rng = np.random.default_rng([8, expression])
     images = [

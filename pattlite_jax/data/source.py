@@ -1,0 +1,87 @@
+"""Where a data set comes from: its files, through TFDS, or a packed file."""
+
+import dataclasses
+
+import ml_collections
+
+from pattlite_jax.data.examples import Examples
+from pattlite_jax.runtime.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSource:
+  """A data set and where it lies."""
+
+  name: str  # Such as "ferplus/majority".
+  dir: str  # The data directory, where the downloaded files lie.
+  prepared_dir: str  # The folder of TFDS' copies.
+  image_size: int  # Pixels; only for sets of mixed sizes (CK+).
+  packed: str = ""  # A file of `pack`, which is read in place of `dir`.
+  download: bool = False  # Fetch missing files (FER2013 alone).
+
+  def load(self, *, soft_targets: bool = False) -> dict[str, Examples]:
+    """Returns train, validation and test; a packed set needs no TensorFlow.
+
+    Raises:
+      UserError, FileError: as `load.load_splits` and `packed.read`.
+    """
+    if self.packed:
+      from pattlite_jax.data import packed
+
+      return packed.read(self.packed, self.name, soft_targets=soft_targets)
+    from pattlite_jax.data import load
+
+    return load.load_splits(
+      self.name,
+      data_dir=self.dir,
+      prepared_dir=self.prepared_dir,
+      image_size=self.image_size,
+      download=self.download,
+      soft_targets=soft_targets,
+    )
+
+
+def of_config(fields: ml_collections.ConfigDict) -> DataSource:
+  """Returns the source that a config's `data` names."""
+  return DataSource(
+    fields.name,
+    fields.dir,
+    fields.prepared_dir,
+    fields.image_size,
+    fields.packed,
+    fields.download,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class DataChoice:
+  """The data set that a user asks for; what is None is as in training."""
+
+  name: str | None = None
+  dir: str | None = None
+  packed: str | None = None  # Also says the name, if that is None.
+
+  def source(self, fields: ml_collections.ConfigDict) -> DataSource:
+    """Returns the source, given the `data` of the training's config.
+
+    Raises:
+      UserError: if neither names a data set; as `packed.name_in`.
+    """
+    trained_on = of_config(fields)
+    name = self.name
+    if self.packed and not name:
+      from pattlite_jax.data import packed
+
+      name = packed.name_in(self.packed)
+    name = name or trained_on.name
+    if not name:
+      raise UserError("The checkpoint names no data set.", setting="data.name")
+    same_files = name == trained_on.name and self.dir is None
+    as_trained = trained_on.packed if same_files else ""
+    return dataclasses.replace(
+      trained_on,
+      name=name,
+      dir=trained_on.dir if self.dir is None else self.dir,
+      packed=as_trained if self.packed is None else self.packed,
+      download=False,
+    )
