@@ -76,18 +76,23 @@ def splits(make_examples):
   }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session", autouse=True)
 def compiled(tmp_path_factory):
-  """Lets runs of the same steps share their compilation."""
-  folder = tmp_path_factory.getbasetemp() / "compiled"
-  jax.config.update("jax_compilation_cache_dir", str(folder))
-  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-  yield
-  jax.config.update("jax_compilation_cache_dir", None)
+  """Lets all tests share their compilations, with workers and subprocesses."""
+  folder = tmp_path_factory.getbasetemp()
+  if "PYTEST_XDIST_WORKER" in os.environ:
+    folder = folder.parent
+  settings = {
+    "jax_compilation_cache_dir": str(folder / "compiled"),
+    "jax_persistent_cache_min_compile_time_secs": 0,
+  }
+  for name, value in settings.items():
+    jax.config.update(name, value)
+    os.environ[name.upper()] = str(value)
 
 
 @pytest.fixture
-def quick_config(small_config, compiled, monkeypatch):
+def quick_config(small_config, monkeypatch):
   """`small_config` for tests of the loop alone: one stage, no pictures."""
   monkeypatch.setattr(
     "pattlite_jax.scoring.pictures.draw_run", lambda *args: None

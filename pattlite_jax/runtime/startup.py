@@ -16,16 +16,18 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
 
 def configure(compilation_cache: str = "~/.cache/pattlite_jax/xla") -> None:
-  """Prepares a command: quiet libraries, kept memory, kept compilations."""
+  """Prepares a command: quiet libraries, kept memory, kept compilations.
+
+  The environment's JAX_COMPILATION_CACHE_DIR comes before `compilation_cache`.
+  """
   keep_freed_memory()
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Read at its import.
   _quieten_logs()
   _use_wide_vectors()
   import jax
 
-  jax.config.update(
-    "jax_compilation_cache_dir", os.path.expanduser(compilation_cache)
-  )
+  folder = os.environ.get("JAX_COMPILATION_CACHE_DIR", compilation_cache)
+  jax.config.update("jax_compilation_cache_dir", os.path.expanduser(folder))
 
 
 def _quieten_logs() -> None:

@@ -74,7 +74,7 @@ def test_other_classes_are_refused(teacher, splits):
 
 
 def test_a_run_is_a_teacher_and_belongs_to_what_it_taught(
-  small_config, splits, compiled, tmp_path, monkeypatch
+  small_config, splits, tmp_path, monkeypatch
 ):
   fit(small_config, splits)
   student = small_config.copy_and_resolve_references()

@@ -22,7 +22,7 @@ def config(small_config):
   return small_config
 
 
-def test_a_run_learns_and_reports_itself(config, splits, compiled, tmp_path):
+def test_a_run_learns_and_reports_itself(config, splits, tmp_path):
   config.stage1.epochs = 30
   config.stage1.patience = 30
   result, writer = fit(config, splits)
@@ -46,7 +46,7 @@ def test_a_run_learns_and_reports_itself(config, splits, compiled, tmp_path):
 # after a save inside the second; 12: in the second stage.
 @pytest.mark.parametrize("stop_at", [3, 5, 8, 12])
 def test_a_stopped_run_ends_as_an_unbroken_one(
-  config, splits, compiled, tmp_path, stop_at
+  config, splits, tmp_path, stop_at
 ):
   config.stage2.trunk = "all_but_bn"
   unbroken, _ = fit(config, splits)
@@ -76,9 +76,7 @@ def set_modern(config):
   config.stage2.epochs = 0
 
 
-def test_a_stopped_modern_run_ends_as_an_unbroken_one(
-  config, splits, compiled, tmp_path
-):
+def test_a_stopped_modern_run_ends_as_an_unbroken_one(config, splits, tmp_path):
   set_modern(config)
   unbroken, _ = fit(config, splits)
   weights = saved_best(config)
@@ -124,9 +122,7 @@ def test_targets_are_learned_instead_of_labels(config, splits):
   assert losses[0] != pytest.approx(losses[2], rel=1e-2)
 
 
-def test_steps_of_one_dispatch_are_the_same_steps(
-  config, splits, compiled, tmp_path
-):
+def test_steps_of_one_dispatch_are_the_same_steps(config, splits, tmp_path):
   config.stage2.trunk = "all_but_bn"
   config.log_every_steps = 1
   one_by_one, writer = fit(config, splits)
@@ -155,7 +151,7 @@ def test_a_stage_compiles_its_step_once(config, splits, monkeypatch):
   assert len(traces) == stages, traces
 
 
-def test_the_input_stall_is_logged(config, splits, compiled):
+def test_the_input_stall_is_logged(config, splits):
   config.log_every_steps = 1
   _, writer = fit(config, splits)
   stalls = [
@@ -166,9 +162,7 @@ def test_the_input_stall_is_logged(config, splits, compiled):
   assert stalls and all(0 <= stall < 1000 for stall in stalls)
 
 
-def test_zero_logs_and_saves_at_the_ends_of_epochs_alone(
-  config, splits, compiled
-):
+def test_zero_logs_and_saves_at_the_ends_of_epochs_alone(config, splits):
   config.stage2.epochs = 0
   config.log_every_steps = config.checkpoint_every_steps = 0
   result, writer = fit(config, splits)
@@ -182,14 +176,14 @@ def test_zero_logs_and_saves_at_the_ends_of_epochs_alone(
   assert sorted(int(path.name) for path in saved) == [5, 10]
 
 
-def test_a_finished_run_trains_no_more(config, splits, compiled):
+def test_a_finished_run_trains_no_more(config, splits):
   first, _ = fit(config, splits)
   again, writer = fit(config, splits)
   assert again == first
   assert writer.scalars == []
 
 
-def test_batch_attention_reports_both_protocols(config, splits, compiled):
+def test_batch_attention_reports_both_protocols(config, splits):
   config.model.attention = "batch"
   config.stage2.epochs = 0
   result, _ = fit(config, splits)
@@ -200,7 +194,7 @@ def test_batch_attention_reports_both_protocols(config, splits, compiled):
     assert across["loss"] != pytest.approx(alone, rel=1e-3)
 
 
-def test_the_end_of_a_run_is_what_evaluate_says(config, splits, compiled):
+def test_the_end_of_a_run_is_what_evaluate_says(config, splits):
   config.model.attention = "batch"
   config.stage2.epochs = 0
   result, _ = fit(config, splits)
@@ -214,9 +208,7 @@ def test_the_end_of_a_run_is_what_evaluate_says(config, splits, compiled):
   assert [evaluated[k] for k in same] == [result[k] for k in same]
 
 
-def test_an_empty_test_split_is_left_out(
-  config, splits, make_examples, compiled
-):
+def test_an_empty_test_split_is_left_out(config, splits, make_examples):
   config.stage1.epochs = config.stage2.epochs = 0
   splits["test"] = make_examples(0)
   result, _ = fit(config, splits)
@@ -229,7 +221,7 @@ def test_an_empty_validation_split_is_an_error(config, splits, make_examples):
     fit(config, splits)
 
 
-def test_a_frozen_trunk_stays_bit_for_bit(config, splits, compiled):
+def test_a_frozen_trunk_stays_bit_for_bit(config, splits):
   fit(config, splits)
   before = setup.init_variables(config, 3)
   after = saved_best(config)

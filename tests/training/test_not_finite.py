@@ -24,7 +24,7 @@ def leaves(state):
 
 
 @pytest.fixture
-def taking_steps(small_config, make_examples, compiled):
+def taking_steps(small_config, make_examples):
   """Returns (state, f(state, weights) -> (state, metrics)); weights[c] are
   those of the loss of class c.
   """
