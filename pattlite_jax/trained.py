@@ -25,8 +25,7 @@ from pattlite_jax.runtime.origin import Origin
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import protocols
 from pattlite_jax.scoring.logits import LogitsOf
-from pattlite_jax.training import checkpoint
-from pattlite_jax.weights import model_folder, trunk
+from pattlite_jax.weights import checkpoint, model_folder, trunk
 
 
 @dataclasses.dataclass(frozen=True)

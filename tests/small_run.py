@@ -5,7 +5,8 @@ import contextlib
 from rich.console import Console
 
 from pattlite_jax.data import pipeline
-from pattlite_jax.training import checkpoint, log, loop
+from pattlite_jax.training import log, loop
+from pattlite_jax.weights import checkpoint
 
 
 class Writer:

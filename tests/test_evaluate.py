@@ -22,8 +22,9 @@ from pattlite_jax.data.source import DataChoice
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import protocols, text
 from pattlite_jax.trained import Trained
-from pattlite_jax.training import checkpoint, setup
+from pattlite_jax.training import setup
 from pattlite_jax.training.progress import Progress
+from pattlite_jax.weights import checkpoint
 
 ROOT = pathlib.Path(__file__).parent.parent
 CLASS_NAMES = ("anger", "disgust", "happiness")

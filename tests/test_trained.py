@@ -8,9 +8,9 @@ from etils import epath
 
 from pattlite_jax import methods, trained
 from pattlite_jax.runtime.errors import MissingFileError, UserError
-from pattlite_jax.training import checkpoint, setup
+from pattlite_jax.training import setup
 from pattlite_jax.training.progress import Progress
-from pattlite_jax.weights import model_folder, trunk
+from pattlite_jax.weights import checkpoint, model_folder, trunk
 
 NAMES = ("anger", "disgust", "happiness")
 

@@ -18,8 +18,6 @@ from pattlite_jax.data import load
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import metrics
 from pattlite_jax.training import (
-  checkpoint,
-  checkpoint_items,
   dispatch,
   distillation,
   epoch_end,
@@ -39,6 +37,7 @@ from pattlite_jax.training.pending import Pending
 from pattlite_jax.training.progress import Progress
 from pattlite_jax.training.run import MakeBatches, Run, Variables
 from pattlite_jax.training.step import TrainState
+from pattlite_jax.weights import checkpoint, checkpoint_items
 
 
 def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from pattlite_jax import config as config_lib
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.runtime.origin import Networks, Origin
-from pattlite_jax.training import checkpoint
 from pattlite_jax.training.progress import Progress
+from pattlite_jax.weights import checkpoint
 
 # Fields that decide nothing about the numbers of a run.
 HARMLESS = (

@@ -10,9 +10,10 @@ import numpy as np
 from pattlite_jax.config import STAGES
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
-from pattlite_jax.training import checkpoint, log, stop
+from pattlite_jax.training import log, stop
 from pattlite_jax.training.progress import Progress
 from pattlite_jax.training.step import TrainState
+from pattlite_jax.weights import checkpoint
 
 Variables = dict[str, Any]
 MakeBatches = Callable[..., Iterator[dict[str, np.ndarray]]]

@@ -23,8 +23,7 @@ from pattlite_jax.method import TRUNK
 from pattlite_jax.models.attention_classifier import AttentionClassifier
 from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES
 from pattlite_jax.runtime.errors import MissingFileError, UserError
-from pattlite_jax.training import checkpoint
-from pattlite_jax.weights import keras_files
+from pattlite_jax.weights import checkpoint, keras_files
 from pattlite_jax.weights.keras_files import Layers, Stored
 from pattlite_jax.weights.keras_port import flax_variables
 from pattlite_jax.weights.safetensors_io import Path

@@ -17,8 +17,9 @@ from pattlite_jax.audit import counts, findings, lists, selection
 from pattlite_jax.data import packed
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.trained import Trained
-from pattlite_jax.training import checkpoint, setup
+from pattlite_jax.training import setup
 from pattlite_jax.training.progress import Progress
+from pattlite_jax.weights import checkpoint
 
 ROOT = pathlib.Path(__file__).parents[2]
 CLASS_NAMES = ("anger", "disgust", "happiness")

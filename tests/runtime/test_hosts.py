@@ -20,7 +20,8 @@ import pytest
 
 from pattlite_jax import config as config_lib
 from pattlite_jax.runtime import hosts
-from pattlite_jax.training import checkpoint, setup, stop
+from pattlite_jax.training import setup, stop
+from pattlite_jax.weights import checkpoint
 
 ROOT = pathlib.Path(__file__).parents[2]
 WATCHED = ["python", "tests/watched_main.py"]

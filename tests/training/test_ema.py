@@ -8,7 +8,8 @@ from small_run import fit, saved_best
 from pattlite_jax import methods
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics
-from pattlite_jax.training import checkpoint, ema, resume
+from pattlite_jax.training import ema, resume
+from pattlite_jax.weights import checkpoint
 
 
 def test_the_average_of_a_constant_is_reached_soon():

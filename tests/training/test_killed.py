@@ -24,7 +24,8 @@ import jax
 import numpy as np
 import pytest
 
-from pattlite_jax.training import checkpoint, resume, stop
+from pattlite_jax.training import resume, stop
+from pattlite_jax.weights import checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -71,10 +72,10 @@ MOMENTS = (
   "tensorflow_datasets:features.Image.encode_example:20",  # Preparing data.
   "pattlite_jax.training.step:create_state:1",  # Before the first step.
   "pattlite_jax.scoring.metrics:add:2",  # Among the first steps.
-  "pattlite_jax.training.checkpoint_items:to_save:1",  # Before the first save.
+  "pattlite_jax.weights.checkpoint_items:to_save:1",  # Before the first save.
   "pattlite_jax.runtime.parallel:gather_rows:2",  # In the second validation.
   "pattlite_jax.training.callbacks:early_stopping:1",  # Not saved yet.
-  "pattlite_jax.training.checkpoint_items:to_save:3",
+  "pattlite_jax.weights.checkpoint_items:to_save:3",
   "a save",
   "pattlite_jax.training.step:create_state:2",  # Between the stages.
   "pattlite_jax.runtime.parallel:gather_rows:7",  # Stage 2 validates 8 times.

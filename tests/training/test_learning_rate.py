@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from small_run import fit
 
-from pattlite_jax.training import checkpoint, resume
+from pattlite_jax.training import resume
 from pattlite_jax.training.learning_rate import LearningRate
 from pattlite_jax.training.progress import Progress
+from pattlite_jax.weights import checkpoint
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 80, 499])

@@ -14,7 +14,8 @@ from pattlite_jax.data import pipeline
 from pattlite_jax.runtime import parallel
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import metrics
-from pattlite_jax.training import checkpoint, dispatch, setup
+from pattlite_jax.training import dispatch, setup
+from pattlite_jax.weights import checkpoint
 
 NEVER_FINITE = 1e39  # A learning rate that is infinite in float32.
 

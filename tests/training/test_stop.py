@@ -10,7 +10,8 @@ import pytest
 from small_run import fit, saved_best
 
 from pattlite_jax.runtime import parallel
-from pattlite_jax.training import checkpoint, stop
+from pattlite_jax.training import stop
+from pattlite_jax.weights import checkpoint
 
 # Sends itself the signals that it is given, one after the other.
 SIGNALLED = """

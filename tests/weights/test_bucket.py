@@ -24,7 +24,8 @@ from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import load as load_lib
 from pattlite_jax.data import pipeline, user_files
 from pattlite_jax.runtime.errors import UserError
-from pattlite_jax.training import checkpoint, log, loop, preflight
+from pattlite_jax.training import log, loop, preflight
+from pattlite_jax.weights import checkpoint
 
 
 class StoppedError(Exception):

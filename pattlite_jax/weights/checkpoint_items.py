@@ -12,7 +12,7 @@ import orbax.checkpoint as ocp
 from jaxtyping import PyTree
 
 from pattlite_jax.runtime.errors import UserError
-from pattlite_jax.training import digests
+from pattlite_jax.weights import digests
 
 ARRAY_ITEMS = ("state", "best")  # The others hold JSON.
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from small_run import fit, saved_best
 
-from pattlite_jax.training import checkpoint, checkpoint_items
+from pattlite_jax.weights import checkpoint, checkpoint_items
 
 RNG = np.random.default_rng(0)
 ITEMS = ("state", "best", "progress", "config")

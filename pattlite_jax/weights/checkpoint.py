@@ -22,8 +22,8 @@ from jaxtyping import PyTree
 
 from pattlite_jax.runtime import parallel
 from pattlite_jax.runtime.errors import FileError, MissingFileError
-from pattlite_jax.training import checkpoint_items
-from pattlite_jax.training.checkpoint_items import DamagedError
+from pattlite_jax.weights import checkpoint_items
+from pattlite_jax.weights.checkpoint_items import DamagedError
 
 FOLDER = "checkpoints"
 DAMAGED_FOLDER = "damaged_checkpoints"
