@@ -84,11 +84,12 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
 
 def _report(config: Any, result: dict) -> str:
   """Returns the end of a run in words: figures with protocol, and paths."""
+  from pattlite_jax.scoring import text
   from pattlite_jax.training import log_lines
 
   rule = f" ({result['rule']})" if result["rule"] else ""
   lines = [
-    f"\n{result['dataset']}{rule}, attention {result['attention']}, "
+    f"\n{result['dataset']}{rule}, {text.network(result)}, "
     f"seed {result['seed']}; accuracy one image at a time:"
   ]
   lines += _figures(result["splits"], "per_sample")

@@ -45,8 +45,14 @@ class Trained:
     return methods.build(self.config, len(self.class_names))
 
   @property
-  def attention(self) -> str:
-    """The attention mode that the weights were trained with."""
+  def attention(self) -> str | None:
+    """The attention mode that the weights were trained with.
+
+    None where the method has no choice of it.
+    """
+    has_choice = config_lib.FIELDS["model.attention"].methods
+    if self.config.method not in has_choice:
+      return None
     return self.config.model.attention
 
   @property

@@ -113,6 +113,7 @@ def _audit(given: flags.FlagValues) -> dict[str, Any]:
     "split": split,
     "split_note": ", as the test split is empty" if fell_back else "",
     "checkpoint": path,
+    "method": network.config.method if network else None,
     "attention": network.attention if network else None,
     "batch_dependence": no_network,
     "duplicates": duplicates.audit(splits),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pattlite_jax.audit import findings
+from pattlite_jax.scoring import text
 from pattlite_jax.scoring.text import markdown_table, percent
 
 _LISTED_PAIRS = 20  # Across splits; the JSON lists all.
@@ -31,7 +32,7 @@ def _head(report: dict[str, Any]) -> str:
   rows = [("split", report["split"] + report["split_note"])]
   if report["checkpoint"]:
     rows.append(("checkpoint", f"`{report['checkpoint']}`"))
-    rows.append(("attention", report["attention"]))
+    rows.append(("network", text.network(report)))
   rows.append(("command", f"`{report['command']}`"))
   rows.append(("revision", report["git_revision"] or "unknown"))
   rows.append(("device", report["device"]))

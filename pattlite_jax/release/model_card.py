@@ -7,9 +7,11 @@ from pattlite_jax.scoring.text import (
   CLASS_COLUMNS,
   class_rows,
   markdown_table,
+  network,
   percent,
 )
 
+_NAMES = {"pattlite": "PAtt-Lite", "eac": "Erasing Attention Consistency"}
 # What a reader has to know of the data, by data set.
 _DATA = {
   "fer2013": (
@@ -71,7 +73,7 @@ def text(name: str, described: dict[str, Any]) -> str:
   return (
     "\n\n".join(
       [
-        f"# PAtt-Lite, {_title(result)}",
+        f"# {_NAMES[result['method']]}, {_title(result)}",
         _summary(described),
         _USE.format(name=name),
         f"## Figures\n\n{_figures(split, scores)}",
@@ -100,8 +102,8 @@ def _summary(described: dict[str, Any]) -> str:
   size = config["model"]["image_size"]
   colour = {1: "grey", 3: "RGB"}[channels]
   return (
-    f"Classes: {', '.join(described['class_names'])}. Attention "
-    f"`{config['model']['attention']}`. A face becomes {height}x{width} "
+    f"Classes: {', '.join(described['class_names'])}. Method: "
+    f"{network(described['evaluation'])}. A face becomes {height}x{width} "
     f"pixels, {colour}, and is enlarged to {size}x{size} in the network."
   )
 

@@ -9,6 +9,7 @@ from etils import epath
 
 from pattlite_jax.report.lines import Line, percents, summarise
 from pattlite_jax.report.row import LEAK_SCORINGS, Scoring
+from pattlite_jax.scoring import text
 from pattlite_jax.scoring.text import markdown_table
 from pattlite_jax.weights import model_folder
 
@@ -194,7 +195,7 @@ def single_runs(lines: Sequence[Line]) -> list[str]:
     "run",
     lines,
     {
-      "attention": lambda line: line.runs[0]["attention"],
+      "network": lambda line: text.network(line.runs[0]),
       "split": lambda line: line.split,
       _ALONE: lambda line: summarise(line.values()),
       "epochs (stage 1 + 2)": lambda line: " + ".join(

@@ -3,7 +3,7 @@
 The end of a run, `evaluate` and `release` all write this form, and whoever
 shows figures reads it:
 
-  {"dataset": ..., "rule": ..., "attention": ..., "seed": ..., ...,
+  {"dataset": ..., "rule": ..., "method": ..., "attention": ..., "seed": ...,
    "splits": {split: {
      "per_sample": FIGURES,
      "across_batch": {"order": ..., "batch_size": ..., "order_seed": ...,
@@ -63,7 +63,7 @@ class Network(Protocol):
   def class_names(self) -> tuple[str, ...]: ...
 
   @property
-  def attention(self) -> str: ...
+  def attention(self) -> str | None: ...
 
   def predictors(self) -> Predictors: ...
 
@@ -181,7 +181,8 @@ def describe(network: Network, dataset: str) -> dict[str, Any]:
   return {
     "dataset": family,
     "rule": rule or None,
-    "attention": network.attention,
+    "method": network.config.method,
+    "attention": network.attention,  # None for methods without a choice of it.
     "seed": network.config.seed,
   }
 

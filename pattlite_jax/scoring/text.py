@@ -1,6 +1,6 @@
 """Figures in words and tables: for a terminal, and for Markdown pages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -34,6 +34,13 @@ def markdown_table(
   return [f"| {' | '.join(map(str, line))} |" for line in lines]
 
 
+def network(result: Mapping[str, Any]) -> str:
+  """Returns the method of a result's network, with its attention if any."""
+  if result["attention"] is None:
+    return result["method"]
+  return f"{result['method']} with attention {result['attention']}"
+
+
 def report(result: dict[str, Any]) -> str:
   """Returns the figures in words and tables; the protocol comes first.
 
@@ -46,7 +53,7 @@ def report(result: dict[str, Any]) -> str:
     "Protocol: one image at a time (per sample).",
     f"Data: {result['dataset']}{rule}, {split} split, "
     f"{alone['num_examples']:,} images.",
-    f"Weights: {result['checkpoint']}, attention {result['attention']}, "
+    f"Weights: {result['checkpoint']}, {network(result)}, "
     f"trained on {result['trained_on'] or 'an unknown data set'}.",
   ]
   if result["classes_reordered"]:
