@@ -1,11 +1,17 @@
 """The methods of the bench: one paper a file, all built by one signature."""
 
+import functools
+from collections.abc import Callable
+
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int
 
-from pattlite_jax.method import Method
+from pattlite_jax.data import augment as augment_lib
+from pattlite_jax.method import Batch, Method
 from pattlite_jax.methods import eac, pattlite
+from pattlite_jax.models import losses
 
 METHODS = {"pattlite": pattlite.build, "eac": eac.build}
 
@@ -20,12 +26,44 @@ def build(
   """Returns `config.method`, for a stage's training or, without, for scoring.
 
   `class_counts` are those of the training images, for losses that weight
-  classes.
+  classes. What the methods share comes to them bound: the augmentation, and the
+  cross-entropy with the stage's class weights and label smoothing.
   """
+  fields = config[stage] if stage else None
   return METHODS[config.method](
     config.model,
     num_classes,
-    augment=config.augment.to_dict(),
-    stage=config[stage] if stage else None,
+    stage=fields,
     class_counts=class_counts,
+    augment=functools.partial(
+      augment_lib.augment,
+      image_size=config.model.image_size,
+      **config.augment.to_dict(),
+    ),
+    cross_entropy=_cross_entropy(fields, num_classes, class_counts),
   )
+
+
+def _cross_entropy(
+  stage: ml_collections.ConfigDict | None,
+  num_classes: int,
+  class_counts: Int[np.ndarray, "K"] | None,
+) -> Callable[[Float[Array, "B K"], Batch], Float[Array, "B"]]:
+  """Returns (logits, batch) -> the cross-entropy of each image."""
+  class_weights, smoothing = np.ones(num_classes, np.float32), 0.0
+  if stage is not None:
+    smoothing = stage.label_smoothing
+    if stage.class_weights:
+      assert class_counts is not None
+      class_weights = losses.balanced_class_weights(class_counts)
+
+  def cross_entropy(logits, batch):
+    return losses.cross_entropy(
+      logits,
+      batch["label"],
+      batch.get("targets"),
+      class_weights=jnp.asarray(class_weights),
+      label_smoothing=smoothing,
+    )
+
+  return cross_entropy

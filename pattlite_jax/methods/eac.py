@@ -7,6 +7,7 @@ labels by a part of the face. Inference is a plain forward pass.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 
 from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.method import CLASSIFIER, TRUNK, Batch, Method, Outputs, Terms
-from pattlite_jax.models import folding, losses
+from pattlite_jax.models import folding
 from pattlite_jax.models.mobilenet_v1 import MobileNetV1
 from pattlite_jax.models.mobilenet_v1_layers import PATT_LITE_CUT
 from pattlite_jax.runtime import parallel
@@ -83,9 +84,10 @@ def build(
   settings: ml_collections.ConfigDict,
   num_classes: int,
   *,
-  augment: dict[str, Any],
   stage: ml_collections.ConfigDict | None,
   class_counts: Int[np.ndarray, "K"] | None,
+  augment: Callable[..., Any],
+  cross_entropy: Callable[..., Any],
 ) -> Method:
   """Returns EAC; `settings` are config.model, `stage` config.stage1.
 
@@ -105,16 +107,14 @@ def build(
   def views(
     keys: Key[Array, "B"], images: UInt8[Array, "B h w C"]
   ) -> tuple[Float[Array, "B S S C"], Float[Array, "B S S C"]]:
-    image = augment_lib.augment(keys, images, image_size=size, **augment)
+    image = augment(keys, images)
     return image, image[:, :, ::-1]
 
   def loss(
     outputs: Outputs, batch: Batch, progress: Float[Array, ""]
   ) -> tuple[Float[Array, "B"], Terms]:
     del progress
-    own = losses.batch_cross_entropy(
-      outputs["logits"], batch, stage, class_counts
-    )
+    own = cross_entropy(outputs["logits"], batch)
     gaps = consistency(outputs["maps"], outputs["mirrored_maps"])
     term = parallel.batch_mean(gaps, batch["mask"])
     return own, {"consistency": settings.consistency_weight * term}

@@ -1,6 +1,7 @@
 """PAtt-Lite (Ngwe et al., arXiv 2306.09626): trunk, patches, classifier."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.method import TRUNK, Batch, Method, Outputs, Terms
-from pattlite_jax.models import folding, losses
+from pattlite_jax.models import folding
 from pattlite_jax.models.attention_classifier import AttentionClassifier
 from pattlite_jax.models.dropout import Dropout
 from pattlite_jax.models.mobilenet_v1 import MobileNetV1
@@ -26,11 +27,14 @@ def build(
   settings: ml_collections.ConfigDict,
   num_classes: int,
   *,
-  augment: dict[str, Any],
   stage: ml_collections.ConfigDict | None,
   class_counts: Int[np.ndarray, "K"] | None,
+  augment: Callable[..., Any],
+  cross_entropy: Callable[..., Any],
 ) -> Method:
   """Returns PAtt-Lite; `settings` are config.model, `stage` config.stage1.
+
+  The loss is `cross_entropy`, which has the class weights already.
 
   Attention "batch" gives an image alone what "none" gives it in any batch, as
   softmax over one image is 1.
@@ -59,9 +63,7 @@ def build(
     outputs: Outputs, batch: Batch, progress: Float[Array, ""]
   ) -> tuple[Float[Array, "B"], Terms]:
     del progress
-    return losses.batch_cross_entropy(
-      outputs["logits"], batch, stage, class_counts
-    ), {}
+    return cross_entropy(outputs["logits"], batch), {}
 
   mixes = settings.attention == "batch"
   return Method(
@@ -70,7 +72,7 @@ def build(
     init=lambda key: jax.jit(plain.clone(axis_name=None).init)(
       key, jnp.zeros((1, size, size, 3))
     ),
-    views=functools.partial(augment_lib.augment, image_size=size, **augment),
+    views=augment,
     prepare=functools.partial(augment_lib.prepare, image_size=size),
     loss=loss,
     fold=folding.fold_trunk if folded else lambda variables: variables,

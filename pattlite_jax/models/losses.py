@@ -1,13 +1,9 @@
 """Losses of each image that methods share."""
 
 import jax
-import jax.numpy as jnp
-import ml_collections
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
-
-from pattlite_jax.method import Batch
 
 
 def balanced_class_weights(
@@ -17,31 +13,6 @@ def balanced_class_weights(
   num_classes = len(class_counts)
   weights = class_counts.sum() / (num_classes * np.maximum(class_counts, 1))
   return np.where(class_counts > 0, weights, 1.0).astype(np.float32)
-
-
-def batch_cross_entropy(
-  logits: Float[Array, "B K"],
-  batch: Batch,
-  stage: ml_collections.ConfigDict | None,
-  class_counts: Int[np.ndarray, "K"] | None,
-) -> Float[Array, "B"]:
-  """Returns `cross_entropy` with the class weights and smoothing of a stage.
-
-  Without a stage, in scoring, it is the plain one.
-  """
-  class_weights, smoothing = np.ones(logits.shape[-1], np.float32), 0.0
-  if stage is not None:
-    smoothing = stage.label_smoothing
-    if stage.class_weights:
-      assert class_counts is not None
-      class_weights = balanced_class_weights(class_counts)
-  return cross_entropy(
-    logits,
-    batch["label"],
-    batch.get("targets"),
-    class_weights=jnp.asarray(class_weights),
-    label_smoothing=smoothing,
-  )
 
 
 def cross_entropy(

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-import ml_collections
 from jaxtyping import Array, Float, Int
 
 
@@ -65,18 +64,3 @@ class LearningRate:
     done = (step - warmup_steps) / max(self.num_steps - warmup_steps, 1)
     falling = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(done, 0, 1)))
     return jnp.where(step < warmup_steps, rising, falling)
-
-
-def of_stage(
-  fields: ml_collections.ConfigDict, steps_per_epoch: int, first_epoch: int = 0
-) -> LearningRate:
-  """Returns the learning rate that config.stage1 or config.stage2 describes."""
-  return LearningRate(
-    fields.learning_rate,
-    fields.schedule,
-    steps_per_epoch,
-    fields.epochs,
-    fields.warmup_epochs,
-    fields.decay_epochs,
-    first_epoch,
-  )

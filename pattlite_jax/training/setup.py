@@ -13,7 +13,7 @@ from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.method import Batch, Method, Variables
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics
-from pattlite_jax.training import learning_rate, optimizer
+from pattlite_jax.training import optimizer
 from pattlite_jax.training import step as step_lib
 from pattlite_jax.training.learning_rate import LearningRate
 from pattlite_jax.training.step import TrainState
@@ -79,7 +79,15 @@ def stage(
     class_counts=examples_lib.class_counts(train),
   )
   steps_per_epoch = examples_lib.steps_per_epoch(len(train), config.batch_size)
-  schedule = learning_rate.of_stage(fields, steps_per_epoch, first_epoch)
+  learning_rate = LearningRate(
+    fields.learning_rate,
+    fields.schedule,
+    steps_per_epoch,
+    num_epochs=fields.epochs,
+    warmup_epochs=fields.warmup_epochs,
+    decay_epochs=fields.decay_epochs,
+    first_epoch=first_epoch,
+  )
   params = method.shapes["params"]
   return Stage(
     method=method,
@@ -88,10 +96,10 @@ def stage(
       fields.learning_rate,
       global_clipnorm=config.global_clipnorm,
       weight_decay=fields.weight_decay,
-      schedule=schedule.factor,
+      schedule=learning_rate.factor,
     ),
     trainable=optimizer.trainable(params, fields.trunk),
-    learning_rate=schedule,
+    learning_rate=learning_rate,
     first_step=epochs_before * steps_per_epoch,
     ema_decay=fields.ema_decay,
   )
@@ -136,7 +144,9 @@ def validation(
 
   def validate(variables):
     logits = predict(variables, examples, batch_size=batch_size)
-    scores = metrics.score(logits, examples.labels)
+    scores = metrics.score(
+      logits, examples.labels, ids=examples.ids, split="validation"
+    )
     return {name: scores[name] for name in ("loss", "accuracy")}
 
   return validate
