@@ -243,7 +243,7 @@ FIELDS = {
     "token",
     Words(ATTENTIONS),
     '"token" attends over the patches of one image; "batch" over the images of '
-    "the batch, as published (predictions then depend on their company); "
+    "the batch, as published (predictions then depend on the batch); "
     '"none". The default gives each image its own prediction.',
     _PATTLITE,
   ),
@@ -268,7 +268,7 @@ FIELDS = {
     "The trunk's first weights: those shipped, or a file of keras_port.",
   ),
   "model.dtype": Field(
-    "float32", Words(DTYPES), "Of the trunk's and patches' computation."
+    "float32", Words(DTYPES), "In which trunk and patches are computed."
   ),
   "model.consistency_weight": Field(
     5.0,

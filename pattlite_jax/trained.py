@@ -133,7 +133,7 @@ def load(path: epath.PathLike, setting: str = "checkpoint") -> Trained:
       _require_config(described, where)
       history = items["progress"]["history"]
     else:
-      raise MissingFileError(_what_is_missing(epath.Path(path)))
+      raise MissingFileError(_what_is_missing(epath.Path(path).expanduser()))
     return _trained(variables, described, history, where)
 
 

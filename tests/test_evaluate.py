@@ -103,7 +103,7 @@ def test_batch_attention_has_figures_of_each_image_and_of_its_batch(
   assert predictions["ids"].tolist() == examples.ids.tolist()
   ordered = reorder(examples, "class_sorted", 0)
   row_of = {name: row for row, name in enumerate(examples.ids)}
-  rows = [row_of[name] for name in ordered.ids]  # Of each batch, in turn.
+  rows = [row_of[name] for name in ordered.ids]  # Batch by batch.
   assert rows != sorted(rows)
   module = methods.build(network.config, 3).network
   apply = jax.jit(module.clone(axis_name=None, folded=False).apply)

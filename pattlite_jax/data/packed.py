@@ -86,11 +86,15 @@ def _opened(path: epath.PathLike) -> Iterator[Any]:
       setting="data.packed",
     )
   try:
-    with (
-      user_files.open_bytes(path) as file,
-      np.load(file, allow_pickle=False) as arrays,
-    ):
-      yield arrays
+    with user_files.open_bytes(path) as file:
+      if not zipfile.is_zipfile(file):
+        raise UserError(
+          f"{path} is not a file of pattlite_jax.pack, or not all of it.",
+          setting="data.packed",
+        )
+      file.seek(0)
+      with np.load(file, allow_pickle=False) as arrays:
+        yield arrays
   except UserError:
     raise
   except _BROKEN as error:

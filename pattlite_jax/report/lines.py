@@ -11,7 +11,7 @@ from etils import epath
 
 from pattlite_jax.report.row import SHUFFLED, Row
 
-# Of a run or of `evaluate`, in the form that `scoring.protocols` describes.
+# What a run or `evaluate` writes; `scoring.protocols` describes the form.
 Result = dict[str, Any]
 
 

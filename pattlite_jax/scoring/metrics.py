@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from pattlite_jax.runtime.errors import UserError
 
-NUM_BINS = 15  # Of the confidence, for the calibration error.
+NUM_BINS = 15  # Bins of confidence, for the calibration error.
 
 
 @flax.struct.dataclass

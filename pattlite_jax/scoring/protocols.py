@@ -74,7 +74,7 @@ class Batches:
 
   order: str  # One of config.ORDERS.
   batch_size: int
-  order_seed: int  # Of the order "shuffled".
+  order_seed: int  # Seed of the order "shuffled".
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,7 +20,7 @@ class LearningRate:
   base: float
   schedule: str  # "by_epoch" or "cosine".
   steps_per_epoch: int
-  num_epochs: int  # Of the stage, at most.
+  num_epochs: int  # The stage's, at most.
   warmup_epochs: float = 0.0
   decay_epochs: float = 0.0
   # Keras' index of the stage's first epoch, which the decay counts from.

@@ -46,7 +46,7 @@ class Log:
     self._speed = Speed()
     self._stage = -1  # The one whose start was said.
     self._done = 0  # Steps of the epoch under way.
-    self._sums = metrics.zero()  # Of the same.
+    self._sums = metrics.zero()  # Over the steps done.
     self._paused = 0.0  # When the last epoch's steps were done.
     self._pause = 0.0  # Seconds from there to the next epoch.
 

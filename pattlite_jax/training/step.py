@@ -22,7 +22,7 @@ class TrainState:
   step: Any  # i32[], counts over both stages.
   params: Any
   batch_stats: Any
-  opt_state: Any  # Of the trainable parameters alone.
+  opt_state: Any  # Holds the trainable parameters' alone.
   # bool[]. False once a step had a loss or gradients that are not finite: such
   # a step and all after it change nothing else and have metrics of zero.
   finite: Any

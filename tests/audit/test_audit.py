@@ -14,7 +14,7 @@ from absl import flags
 from pattlite_jax import config_files
 from pattlite_jax.audit import __main__ as audit
 from pattlite_jax.audit import counts, findings, lists, selection
-from pattlite_jax.data import packed
+from pattlite_jax.data import load, packed
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.trained import Trained
 from pattlite_jax.training import setup
@@ -291,13 +291,13 @@ def test_a_step_knows_nothing_of_later_epochs(tmp_path, small_config):
   assert whole["stages"][1]["step"] == 40
 
 
-def test_ported_weights_tell_of_no_training(tmp_path, small_config):
+def test_ported_weights_have_no_record_of_training(tmp_path, small_config):
   variables = {"x": np.zeros(1)}
   checkpoint.save_best(tmp_path, variables, small_config, CLASS_NAMES)
   for path in (tmp_path, tmp_path / checkpoint.FOLDER / "0"):
     report = choice(path)
     assert report["chosen_by"] is None and report["test_used"] is None
-    assert "no training" in findings.selection(report)
+    assert "no record of training" in findings.selection(report)
 
 
 def splits_of(class_counts):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pattlite_jax import config as config_lib
 from pattlite_jax.runtime import origin
 from pattlite_jax.runtime.origin import Origin
 from pattlite_jax.training import resume
@@ -60,11 +61,9 @@ def test_a_run_goes_on_from_a_checkpoint_of_an_older_version():
 
 
 def _changes(old, new):
+  config = config_lib.get_config().to_dict()
   images = {"train images": "0123"}
   return resume.changes(
-    {"config": {}, "data": old | images},
-    {
-      "config": resume.default.get_config().to_dict(),
-      "data": new | images,
-    },
+    {"config": config, "data": old | images},
+    {"config": config, "data": new | images},
   )
