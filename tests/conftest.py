@@ -92,10 +92,7 @@ def compiled(tmp_path_factory):
 
 
 @pytest.fixture
-def quick_config(small_config, monkeypatch):
-  """`small_config` for tests of the loop alone: one stage, no pictures."""
-  monkeypatch.setattr(
-    "pattlite_jax.scoring.pictures.draw_run", lambda *args: None
-  )
+def quick_config(small_config):
+  """`small_config` for tests of the loop alone: one stage."""
   small_config.stage2.epochs = 0
   return small_config

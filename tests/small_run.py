@@ -26,7 +26,19 @@ class StoppedError(Exception):
   """Ends a run in the middle of a step."""
 
 
-def fit(config, splits, *, stop_at=None, hook=lambda step: None, console=None):
+def draw_nothing(*args):
+  """Takes the place of the pictures, which take a second to draw."""
+
+
+def fit(
+  config,
+  splits,
+  *,
+  stop_at=None,
+  hook=lambda step: None,
+  console=None,
+  draw=draw_nothing,
+):
   """Returns (what result.json holds, the writer) of a run."""
 
   def stop(step):
@@ -38,7 +50,7 @@ def fit(config, splits, *, stop_at=None, hook=lambda step: None, console=None):
   hooks = [stop, hook]
   run_log = log.Log(writer, console or Console(quiet=True))
   with contextlib.closing(run_log):
-    result = loop.fit(config, splits, batches, run_log, hooks)
+    result = loop.fit(config, splits, batches, run_log, hooks, draw=draw)
   return result, writer
 
 

@@ -16,7 +16,7 @@ from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import load
 from pattlite_jax.runtime import parallel
-from pattlite_jax.scoring import metrics
+from pattlite_jax.scoring import metrics, pictures
 from pattlite_jax.training import (
   dispatch,
   distillation,
@@ -62,11 +62,13 @@ def fit(
   make_batches: MakeBatches,
   run_log: log.Log,
   hooks: Sequence[Callable[[int], Any]] = (),
+  draw: Callable[..., None] = pictures.draw_run,
 ) -> dict[str, Any]:
   """Runs both stages from the start, or from the workdir's checkpoint.
 
   `make_batches` is `pipeline.train_batches` or takes the same arguments; hooks
-  are called with each step's number. Needs no TensorFlow.
+  are called with each step's number; `draw` makes the pictures. Needs no
+  TensorFlow.
   """
   parallel.check_batch_size(config.batch_size)
   for split in ("train", "validation"):
@@ -107,6 +109,7 @@ def fit(
     progress.history,
     config_changes=progress.config_changes,
     networks=networks,
+    draw=draw,
   )
 
 

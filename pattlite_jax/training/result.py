@@ -1,7 +1,7 @@
 """The end of a run: score every split, write result.json and the pictures."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -25,6 +25,7 @@ def finish(
   *,
   config_changes: Sequence[dict[str, Any]],
   networks: Networks,
+  draw: Callable[..., None] = pictures.draw_run,
 ) -> dict[str, Any]:
   """Scores the chosen weights, writes to the workdir, returns the result.
 
@@ -53,7 +54,7 @@ def finish(
   }
   if parallel.is_writer():
     workdir = epath.Path(config.workdir)
-    pictures.draw_run(workdir / "pictures", history, scored, logits, scores)
+    draw(workdir / "pictures", history, scored, logits, scores)
     # Last, and renamed when whole: where it is, the run has ended.
     text = json.dumps(result, indent=1) + "\n"
     (workdir / "result.json.part").write_text(text)

@@ -11,7 +11,7 @@ import pytest
 from small_run import StoppedError, fit, saved_best
 
 from pattlite_jax import trained
-from pattlite_jax.scoring import protocols
+from pattlite_jax.scoring import pictures, protocols
 from pattlite_jax.training import setup
 from pattlite_jax.training import step as step_lib
 
@@ -25,7 +25,7 @@ def config(small_config):
 def test_a_run_learns_and_reports_itself(config, splits, tmp_path):
   config.stage1.epochs = 30
   config.stage1.patience = 30
-  result, writer = fit(config, splits)
+  result, writer = fit(config, splits, draw=pictures.draw_run)
   stored = json.loads((tmp_path / "run/result.json").read_text())
   assert stored == result
   assert result["splits"]["test"].keys() == {"per_sample"}
@@ -38,8 +38,8 @@ def test_a_run_learns_and_reports_itself(config, splits, tmp_path):
   assert steps == list(range(5, 5 * len(steps) + 1, 5))
   logged = {name for _, scalars in writer.scalars for name in scalars}
   assert {"train/loss", "validation/accuracy", "learning_rate"} <= logged
-  pictures = {path.name for path in (tmp_path / "run/pictures").iterdir()}
-  assert pictures == {"curves.png", "confusion_test.png", "faces_test.png"}
+  drawn = {path.name for path in (tmp_path / "run/pictures").iterdir()}
+  assert drawn == {"curves.png", "confusion_test.png", "faces_test.png"}
 
 
 # Steps of an epoch: 5. 3: inside the first; 5: before its end was saved; 8:
