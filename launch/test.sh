@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs the tests. Usage: launch/test.sh [pytest arguments]
+# Runs the tests that take minutes together; -m "slow or not slow" adds the
+# others: kills, hosts, whole runs. Usage: launch/test.sh [pytest arguments]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 EXTRAS="test${EXTRAS:+,$EXTRAS}"
 source launch/environment.sh
 
-python -m pytest --numprocesses 2 --quiet "$@"
+python -m pytest --numprocesses 2 --quiet -m "not slow" "$@"
