@@ -107,6 +107,7 @@ def results(tmp_path_factory):
   return {n: dict(np.load(folder / f"{n}.npz")) for n in runs}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_devices", [2, 4])
 def test_devices_train_as_one(results, num_devices):
   one, many = results[1], results[num_devices]
@@ -119,6 +120,7 @@ def test_devices_train_as_one(results, num_devices):
   assert not off, json.dumps(off, indent=1)
 
 
+@pytest.mark.slow
 def test_every_kernel_moved(results):
   moved = {
     k: v
