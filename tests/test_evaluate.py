@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pattlite_jax import config as config_lib
-from pattlite_jax import methods
+from pattlite_jax import methods, trained
 from pattlite_jax.data import augment, challenge_lists, challenges, packed
 from pattlite_jax.data.examples import fingerprint, reorder
 from pattlite_jax.data.readers import ferplus
@@ -179,6 +179,7 @@ def make_result(make_examples, **changes):
   return {
     "checkpoint": "runs/x",
     "trained_on": "fer2013",
+    "method": "pattlite",
     "attention": "batch",
     "dataset": "ferplus",
     "rule": "majority",
@@ -359,7 +360,8 @@ def test_a_packed_set_is_scored_without_tensorflow(load_inputs, tmp_path):
   assert done.returncode == 0, done.stderr
   result = json.loads((tmp_path / "figures.json").read_text())
   assert result["dataset"] == "synthetic_faces"
-  assert result["per_sample"]["num_examples"] == 5
+  scores = result["splits"]["train"]["per_sample"]
+  assert scores["num_examples"] == 5
 
 
 def test_misuse_is_named(load_inputs):

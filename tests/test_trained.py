@@ -111,7 +111,7 @@ def refused(path, message, kind=UserError):
     trained.load(path)
   text = str(caught.value)
   assert str(path) in text and "\n" not in text
-  assert "--" not in text and "broken" not in text
+  assert "--" not in text and "is broken" not in text
   assert caught.value.setting == "checkpoint"
 
 
