@@ -2,14 +2,25 @@
 
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import rich.progress
 from absl import logging
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.constrain import Constrain
 from rich.table import Column
 
 _REDRAW_SECONDS = 0.2
+
+
+class _Narrow(rich.progress.Progress):
+  """Leaves room for the "^C" of a terminal, so that it begins no new line."""
+
+  def get_renderables(self) -> Iterable[RenderableType]:
+    if self.tasks:  # None yet when rich first asks, before there is a console.
+      width = max(self.console.width - 4, 1)
+      yield Constrain(self.make_tasks_table(self.tasks), width)
 
 
 class Bar:
@@ -20,7 +31,7 @@ class Bar:
 
   def __init__(self, console: Console):
     self._console = console
-    self._bar = rich.progress.Progress(
+    self._bar = _Narrow(
       rich.progress.TextColumn("{task.description}"),
       rich.progress.BarColumn(30, table_column=Column(min_width=4)),
       rich.progress.TextColumn("{task.fields[words]}"),

@@ -155,7 +155,7 @@ class Log:
   def _draw(self, words: str) -> None:
     if self._bar:
       self._bar.draw(
-        f"epoch {self._place.epoch} of {self._place.epochs}",
+        f"epoch {self._place.epoch}",
         self._done,
         self._place.steps_an_epoch,
         words,
