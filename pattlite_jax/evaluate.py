@@ -92,8 +92,9 @@ def _evaluate(given: flags.FlagValues) -> None:
   with errors.in_one_line(data_flags.OF_COMMANDS):
     from pattlite_jax import trained
     from pattlite_jax.scoring import pictures, protocols, text
+    from pattlite_jax.scoring.inputs import load_inputs
 
-    inputs = protocols.load_inputs(
+    inputs = load_inputs(
       trained.load(given.checkpoint),
       data_flags.data_choice(given),
       split=given.split,

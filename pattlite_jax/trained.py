@@ -23,8 +23,8 @@ from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.runtime.origin import Origin
 from pattlite_jax.scoring import logits as logits_lib
-from pattlite_jax.scoring import protocols
 from pattlite_jax.scoring.logits import LogitsOf
+from pattlite_jax.scoring.network import Predictors
 from pattlite_jax.weights import checkpoint, model_folder, trunk
 
 
@@ -77,9 +77,9 @@ class Trained:
     """Returns f(examples, batch_size) -> logits of each image alone."""
     return self.predictor(self.method.alone)
 
-  def predictors(self) -> protocols.Predictors:
+  def predictors(self) -> Predictors:
     """Returns what gives the logits under each protocol there is."""
-    return protocols.Predictors(
+    return Predictors(
       alone=self.predictor_alone(),
       across_batch=self.predictor() if self.mixes_batch else None,
     )

@@ -20,7 +20,10 @@ from pattlite_jax.data.examples import fingerprint, reorder
 from pattlite_jax.data.readers import ferplus
 from pattlite_jax.data.source import DataChoice
 from pattlite_jax.runtime.errors import UserError
+from pattlite_jax.scoring import inputs as inputs_lib
 from pattlite_jax.scoring import protocols, text
+from pattlite_jax.scoring.inputs import Inputs, match_classes
+from pattlite_jax.scoring.network import Predictors
 from pattlite_jax.trained import Trained
 from pattlite_jax.training import setup
 from pattlite_jax.training.progress import Progress
@@ -57,7 +60,7 @@ def make_network(variables):
 
 
 def inputs_of(network, examples):
-  return protocols.Inputs(network, "ferplus/majority", "test", examples, ())
+  return Inputs(network, "ferplus/majority", "test", examples, ())
 
 
 def evaluate(inputs, *batches, flip_views=False):
@@ -223,7 +226,7 @@ def test_the_report_shows_what_is_undefined_and_reordered(make_examples):
 def test_classes_in_another_order_are_mapped_by_name(make_examples):
   examples = make_examples(20)
   names = ("happiness", "anger", "disgust")
-  matched = protocols.match_classes(examples, names)
+  matched = match_classes(examples, names)
   assert matched.class_names == names
   for before, after in zip(examples.labels, matched.labels, strict=True):
     assert names[after] == CLASS_NAMES[before]
@@ -231,7 +234,7 @@ def test_classes_in_another_order_are_mapped_by_name(make_examples):
 
 def test_other_classes_are_an_error(make_examples):
   with pytest.raises(ValueError, match="choose a data set") as error:
-    protocols.match_classes(make_examples(3), ("anger", "fear", "happiness"))
+    match_classes(make_examples(3), ("anger", "fear", "happiness"))
   assert "anger, disgust, happiness" in str(error.value)
   assert "anger, fear, happiness" in str(error.value)
 
@@ -251,7 +254,7 @@ class Answering:
       chosen = [self.answers[i] for i in examples.ids]
       return np.eye(3, dtype=np.float32)[chosen]
 
-    return protocols.Predictors(alone=logits_of, across_batch=None)
+    return Predictors(alone=logits_of, across_batch=None)
 
 
 def test_labels_of_lists_are_mapped_too(make_examples):
@@ -268,9 +271,7 @@ def test_labels_of_lists_are_mapped_too(make_examples):
   )
   subset = challenges.select(listed, examples, frozenset())
   answers = dict(zip(examples.ids, 2 - list_labels, strict=True))
-  inputs = protocols.Inputs(
-    Answering(answers), "ferplus", "test", examples, (subset,)
-  )
+  inputs = Inputs(Answering(answers), "ferplus", "test", examples, (subset,))
   result, scores, _ = evaluate(inputs, "shuffled", 4, 0)
   occlusion = scores["challenges"]["occlusion"]
   assert occlusion["list_labels"]["per_sample"]["accuracy"] == 1
@@ -292,8 +293,8 @@ def test_logits_that_are_not_finite_are_no_figures(make_examples):
       return np.eye(3, dtype=np.float32)[examples.labels]
 
     for predictors in (
-      protocols.Predictors(overflown, None),
-      protocols.Predictors(sound, overflown),
+      Predictors(overflown, None),
+      Predictors(sound, overflown),
     ):
       with pytest.raises(UserError, match="2 of 6 images") as caught:
         protocols.score(
@@ -309,14 +310,14 @@ def test_logits_that_are_not_finite_are_no_figures(make_examples):
 
 @pytest.fixture
 def load_inputs(variables, make_examples, tmp_path):
-  """Returns `protocols.load_inputs` of a checkpoint and a packed data set."""
+  """Returns `inputs.load_inputs` of a checkpoint and a packed data set."""
   config = make_config("token")
   checkpoint.save_best(tmp_path / "run", variables, config, CLASS_NAMES)
   splits = {"train": make_examples(5), "test": make_examples(0)}
   packed.write(tmp_path / "faces.npz", "synthetic_faces", splits)
 
   def load(split, challenge_lists=None):
-    return protocols.load_inputs(
+    return inputs_lib.load_inputs(
       trained.load(tmp_path / "run"),
       DataChoice(packed=str(tmp_path / "faces.npz")),
       split=split,

@@ -93,7 +93,7 @@ def _audit(given: flags.FlagValues) -> dict[str, Any]:
   from pattlite_jax.audit import duplicates, selection
   from pattlite_jax.data import load
   from pattlite_jax.runtime import provenance
-  from pattlite_jax.scoring import protocols
+  from pattlite_jax.scoring.inputs import match_classes
 
   path = given.checkpoint
   network = trained.load(path) if path else None
@@ -104,7 +104,7 @@ def _audit(given: flags.FlagValues) -> dict[str, Any]:
   load.require_examples(splits[split], split, source.name)
   examples = splits[split]
   if network:  # Raises before anything takes time.
-    examples = protocols.match_classes(examples, network.class_names)
+    examples = match_classes(examples, network.class_names)
   challenge_lists = _audit_lists(given.challenge_lists, source, splits["test"])
   fell_back = split == "validation" and not given.split
   no_network = {"skipped": "there is no --checkpoint"}

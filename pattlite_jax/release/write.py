@@ -14,6 +14,7 @@ from pattlite_jax.release import model_card, model_check
 from pattlite_jax.runtime import provenance, train_time
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.scoring import pictures, protocols
+from pattlite_jax.scoring.inputs import load_inputs
 from pattlite_jax.trained import Trained
 from pattlite_jax.weights import model_folder
 
@@ -33,15 +34,13 @@ def release(
 
   Raises:
     MissingFileError: if the run has not ended.
-    UserError, FileError: as `trained.load` and `protocols.load_inputs`; if a
+    UserError, FileError: as `trained.load` and `load_inputs`; if a
       logit is NaN or Inf.
   """
   workdir, out = (epath.Path(p).expanduser() for p in (workdir, out))
   training = _training(workdir)
   network = trained.load(workdir)
-  inputs = protocols.load_inputs(
-    network, choice, split=split, challenge_lists=None
-  )
+  inputs = load_inputs(network, choice, split=split, challenge_lists=None)
   own_set = (inputs.dataset, network.config.data.name)
   if network.image_shape is None and len(set(own_set)) > 1:
     raise UserError(

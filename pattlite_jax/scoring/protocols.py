@@ -26,46 +26,22 @@ FIGURES are those of `metrics.score`.
 """
 
 import dataclasses
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from pattlite_jax.data import challenges, load
+from pattlite_jax.data import challenges
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.data.source import DataChoice
-from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics
+from pattlite_jax.scoring.inputs import Inputs, match_classes
+from pattlite_jax.scoring.network import Network, Predictors
 
 # ids str[N], labels i32[N], logits f32[N, K] of each image alone; of a network
 # that mixes its batch also logits_across_batch f32[N, K], and if asked for
 # logits_flip_views f32[N, K]. All in the examples' own order.
 Predictions = dict[str, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class Predictors:
-  """What gives the logits of a network under each protocol."""
-
-  alone: logits_lib.LogitsOf
-  across_batch: logits_lib.LogitsOf | None  # None unless it mixes its batch.
-
-
-@runtime_checkable
-class Network(Protocol):
-  """What is scored; a `trained.Trained`, which scoring does not import."""
-
-  @property
-  def config(self) -> Any: ...
-
-  @property
-  def class_names(self) -> tuple[str, ...]: ...
-
-  @property
-  def attention(self) -> str | None: ...
-
-  def predictors(self) -> Predictors: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,74 +51,6 @@ class Batches:
   order: str  # One of config.ORDERS.
   batch_size: int
   order_seed: int  # Seed of the order "shuffled".
-
-
-@dataclasses.dataclass(frozen=True)
-class Inputs:
-  """What is scored."""
-
-  network: Network
-  dataset: str
-  split: str
-  examples: examples_lib.Examples  # With the data set's own classes.
-  subsets: tuple[challenges.Subset, ...]  # Likewise; empty if none is asked.
-
-
-def load_inputs(
-  network: Network,
-  choice: DataChoice,
-  *,
-  split: str,
-  challenge_lists: str | None,
-) -> Inputs:
-  """Loads a split, by default of what the network was trained on.
-
-  Raises:
-    UserError, MissingFileError: if the data or the lists are missing, broken
-      or empty, or do not belong to the network.
-  """
-  source = choice.source(network.config.data)
-  if challenge_lists and split != "test":
-    raise UserError(
-      f"--split is {split}, but the lists are of test images; pass "
-      "--split=test or leave out --challenge_lists."
-    )
-  examples = source.load()[split]
-  load.require_examples(examples, split, source.name)
-  match_classes(examples, network.class_names)  # Raises if it cannot.
-  subsets = ()
-  if challenge_lists:
-    subsets = challenges.load_subsets(
-      source.name,
-      challenge_lists,
-      None if source.packed else source.dir,
-      examples,
-    )
-  return Inputs(network, source.name, split, examples, subsets)
-
-
-def match_classes(
-  examples: examples_lib.Examples, class_names: tuple[str, ...]
-) -> examples_lib.Examples:
-  """Returns the examples with labels that index `class_names`.
-
-  Raises:
-    UserError: unless they are the examples' classes, in whatever order.
-  """
-  own = examples.class_names
-  if own == class_names:
-    return examples
-  if sorted(own) != sorted(class_names):
-    raise UserError(
-      f"The data set has the classes {', '.join(own)}, but the checkpoint was "
-      f"trained for {', '.join(class_names)}; choose a data set with the same "
-      "classes.",
-      setting="data.name",
-    )
-  index = np.array([class_names.index(name) for name in own], np.int32)
-  return dataclasses.replace(
-    examples, labels=index[examples.labels], class_names=class_names
-  )
 
 
 def evaluate(

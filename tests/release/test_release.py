@@ -14,6 +14,7 @@ from pattlite_jax.data import packed
 from pattlite_jax.data.source import DataChoice
 from pattlite_jax.release import model_card, model_check, write
 from pattlite_jax.scoring import protocols
+from pattlite_jax.scoring.inputs import load_inputs
 from pattlite_jax.weights import model_folder
 
 NUM_PARAMETERS = 1_200_000  # At most.
@@ -151,7 +152,7 @@ def test_a_shipped_models_figures_come_back_on_the_real_split(name):
   dataset = expected["dataset"]
   if expected["rule"]:
     dataset = f"{dataset}/{expected['rule']}"
-  inputs = protocols.load_inputs(
+  inputs = load_inputs(
     trained.load(name),
     DataChoice(dataset, os.environ["PATTLITE_FER2013_DIR"]),
     split=split,

@@ -12,6 +12,7 @@ from small_run import StoppedError, fit, saved_best
 
 from pattlite_jax import trained
 from pattlite_jax.scoring import pictures, protocols
+from pattlite_jax.scoring.inputs import Inputs
 from pattlite_jax.training import setup
 from pattlite_jax.training import step as step_lib
 
@@ -199,7 +200,7 @@ def test_the_end_of_a_run_is_what_evaluate_says(config, splits):
   config.stage2.epochs = 0
   result, _ = fit(config, splits)
   batches = protocols.Batches("class_sorted", 32, config.seed)
-  inputs = protocols.Inputs(
+  inputs = Inputs(
     trained.load(config.workdir), config.data.name, "test", splits["test"], ()
   )
   evaluated, _ = protocols.evaluate(inputs, batches)
