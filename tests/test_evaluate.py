@@ -414,6 +414,7 @@ def write_lists(folder):
   (folder / pose_30.file).write_text("\n".join(lines))
 
 
+@pytest.mark.slow
 def test_the_command_scores_prints_and_writes(tmp_path):
   config = make_config("batch")
   config.data.name = "ferplus/majority"

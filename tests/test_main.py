@@ -42,6 +42,7 @@ def fer2013_dir(tmp_path):
   return tmp_path
 
 
+@pytest.mark.slow
 def test_a_run_prints_figures_with_protocol_and_where_things_are(fer2013_dir):
   workdir = fer2013_dir / "run"
   done = run(

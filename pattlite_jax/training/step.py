@@ -31,7 +31,7 @@ class TrainState:
 
   @property
   def variables(self) -> dict[str, Any]:
-    """What `model.apply` takes, and what a checkpoint's user wants.
+    """What `network.apply` takes, and what a checkpoint's user wants.
 
     Averaged where there is an average.
     """

@@ -19,6 +19,7 @@ def run(*flags):
   )
 
 
+@pytest.mark.slow
 def test_forward_against_keras(tmp_path):
   """Also holds both sides to the same probabilities: the command checks."""
   pytest.importorskip("keras")
@@ -42,6 +43,7 @@ def test_forward_against_keras(tmp_path):
   assert (tmp_path / "bench.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_sides_that_compute_different_networks_are_refused():
   faces, right = work.draw_faces(8, work.IMAGE_SIZE), work.make_work("float32")
   _, expected = ours.Side(right).forward(faces)

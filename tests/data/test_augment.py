@@ -72,6 +72,7 @@ ALL = {
 }
 
 
+@pytest.mark.slow
 def test_each_draw_is_of_its_own(images):
   """Switching one on changes the images, and no draw of the others."""
   together = augmented(images, **ALL)

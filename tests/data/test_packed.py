@@ -75,6 +75,7 @@ def test_other_files_are_refused_in_one_line(splits, tmp_path):
     packed.read(tmp_path / "none.npz", "raf_db", soft_targets=False)
 
 
+@pytest.mark.slow
 def test_a_run_on_it_needs_no_tensorflow(splits, tmp_path):
   all_splits = splits | {"validation": splits["test"]}
   packed.write(tmp_path / "faces.npz", "synthetic_faces", all_splits)

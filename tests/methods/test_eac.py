@@ -174,6 +174,7 @@ def test_the_second_view_is_the_mirror_image_of_the_first(config, examples):
   assert np.abs(image - mirrored).max() > 0.5
 
 
+@pytest.mark.slow
 def test_a_stopped_run_ends_as_an_unbroken_one(quick_config, splits, tmp_path):
   quick_config.method = "eac"
   whole, writer = fit(quick_config, splits)

@@ -92,6 +92,7 @@ def take_step(config, examples, rows, image_of_padding):
   )
 
 
+@pytest.mark.slow
 def test_padded_rows_never_count(config, make_examples):
   examples = make_examples(8)
   rows = [0, 1, 2, 3, 4, -1, -1, -1]

@@ -38,6 +38,7 @@ def test_predictions_stay_the_same(small_config, cut):
   assert np.ptp(expected) > 0.01
 
 
+@pytest.mark.slow
 def test_gradients_stay_the_same(small_config):
   model, drawn, images = draw(small_config, "conv_dw_2_relu")
 
@@ -58,6 +59,7 @@ def test_gradients_stay_the_same(small_config):
     np.testing.assert_allclose(found, gradient, atol=1e-4 * scale)
 
 
+@pytest.mark.slow
 def test_the_imagenet_trunk_has_no_batch_norm_left(small_config):
   small_config.model.cut = "conv_dw_9_relu"
   small_config.model.image_size = 96

@@ -22,6 +22,7 @@ def a_run(alone, mixed=None, split="test", **fields):
   return {
     "dataset": "fer2013",
     "rule": None,
+    "method": "pattlite",
     "attention": "batch",
     "epochs": {"stage1": 3, "stage2": 1},
     "splits": {split: scores},
@@ -198,7 +199,7 @@ def test_validation_figures_are_called_so(keep):
   found, _ = cells(write.single_runs(lines.read_single(folder, "../results")))
   assert found == {
     "[single](../results/single.json)": {
-      "attention": "batch",
+      "network": "pattlite with attention batch",
       "split": "validation",
       "one at a time": "80.00",
       "epochs (stage 1 + 2)": "3 + 1",

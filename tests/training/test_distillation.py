@@ -73,6 +73,7 @@ def test_other_classes_are_refused(teacher, splits):
     )
 
 
+@pytest.mark.slow
 def test_a_run_is_a_teacher_and_belongs_to_what_it_taught(
   small_config, splits, tmp_path, monkeypatch
 ):

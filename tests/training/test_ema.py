@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from small_run import fit, saved_best
 
 from pattlite_jax import methods
@@ -32,6 +33,7 @@ def test_the_average_is_the_weighted_sum_of_its_steps():
   np.testing.assert_allclose(mean.values["a"], expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_averaged_weights_are_validated_and_kept(quick_config, splits):
   quick_config.stage1.epochs = 1
   quick_config.stage1.ema_decay = 0.9

@@ -158,6 +158,7 @@ def test_a_terminal_shows_a_bar_and_a_row_an_epoch(config, splits):
   assert "\x1b[2K" in shown[last_bar:], "The bar stays on the screen."
 
 
+@pytest.mark.slow
 def test_what_is_shown_does_not_change_a_run(config, splits, tmp_path):
   results = []
   for name, console in (

@@ -45,6 +45,7 @@ def test_a_run_learns_and_reports_itself(config, splits, tmp_path):
 
 # Steps of an epoch: 5. 3: inside the first; 5: before its end was saved; 8:
 # after a save inside the second; 12: in the second stage.
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [3, 5, 8, 12])
 def test_a_stopped_run_ends_as_an_unbroken_one(
   config, splits, tmp_path, stop_at
@@ -77,6 +78,7 @@ def set_modern(config):
   config.stage2.epochs = 0
 
 
+@pytest.mark.slow
 def test_a_stopped_modern_run_ends_as_an_unbroken_one(config, splits, tmp_path):
   set_modern(config)
   unbroken, _ = fit(config, splits)
@@ -102,6 +104,7 @@ def test_a_stopped_modern_run_ends_as_an_unbroken_one(config, splits, tmp_path):
   jax.tree.map(np.testing.assert_array_equal, saved_best(config), weights)
 
 
+@pytest.mark.slow
 def test_targets_are_learned_instead_of_labels(config, splits):
   """Targets that say another class train as labels of that class do."""
   config.stage1.class_weights = False
@@ -123,6 +126,7 @@ def test_targets_are_learned_instead_of_labels(config, splits):
   assert losses[0] != pytest.approx(losses[2], rel=1e-2)
 
 
+@pytest.mark.slow
 def test_steps_of_one_dispatch_are_the_same_steps(config, splits, tmp_path):
   config.stage2.trunk = "all_but_bn"
   config.log_every_steps = 1
@@ -222,6 +226,7 @@ def test_an_empty_validation_split_is_an_error(config, splits, make_examples):
     fit(config, splits)
 
 
+@pytest.mark.slow
 def test_a_frozen_trunk_stays_bit_for_bit(config, splits):
   fit(config, splits)
   before = setup.init_variables(config, 3)

@@ -53,6 +53,7 @@ def taking_steps(small_config, make_examples):
   return state, lambda state, weights: mapped(state, batch, jnp.array(weights))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   "bad", [np.nan, np.inf, 1e38], ids=["nan", "inf", "overflow"]
 )
@@ -87,6 +88,7 @@ def batch_ids(config, train, step):
   return [by_image[image.tobytes()] for image in images]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_a_run_names_step_and_images_and_may_be_mended(quick_config, splits):
   quick_config.stage1.learning_rate = NEVER_FINITE
@@ -112,6 +114,7 @@ def test_a_run_names_step_and_images_and_may_be_mended(quick_config, splits):
   assert mended == unbroken
 
 
+@pytest.mark.slow
 def test_a_later_step_is_named_with_its_images(
   quick_config, splits, monkeypatch
 ):

@@ -112,6 +112,7 @@ def test_force_cannot_change_what_an_epoch_is(small_config, splits, described):
     resume.progress(8, saved(described), new)
 
 
+@pytest.mark.slow
 def test_a_run_refuses_a_changed_config_unless_forced(quick_config, splits):
   quick_config.checkpoint_every_steps = 2
   with pytest.raises(StoppedError):
@@ -127,6 +128,7 @@ def test_a_run_refuses_a_changed_config_unless_forced(quick_config, splits):
   assert fit(quick_config, splits)[0] == result
 
 
+@pytest.mark.slow
 def test_force_cannot_change_the_network(quick_config, splits):
   quick_config.checkpoint_every_steps = 2
   with pytest.raises(StoppedError):

@@ -80,6 +80,7 @@ def test_a_networks_origin_names_those_before_it(small_config, learned):
   )
 
 
+@pytest.mark.slow
 def test_a_run_starts_where_another_ended_and_belongs_to_it(
   quick_config, splits, tmp_path
 ):

@@ -13,7 +13,7 @@ from pattlite_jax.training import workdir
 
 HOLD = """
 import sys, time
-from pattlite_jax import workdir
+from pattlite_jax.training import workdir
 with workdir.held(sys.argv[1]):
   print("held", flush=True)
   time.sleep(600)

@@ -74,6 +74,7 @@ def bucket(tmp_path, monkeypatch):
   return folder / "faces"
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_and_is_loaded_from_a_bucket(
   bucket, small_config, make_examples, monkeypatch, tmp_path
 ):

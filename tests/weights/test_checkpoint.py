@@ -215,6 +215,7 @@ def test_a_save_that_fails_in_the_background_is_an_error(copy, saved, tmp_path):
   assert step == 8 and is_saved(items, saved[1][8])
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_damage_as_if_there_were_none(
   quick_config, splits, caplog
 ):

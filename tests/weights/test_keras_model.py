@@ -66,6 +66,7 @@ def assert_predicts_as(network, model, size):
   np.testing.assert_allclose(jax.nn.softmax(logits), probabilities, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_command_ports_the_notebooks_model(tmp_path):
   """At its own size, with its augmentation and after its second stage."""
   model = reference.build(
