@@ -25,6 +25,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CLASSIFY = """
 import numpy as np
 import pattlite_jax
+
+pytestmark = pytest.mark.xdist_group("install")
 import {module}
 
 classify = pattlite_jax.load({network!r})
