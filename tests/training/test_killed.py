@@ -73,7 +73,7 @@ MOMENTS = (
   "pattlite_jax.training.step:create_state:1",  # Before the first step.
   "pattlite_jax.scoring.metrics:add:2",  # Among the first steps.
   "pattlite_jax.weights.checkpoint_items:to_save:1",  # Before the first save.
-  "pattlite_jax.runtime.parallel:gather_rows:2",  # In the second validation.
+  "pattlite_jax.scoring.metrics:score:2",  # In the second validation.
   "pattlite_jax.training.callbacks:early_stopping:1",  # Not saved yet.
   "pattlite_jax.weights.checkpoint_items:to_save:3",
   "a save",
