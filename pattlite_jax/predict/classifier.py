@@ -1,19 +1,24 @@
 """Faces of any size to the probability of each expression, one at a time."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
-import PIL.Image
+import scipy.special
 from etils import epath
 from jaxtyping import Float, UInt8
 
 from pattlite_jax import trained
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.predict import face as face_lib
 from pattlite_jax.runtime.errors import UserError
 
-_BATCH_SIZE = 32  # For several faces: one size is compiled only once.
+# Faces that a GPU or TPU takes together. Each size is compiled once, and a list
+# is cut into these, so that it costs what it holds. CPUs take faces one by one,
+# as more at once take longer a face there.
+_SIZES = (32, 16, 8, 4, 2, 1)
 
 
 class Classifier:
@@ -38,6 +43,9 @@ class Classifier:
     self.network = network
     self._image_shape = network.image_shape
     self._logits_of = network.predictor_alone()
+    self._sizes = (1,) if jax.default_backend() == "cpu" else _SIZES
+    self._process = os.getpid()
+    self._name: epath.PathLike | None = None  # That `load` was given.
 
   @property
   def class_names(self) -> tuple[str, ...]:
@@ -49,24 +57,53 @@ class Classifier:
   ) -> Float[np.ndarray, "K"] | Float[np.ndarray, "N K"]:
     """Returns probabilities: [K] of one face, [N, K] of a batch or a list.
 
-    A face is an array (NumPy's, JAX's, ...) of uint8 [H, W] or [H, W, 1] (grey)
-    or [H, W, 3] (RGB), cut out of its photograph with little around it; those
-    of a list may differ in size.
+    A face is an array of any library, of uint8 [H, W] or [H, W, 1] (grey),
+    [H, W, 3] (RGB) or [H, W, 4] (RGBA), a PIL image of any mode, or the path of
+    a picture, cut out of its photograph with little around it. Lists may mix
+    these, of any sizes; an empty one gives [0, K].
 
     Raises:
-      TypeError: if a face is not uint8.
-      UserError: if it has another shape.
+      UserError: if a face is none of these; says what to pass.
+      RuntimeError: in a process that was forked after loading.
     """
-    if hasattr(faces, "ndim"):  # An array of another library.
-      faces = np.asarray(faces)
-    one = isinstance(faces, np.ndarray) and faces.ndim <= 3
-    images = stack([faces] if one else faces, self._image_shape)
-    logits = self._logits_of(
-      examples_lib.unlabelled(images, self.class_names),
-      1 if len(images) == 1 else _BATCH_SIZE,
+    if os.getpid() != self._process:
+      raise RuntimeError(
+        "This process was forked from the one that loaded the classifier, and "
+        "JAX does not survive a fork. Load the classifier in each process, or "
+        'start processes with multiprocessing.get_context("spawn").'
+      )
+    one = face_lib.is_one(faces)
+    images = [
+      face_lib.like_training(face, self._image_shape)
+      for face in ([faces] if one else faces)
+    ]
+    probabilities = self._probabilities(
+      np.array(images, np.uint8).reshape(-1, *self._image_shape)
     )
-    probabilities = np.asarray(jax.nn.softmax(logits))
     return probabilities[0] if one else probabilities
+
+  def _probabilities(
+    self, images: UInt8[np.ndarray, "N H W C"]
+  ) -> Float[np.ndarray, "N K"]:
+    logits = [np.zeros((0, len(self.class_names)), np.float32)]
+    for rows in cut(len(images), self._sizes):
+      examples = examples_lib.unlabelled(images[rows], self.class_names)
+      logits.append(self._logits_of(examples, len(examples)))
+    # In NumPy, as JAX would compile it for each length of a list.
+    return scipy.special.softmax(np.concatenate(logits), axis=-1)
+
+  def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Pickles as what `load` was given, which is loaded again.
+
+    Raises:
+      TypeError: if it was not made by `load`.
+    """
+    if self._name is None:
+      raise TypeError(
+        "This classifier was not made by pattlite_jax.load, so it cannot be "
+        "pickled; release the network, and load its folder."
+      )
+    return load, (self._name,)
 
 
 def load(name: epath.PathLike) -> Classifier:
@@ -76,44 +113,18 @@ def load(name: epath.PathLike) -> Classifier:
     MissingFileError: if there is none.
     UserError: if it is broken.
   """
-  return Classifier(trained.load(name))
+  classifier = Classifier(trained.load(name))
+  classifier._name = name
+  return classifier
 
 
-def stack(
-  faces: np.ndarray | Sequence[np.ndarray], image_shape: tuple[int, int, int]
-) -> UInt8[np.ndarray, "N H W C"]:
-  """Returns faces in the shape of the training images.
+def cut(count: int, sizes: tuple[int, ...]) -> Iterator[slice]:
+  """Yields the rows of each batch: as large as possible, and never padded.
 
-  Raises:
-    TypeError, UserError: as `prepare`, and if there are no faces.
+  `sizes` fall to 1.
   """
-  if not len(faces):
-    raise UserError("There are no faces.")
-  return np.stack([prepare(np.asarray(face), image_shape) for face in faces])
-
-
-def prepare(
-  face: np.ndarray, image_shape: tuple[int, int, int]
-) -> UInt8[np.ndarray, "H W C"]:
-  """Returns a face in the shape of the training images.
-
-  Raises:
-    TypeError: if it is not uint8.
-    UserError: if it is not [H, W], [H, W, 1] or [H, W, 3].
-  """
-  if face.dtype != np.uint8:
-    raise TypeError(f"A face is {face.dtype}, but must be uint8 in 0 to 255.")
-  grey = face.ndim == 2 or (face.ndim == 3 and face.shape[-1] == 1)
-  colour = face.ndim == 3 and face.shape[-1] == 3
-  if not face.size or not (grey or colour):
-    raise UserError(
-      f"A face has the shape {face.shape}, but must have [H, W], [H, W, 1] or "
-      "[H, W, 3] (RGB); a batch of grey faces is [N, H, W, 1]."
-    )
-  height, width, channels = image_shape
-  picture = PIL.Image.fromarray(face.reshape(face.shape[:2]) if grey else face)
-  picture = picture.convert({1: "L", 3: "RGB"}[channels])
-  if picture.size != (width, height):
-    # Pillow's filter covers all pixels of what it makes smaller.
-    picture = picture.resize((width, height), PIL.Image.Resampling.BILINEAR)
-  return np.asarray(picture).reshape(image_shape)
+  first = 0
+  while first < count:
+    size = next(size for size in sizes if size <= count - first)
+    yield slice(first, first + size)
+    first += size

@@ -1,9 +1,13 @@
 """Faces of any size to probabilities, by a small random network."""
 
+import gc
+import os
+import pickle
+import tracemalloc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-import PIL.Image
 import pytest
 
 import pattlite_jax
@@ -67,45 +71,70 @@ def test_a_face_of_attention_batch_depends_on_no_other(small_config, faces):
   )
 
 
-def test_faces_become_what_training_saw():
-  shape = (16, 12, 1)
-  ramp = np.tile(np.arange(16, dtype=np.uint8)[:, None] * 16, (1, 12))
-  same = classifier.prepare(ramp, shape)
-  np.testing.assert_array_equal(same[..., 0], ramp)
-  large = ramp.repeat(4, 0).repeat(4, 1)
-  shrunk = classifier.prepare(large, shape)[..., 0]
-  assert np.abs(shrunk.astype(int) - ramp)[1:-1].max() <= 3
-  # A fine checkerboard is averaged; without a filter it would be 0 or 255.
-  board = np.indices((64, 48)).sum(0) % 2 * np.uint8(255)
-  grey = classifier.prepare(board.astype(np.uint8), shape)
-  assert grey.min() > 120 and grey.max() < 135
+@pytest.mark.parametrize("sizes", [(1,), (32, 16, 8, 4, 2, 1)])
+def test_no_length_of_a_list_compiles_anything_once_the_sizes_are_warm(
+  classify, faces, sizes
+):
+  classify._sizes = sizes
+  compiled = []
+
+  def count(name, *_, **__):
+    if name == "/jax/core/compile/backend_compile_duration":
+      compiled.append(name)
+
+  for size in sizes:
+    classify(np.resize(faces, (size, 16, 16, 1)))
+  jax.monitoring.register_event_duration_secs_listener(count)
+  try:
+    jax.jit(lambda x: x + len(compiled))(1)
+    assert compiled.pop()  # The listener hears of compilations.
+    for length in range(1, 65):
+      assert len(classify(np.resize(faces, (length, 16, 16, 1)))) == length
+  finally:
+    jax.monitoring.unregister_event_duration_listener(count)
+  assert not compiled
 
 
-def test_colours():
-  red = np.zeros((5, 5, 3), np.uint8)
-  red[..., 0] = 200
-  luma = PIL.Image.new("RGB", (1, 1), (200, 0, 0)).convert("L").getpixel((0, 0))
-  assert set(classifier.prepare(red, (4, 4, 1)).ravel()) == {luma}
-  np.testing.assert_array_equal(
-    classifier.prepare(red[..., :1], (4, 4, 3)), np.full((4, 4, 3), 200)
-  )
+@pytest.mark.parametrize("count", range(130))
+def test_a_list_is_cut_without_padding(count):
+  slices = list(classifier.cut(count, (32, 16, 8, 4, 2, 1)))
+  assert [i for s in slices for i in range(s.start, s.stop)] == [*range(count)]
+  assert {s.stop - s.start for s in slices} <= {32, 16, 8, 4, 2, 1}
+  assert len(slices) <= count // 32 + 5
 
 
-@pytest.mark.parametrize(
-  ("faces", "error", "words"),
-  [
-    (np.zeros((4, 4), np.float32), TypeError, "float32.*uint8"),
-    (np.zeros(4, np.uint8), ValueError, r"\(4,\)"),
-    (np.zeros((2, 4, 4), np.uint8), ValueError, r"\[N, H, W, 1\]"),
-    (np.zeros((2, 4, 4, 4), np.uint8), ValueError, r"\(4, 4, 4\)"),
-    (np.zeros((0, 4), np.uint8), ValueError, r"\(0, 4\)"),
-    (np.zeros((0, 4, 4, 1), np.uint8), ValueError, "no faces"),
-    ([], ValueError, "no faces"),
-  ],
-)
-def test_what_is_no_face_is_refused(classify, faces, error, words):
-  with pytest.raises(error, match=words):
-    classify(faces)
+def test_a_thousand_calls_keep_no_memory(classify, faces):
+  classify(faces)
+  gc.collect()
+  arrays = len(jax.live_arrays())
+  tracemalloc.start()
+  for _ in range(1000):
+    classify(faces[0])
+  gc.collect()
+  kept, _ = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert len(jax.live_arrays()) == arrays
+  assert kept < 500_000
+
+
+def test_an_empty_list_gives_no_probabilities(classify):
+  for none in ([], (), np.zeros((0, 4, 4, 1), np.uint8)):
+    assert classify(none).shape == (0, 3)
+
+
+def test_a_classifier_pickles_by_loading_again(small_config, faces, tmp_path):
+  write_model(tmp_path / "model", small_config)
+  loaded = pattlite_jax.load(tmp_path / "model")
+  again = pickle.loads(pickle.dumps(loaded))
+  np.testing.assert_array_equal(again(faces), loaded(faces))
+  with pytest.raises(TypeError, match=r"not made by pattlite_jax\.load"):
+    pickle.dumps(classifier.Classifier(loaded.network))
+
+
+def test_a_forked_process_is_told_what_to_do(classify, faces):
+  classify._process = os.getppid()
+  with pytest.raises(RuntimeError, match=r"forked.*get_context\(\"spawn\"\)"):
+    classify(faces[0])
 
 
 def test_arrays_of_other_libraries_are_taken(classify, faces):
@@ -113,14 +142,19 @@ def test_arrays_of_other_libraries_are_taken(classify, faces):
   np.testing.assert_array_equal(classify(face), classify(faces[0]))
 
 
-def test_a_folder_is_loaded_by_its_path(small_config, faces, tmp_path):
-  network = make_network(small_config)
+def write_model(folder, config):
+  network = make_network(config)
   described = {
-    "config": small_config.to_dict(),
+    "config": config.to_dict(),
     "class_names": NAMES,
     "image_shape": [16, 16, 1],
   }
-  model_folder.write(tmp_path / "model", network.variables, described)
+  model_folder.write(folder, network.variables, described)
+  return network
+
+
+def test_a_folder_is_loaded_by_its_path(small_config, faces, tmp_path):
+  network = write_model(tmp_path / "model", small_config)
   loaded = pattlite_jax.load(tmp_path / "model")
   np.testing.assert_array_equal(
     loaded(faces), classifier.Classifier(network)(faces)

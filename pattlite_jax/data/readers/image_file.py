@@ -8,6 +8,7 @@ profiles are not applied.
 
 import numpy as np
 import PIL.Image
+import PIL.ImageCms
 import PIL.ImageOps
 from jaxtyping import UInt8
 
@@ -16,6 +17,15 @@ from pattlite_jax.runtime.errors import UserError
 
 # Others are left out: some of Pillow's readers start programs (EPS).
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+# Modes that Pillow converts to others only by way of these.
+_ON_THE_WAY = {
+  "La": "LA",
+  "RGBa": "RGBA",
+  "PA": "RGBA",
+  "CMYK": "RGB",
+  "HSV": "RGB",
+  "YCbCr": "RGB",
+}
 MAX_PIXELS = 64_000_000  # Width x height: 192 MB as RGB.
 
 
@@ -35,15 +45,38 @@ def read_image(
         raise UserError("it is empty")
       file.seek(0)
       with PIL.Image.open(file, formats=FORMATS) as picture:
-        _check_size(*picture.size)
-        upright = PIL.ImageOps.exif_transpose(picture)
-        pixels = _eight_bits(upright).convert({1: "L", 3: "RGB"}[channels])
+        return _pixels(picture, channels)
     except PIL.UnidentifiedImageError as error:
       raise _error(path, f"it is not one of {', '.join(FORMATS)}") from error
     except Exception as error:  # Broken files make Pillow raise any kind.
-      reason = " ".join(str(error).split()) or type(error).__name__
-      raise _error(path, reason) from error
-  return np.asarray(pixels).reshape(pixels.height, pixels.width, channels)
+      raise _error(path, _reason(error)) from error
+
+
+def pixels(
+  picture: PIL.Image.Image, channels: int, name: str
+) -> UInt8[np.ndarray, "H W {channels}"]:
+  """Returns the pixels of an open picture of any mode, as `read_image` does.
+
+  Raises:
+    UserError: as `read_image`; begins with `name`.
+  """
+  try:
+    return _pixels(picture, channels)
+  except Exception as error:  # It may be read only now, and be broken.
+    raise UserError(f"{name} cannot be used: {_reason(error)}.") from error
+
+
+def _pixels(
+  picture: PIL.Image.Image, channels: int
+) -> UInt8[np.ndarray, "H W {channels}"]:
+  _check_size(*picture.size)
+  upright = PIL.ImageOps.exif_transpose(picture)
+  made = _eight_bits(upright).convert({1: "L", 3: "RGB"}[channels])
+  return np.asarray(made).reshape(made.height, made.width, channels)
+
+
+def _reason(error: Exception) -> str:
+  return " ".join(str(error).split()) or type(error).__name__
 
 
 def _check_size(width: int, height: int) -> None:
@@ -62,10 +95,21 @@ def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
     return PIL.Image.fromarray(((wide + 128) // 257).astype(np.uint8))
   if picture.mode in ("I", "F"):
     raise UserError("its pixels have 32 bits, whose range is not known")
+  if picture.mode == "LAB":
+    return _from_lab(picture)
+  picture = picture.convert(_ON_THE_WAY.get(picture.mode, picture.mode))
   if picture.has_transparency_data:
     white = PIL.Image.new("RGBA", picture.size, "white")
     return PIL.Image.alpha_composite(white, picture.convert("RGBA"))
   return picture
+
+
+def _from_lab(picture: PIL.Image.Image) -> PIL.Image.Image:
+  lab, rgb = (PIL.ImageCms.createProfile(name) for name in ("LAB", "sRGB"))
+  transform = PIL.ImageCms.buildTransform(lab, rgb, "LAB", "RGB")
+  converted = PIL.ImageCms.applyTransform(picture, transform)
+  assert converted is not None  # As it would be if it were done in place.
+  return converted
 
 
 def _error(path: user_files.Path, reason: str) -> UserError:

@@ -1,0 +1,101 @@
+"""Anything that a person calls a face, as pixels like those of training."""
+
+import os
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from jaxtyping import UInt8
+
+from pattlite_jax.data import user_files
+from pattlite_jax.data.readers import image_file
+from pattlite_jax.runtime.errors import UserError
+
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # By the number of channels.
+_PASS = (
+  "pass uint8 of the shape [H, W] or [H, W, 1] (grey), [H, W, 3] (RGB) or "
+  "[H, W, 4] (RGBA), a PIL image or the path of a picture"
+)
+
+
+def is_one(faces: Any) -> bool:
+  """Whether something is one face, rather than a batch or a list of some."""
+  if faces is None or isinstance(
+    faces, PIL.Image.Image | str | bytes | os.PathLike
+  ):
+    return True
+  return hasattr(faces, "ndim") and faces.ndim <= 3
+
+
+def like_training(
+  face: Any, image_shape: tuple[int, int, int]
+) -> UInt8[np.ndarray, "H W C"]:
+  """Returns a face in the shape [H, W, C] of the training images.
+
+  It is an array of any library, a PIL image of any mode, or a path. What is
+  transparent is laid on white. Faces of another shape are stretched; larger
+  ones are averaged, so that none is sharper than those of training.
+
+  Raises:
+    UserError: if it is none of these; says what to pass.
+  """
+  height, width, channels = image_shape
+  if isinstance(face, str | os.PathLike):
+    pixels = image_file.read_image(user_files.folder(os.fspath(face)), channels)
+  else:
+    pixels = image_file.pixels(_picture(face), channels, "A face")
+  if pixels.shape[:2] == (height, width):
+    return pixels
+  picture = PIL.Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+  # Pillow's filter covers all pixels of what it makes smaller.
+  picture = picture.resize((width, height), PIL.Image.Resampling.BILINEAR)
+  return np.asarray(picture).reshape(image_shape)
+
+
+def _picture(face: Any) -> PIL.Image.Image:
+  if isinstance(face, PIL.Image.Image):
+    return face
+  if face is None:
+    raise UserError(
+      "A face is None, which OpenCV's imread returns for a file that it cannot "
+      "read. Pass the path of the picture to see what is wrong with it."
+    )
+  if isinstance(face, bytes):
+    raise UserError(
+      "A face is bytes; pass PIL.Image.open(io.BytesIO(...)) of them."
+    )
+  try:
+    array = np.asarray(face)
+  except Exception as error:  # Tensors on a GPU, and lists of uneven lists.
+    raise UserError(
+      f"A face is a {type(face).__name__} that NumPy cannot read ({error}); "
+      f"{_PASS}."
+    ) from error
+  return PIL.Image.fromarray(_checked(array))
+
+
+def _checked(array: np.ndarray) -> UInt8[np.ndarray, "..."]:
+  """Returns an array as PIL takes it.
+
+  Raises:
+    UserError: if it is not uint8 or no picture.
+  """
+  channels = array.shape[2] if array.ndim == 3 else 1
+  is_picture = array.ndim in (2, 3) and array.size and channels in _MODES
+  if array.dtype != np.uint8:
+    hint = ""
+    if is_picture and array.dtype.kind == "f":
+      hint = "; for pixels in 0 to 1 that is (255 * face).round().astype('u1')"
+    raise UserError(
+      f"A face is {array.dtype}, but must be uint8 in 0 to 255{hint}. "
+      f"Otherwise {_PASS}."
+    )
+  if not is_picture:
+    hint = ""
+    if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+      hint = " With channels first, pass face.transpose(1, 2, 0)."
+    raise UserError(
+      f"A face has the shape {array.shape}; {_PASS}. A batch of grey faces is "
+      f"[N, H, W, 1].{hint}"
+    )
+  return array.reshape(array.shape[:2]) if channels == 1 else array
