@@ -241,6 +241,7 @@ def compare_gradients(ours, theirs):
     assert error <= GRADIENT_TOLERANCE * scale, f"{path}: {error} of {scale}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_loss_and_gradients_are_keras(attention, faces, keras_float64):
   config = make_config(attention, SHALLOW, "all_but_bn")

@@ -103,6 +103,7 @@ def test_a_list_is_cut_without_padding(count):
   assert len(slices) <= count // 32 + 5
 
 
+@pytest.mark.slow
 def test_a_thousand_calls_keep_no_memory(classify, faces):
   classify(faces)
   gc.collect()

@@ -67,6 +67,7 @@ def test_a_run_becomes_a_folder(released, splits):
   assert model_check.on_drawn_faces(classify.network) == described["check"]
 
 
+@pytest.mark.slow
 def test_the_card_says_what_was_measured(released):
   folder, result = released
   card = (folder / "README.md").read_text()
@@ -84,6 +85,7 @@ def test_the_card_says_what_was_measured(released):
       assert (folder / line.split("(")[1][:-1]).stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_the_card_names_the_networks_it_learned_from(released):
   folder, _ = released
   described = json.loads((folder / "config.json").read_text())
@@ -114,6 +116,7 @@ def test_a_run_that_has_not_ended_is_refused(tmp_path):
     write.release(tmp_path, tmp_path / "out", DataChoice(), split="test")
 
 
+@pytest.mark.slow
 def test_a_changed_weight_changes_the_check(released):
   network = trained.load(released[0])
   before = model_check.on_drawn_faces(network)

@@ -73,6 +73,7 @@ def test_the_header_tells_the_facts(plain, config, splits):
   assert f"folder      {config.workdir}" in head
 
 
+@pytest.mark.slow
 def test_every_plain_line_is_made_of_words(plain):
   lines, _, _ = plain
   for line in lines:
@@ -91,6 +92,7 @@ def test_every_plain_line_is_made_of_words(plain):
   assert early and all("up to " in line for line in early)
 
 
+@pytest.mark.slow
 def test_a_line_an_epoch_holds_the_figures_of_the_history(plain):
   lines, history, _ = plain
   epochs = [line for line in lines if line.startswith("epoch ")]
@@ -114,6 +116,7 @@ def test_a_line_an_epoch_holds_the_figures_of_the_history(plain):
   assert lines[lines.index(epochs[1]) + 1] == end
 
 
+@pytest.mark.slow
 def test_scalars_go_to_tensorboard(plain):
   _, history, scalars = plain
   logged = [(step, s) for step, s in scalars if "validation/loss" in s]

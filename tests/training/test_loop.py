@@ -23,6 +23,7 @@ def config(small_config):
   return small_config
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_reports_itself(config, splits, tmp_path):
   config.stage1.epochs = 30
   config.stage1.patience = 30
@@ -141,6 +142,7 @@ def test_steps_of_one_dispatch_are_the_same_steps(config, splits, tmp_path):
   assert ends < {step for step, _ in writer.scalars}
 
 
+@pytest.mark.slow
 def test_a_stage_compiles_its_step_once(config, splits, monkeypatch):
   traces = []
   train_step = step_lib.train_step
@@ -156,6 +158,7 @@ def test_a_stage_compiles_its_step_once(config, splits, monkeypatch):
   assert len(traces) == stages, traces
 
 
+@pytest.mark.slow
 def test_the_input_stall_is_logged(config, splits):
   config.log_every_steps = 1
   _, writer = fit(config, splits)
@@ -181,6 +184,7 @@ def test_zero_logs_and_saves_at_the_ends_of_epochs_alone(config, splits):
   assert sorted(int(path.name) for path in saved) == [5, 10]
 
 
+@pytest.mark.slow
 def test_a_finished_run_trains_no_more(config, splits):
   first, _ = fit(config, splits)
   again, writer = fit(config, splits)
@@ -188,6 +192,7 @@ def test_a_finished_run_trains_no_more(config, splits):
   assert writer.scalars == []
 
 
+@pytest.mark.slow
 def test_batch_attention_reports_both_protocols(config, splits):
   config.model.attention = "batch"
   config.stage2.epochs = 0
@@ -199,6 +204,7 @@ def test_batch_attention_reports_both_protocols(config, splits):
     assert across["loss"] != pytest.approx(alone, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_end_of_a_run_is_what_evaluate_says(config, splits):
   config.model.attention = "batch"
   config.stage2.epochs = 0

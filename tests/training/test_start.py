@@ -56,12 +56,14 @@ def test_all_weights_are_the_networks_but_of_classes_new_to_it(
   jax.tree.map(np.testing.assert_array_equal, started, learned.variables)
 
 
+@pytest.mark.slow
 def test_the_number_of_classes_may_differ(small_config, learned):
   started = start.variables(small_config, {"a": learned}, (*NAMES, "contempt"))
   assert classifier(started)["kernel"].shape == (32, 4)
   assert classifier(learned.variables)["kernel"].shape == (32, 3)
 
 
+@pytest.mark.slow
 def test_another_architecture_is_refused(small_config, learned):
   small_config.model.cut = "conv_pw_2_relu"
   with pytest.raises(

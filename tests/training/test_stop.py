@@ -112,6 +112,7 @@ def unbroken():
 
 
 # 5 is the end of an epoch, after which the run validates.
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [3, 5])
 def test_a_stopped_run_is_saved_and_goes_on_exactly(
   quick_config, splits, unbroken, step
