@@ -79,7 +79,8 @@ def header(
     for name, split in splits.items()
   )
   size = f"{config.method} at {config.model.image_size} pixels"
-  leaves = jax.tree.leaves(method.shapes["params"])
+  # With the statistics of batch norm, as Keras and papers count.
+  leaves = jax.tree.leaves(method.shapes)
   parameters = f"{sum(math.prod(x.shape) for x in leaves):,} parameters"
   rows = [
     ("data", f"{config.data.name}, {len(train.class_names)} classes"),

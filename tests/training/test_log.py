@@ -61,7 +61,7 @@ def test_the_header_tells_the_facts(plain, config, splits):
   head = "\n".join(lines[: lines.index("Stage 1 of 2")])
   assert "data        synthetic_faces, 3 classes" in head
   assert "images      18 training, 9 validation, 10 test" in head
-  leaves = jax.tree.leaves(saved_best(config)["params"])
+  leaves = jax.tree.leaves(saved_best(config))
   count = sum(leaf.size for leaf in leaves)
   assert f"network     pattlite at 24 pixels, {count:,} parameters" in head
   assert re.search(r"^devices     \d+ x cpu$", head, re.MULTILINE)
