@@ -6,4 +6,4 @@ cd "$(dirname "$0")/.."
 EXTRAS="test${EXTRAS:+,$EXTRAS}"
 source launch/environment.sh
 
-python -m pytest --numprocesses 2 --dist loadgroup --quiet -m "not slow" "$@"
+python -m pytest --numprocesses 2 --dist loadfile --quiet -m "not slow" "$@"

@@ -19,8 +19,6 @@ from packaging.requirements import Requirement
 
 from pattlite_jax.runtime.errors import TRAINING_MODULES
 
-pytestmark = pytest.mark.xdist_group("install")
-
 ROOT = pathlib.Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # A user's script, beside modules that have the name of our recipes' folder.

@@ -21,8 +21,6 @@ from pattlite_jax.training import setup
 from pattlite_jax.training.progress import Progress
 from pattlite_jax.weights import checkpoint
 
-pytestmark = pytest.mark.xdist_group("audit")
-
 ROOT = pathlib.Path(__file__).parents[2]
 CLASS_NAMES = ("anger", "disgust", "happiness")
 

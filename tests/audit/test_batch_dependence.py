@@ -8,8 +8,6 @@ from pattlite_jax.audit import batch_dependence, of_trained
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.training import setup
 
-pytestmark = pytest.mark.xdist_group("batch_dependence")
-
 
 def features(images):
   """Means over quarters of the images, f32[B, 4] in [-0.5, 0.5]."""

@@ -14,8 +14,6 @@ from pattlite_jax.data.examples import Examples
 from pattlite_jax.data.readers import fer2013
 from pattlite_jax.runtime.errors import UserError
 
-pytestmark = pytest.mark.xdist_group("load")
-
 
 def write_csv(folder, rows):
   """Writes rows of (emotion, usage); each image is filled with its number."""

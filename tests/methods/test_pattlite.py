@@ -9,8 +9,6 @@ from pattlite_jax.models import attention_classifier
 from pattlite_jax.models.attention_classifier import attend
 from pattlite_jax.weights import trunk
 
-pytestmark = pytest.mark.xdist_group("pattlite")
-
 SMALL_CUT = "conv_pw_1_relu"  # Half of the input's size, not a 16th.
 SIZE = 24
 

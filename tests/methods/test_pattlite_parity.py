@@ -34,8 +34,6 @@ from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.training import optimizer, setup
 from pattlite_jax.weights import trunk
 
-pytestmark = pytest.mark.xdist_group("parity")
-
 NUM_CLASSES = len(EXPRESSIONS)
 NUM_STEPS, BATCH_SIZE = 10, 8
 TOLERANCE = 1e-4  # Share of the largest value compared.

@@ -11,8 +11,6 @@ from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES, PATT_LITE_CUT
 from pattlite_jax.weights.keras_port import variables_from_keras
 from pattlite_jax.weights.trunk import select_layers
 
-pytestmark = pytest.mark.xdist_group("mobilenet")
-
 
 @pytest.fixture(scope="module")
 def keras_layers():

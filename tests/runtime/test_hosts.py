@@ -23,8 +23,6 @@ from pattlite_jax.runtime import hosts
 from pattlite_jax.training import setup, stop
 from pattlite_jax.weights import checkpoint
 
-pytestmark = pytest.mark.xdist_group("hosts")
-
 ROOT = pathlib.Path(__file__).parents[2]
 WATCHED = ["python", "tests/watched_main.py"]
 SPLITS = {"Training": 18, "PublicTest": 9, "PrivateTest": 7}

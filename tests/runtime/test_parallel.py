@@ -11,7 +11,6 @@ import pytest
 from pattlite_jax import methods
 from pattlite_jax.runtime import parallel
 
-pytestmark = pytest.mark.xdist_group("devices")
 CASES = (
   ("pattlite", "batch", "descent"),
   ("pattlite", "token", "adam"),

@@ -27,7 +27,7 @@ import pytest
 from pattlite_jax.training import resume, stop
 from pattlite_jax.weights import checkpoint
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("killed")]
+pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).parents[2]
 STAGE_EPOCHS = 8

@@ -13,8 +13,6 @@ from small_run import fit, saved_best
 
 from pattlite_jax.weights import checkpoint, checkpoint_items
 
-pytestmark = pytest.mark.xdist_group("checkpoint")
-
 RNG = np.random.default_rng(0)
 ITEMS = ("state", "best", "progress", "config")
 

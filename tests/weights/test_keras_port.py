@@ -24,8 +24,6 @@ from pattlite_jax.weights.keras_port import (
 from pattlite_jax.weights.safetensors_io import load_variables
 from pattlite_jax.weights.trunk import load_imagenet_trunk
 
-pytestmark = pytest.mark.xdist_group("keras_port")
-
 SIZE = 96
 MILITARY_UNIFORM = 652  # What Grace Hopper wears in matplotlib's picture.
 

@@ -11,8 +11,6 @@ import tensorflow_datasets as tfds
 from pattlite_jax.data import load
 from pattlite_jax.data.readers import builder, fer2013
 
-pytestmark = pytest.mark.xdist_group("fer2013")
-
 # The usages are mixed on purpose: order and numbers must still be right.
 USAGES = ("Training", "PublicTest", "Training", "PrivateTest", "Training")
 EMOTIONS = (3, 0, 6, 1, 3)

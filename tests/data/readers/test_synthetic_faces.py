@@ -21,8 +21,6 @@ from pattlite_jax.data.drawing.person import Person
 from pattlite_jax.data.drawing.view import View
 from pattlite_jax.data.readers import synthetic_faces
 
-pytestmark = pytest.mark.xdist_group("synthetic_faces")
-
 REST = landmarks.landmarks(Person(), ActionUnits())
 
 
