@@ -20,7 +20,8 @@ from pattlite_jax.config_rules import STAGES, Number, Switch, Text, Words
 from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES, PATT_LITE_CUT
 from pattlite_jax.runtime.errors import UserError
 
-METHODS = ("pattlite", "eac")
+METHODS = ("baseline", "pattlite", "eac")
+MODEL_TRUNKS = ("mobilenet_v1",)
 ATTENTIONS = ("batch", "token", "none")
 ORDERS = ("official", "class_sorted", "shuffled")
 TRUNKS = ("frozen", "all_but_bn", "all")
@@ -250,6 +251,9 @@ FIELDS = {
   "model.image_size": Field(
     224, _PIXELS, "Pixels a side that the network sees; ImageNet's usual size."
   ),
+  "model.trunk": Field(
+    "mobilenet_v1", Words(MODEL_TRUNKS), "The network that gives the features."
+  ),
   "model.cut": Field(
     PATT_LITE_CUT,
     Words(LAYER_NAMES),
@@ -264,8 +268,9 @@ FIELDS = {
   ),
   "model.trunk_weights": Field(
     "imagenet",
-    Text('"imagenet" or a path', off=False),
-    "The trunk's first weights: those shipped, or a file of keras_port.",
+    Text('"imagenet", "random" or a path', off=False),
+    "The trunk's first weights: those shipped (MobileNetV1's), drawn ones, or "
+    "a file of keras_port.",
   ),
   "model.dtype": Field(
     "float32", Words(DTYPES), "In which trunk and patches are computed."

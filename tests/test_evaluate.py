@@ -109,7 +109,8 @@ def test_batch_attention_has_figures_of_each_image_and_of_its_batch(
   rows = [row_of[name] for name in ordered.ids]  # Batch by batch.
   assert rows != sorted(rows)
   module = methods.build(network.config, 3).network
-  apply = jax.jit(module.clone(axis_name=None, folded=False).apply)
+  plain = module.trunk.clone(folded=False)
+  apply = jax.jit(module.clone(axis_name=None, trunk=plain).apply)
   images = augment.prepare(jnp.asarray(ordered.images), image_size=24)
 
   def in_batches_of(size):

@@ -10,10 +10,14 @@ from jaxtyping import Array, Float, Int
 
 from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.method import Batch, Method
-from pattlite_jax.methods import eac, pattlite
-from pattlite_jax.models import losses
+from pattlite_jax.methods import baseline, eac, pattlite
+from pattlite_jax.models import losses, trunks
 
-METHODS = {"pattlite": pattlite.build, "eac": eac.build}
+METHODS = {
+  "baseline": baseline.build,
+  "pattlite": pattlite.build,
+  "eac": eac.build,
+}
 
 
 def build(
@@ -26,8 +30,9 @@ def build(
   """Returns `config.method`, for a stage's training or, without, for scoring.
 
   `class_counts` are those of the training images, for losses that weight
-  classes. What the methods share comes to them bound: the augmentation, and the
-  cross-entropy with the stage's class weights and label smoothing.
+  classes. What the methods share comes to them bound: the trunk, the
+  augmentation, and the cross-entropy with the stage's class weights and label
+  smoothing.
   """
   fields = config[stage] if stage else None
   return METHODS[config.method](
@@ -35,6 +40,7 @@ def build(
     num_classes,
     stage=fields,
     class_counts=class_counts,
+    trunk=trunks.build(config.model, fields),
     augment=functools.partial(
       augment_lib.augment,
       image_size=config.model.image_size,

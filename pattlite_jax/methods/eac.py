@@ -15,14 +15,11 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from flax import linen as nn
-from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 
 from pattlite_jax.data import augment as augment_lib
-from pattlite_jax.method import CLASSIFIER, TRUNK, Batch, Method, Outputs, Terms
-from pattlite_jax.models import folding
-from pattlite_jax.models.mobilenet_v1 import MobileNetV1
-from pattlite_jax.models.mobilenet_v1_layers import PATT_LITE_CUT
+from pattlite_jax.method import CLASSIFIER, Batch, Method, Outputs, Terms
+from pattlite_jax.models.trunks import Trunk
 from pattlite_jax.runtime import parallel
 
 
@@ -30,13 +27,10 @@ class EAC(nn.Module):
   """A trunk, global average pooling and one dense layer (`src/model.py`)."""
 
   num_classes: int
-  cut: str = PATT_LITE_CUT
+  trunk: nn.Module
   # In training, batch norm of the trunk uses and tracks the statistics of the
   # batch, of one view after the other; False keeps those that it has.
   update_trunk_stats: bool = False
-  axis_name: str | None = None
-  dtype: DTypeLike = jnp.float32
-  folded: bool = False  # For variables out of `folding.fold_trunk`.
 
   @nn.compact
   def __call__(
@@ -51,16 +45,9 @@ class EAC(nn.Module):
     In training `views` are (images, mirrored images), and "maps" and
     "mirrored_maps" f32[B, H, W, K] are the class attention maps of each.
     """
-    trunk = MobileNetV1(
-      self.cut,
-      axis_name=self.axis_name,
-      dtype=self.dtype,
-      folded=self.folded,
-      name=TRUNK,
-    )
     dense = nn.Dense(self.num_classes, name=CLASSIFIER)
     features = functools.partial(
-      trunk, mask=mask, update_stats=train and self.update_trunk_stats
+      self.trunk, mask=mask, update_stats=train and self.update_trunk_stats
     )
     image, *mirrored = views if train else (views,)
     x = features(image).astype(jnp.float32)
@@ -86,6 +73,7 @@ def build(
   *,
   stage: ml_collections.ConfigDict | None,
   class_counts: Int[np.ndarray, "K"] | None,
+  trunk: Trunk,
   augment: Callable[..., Any],
   cross_entropy: Callable[..., Any],
 ) -> Method:
@@ -94,15 +82,7 @@ def build(
   The mirror image is that of the augmented and erased image, as in the paper's
   runs on clean labels.
   """
-  plain = EAC(
-    num_classes,
-    settings.cut,
-    axis_name=parallel.AXIS,
-    dtype=jnp.dtype(settings.dtype),
-  )
-  folded = stage is None or stage.trunk_statistics == "imagenet"
-  network = plain.clone(folded=folded, update_trunk_stats=not folded)
-  size = settings.image_size
+  network = EAC(num_classes, trunk.module, trunk.update_stats)
 
   def views(
     keys: Key[Array, "B"], images: UInt8[Array, "B h w C"]
@@ -122,11 +102,11 @@ def build(
   return Method(
     network=network,
     alone=network,
-    init=lambda key: jax.jit(plain.clone(axis_name=None).init)(
-      key, jnp.zeros((1, size, size, 3))
-    ),
+    init=trunk.init(network),
     views=views,
-    prepare=functools.partial(augment_lib.prepare, image_size=size),
+    prepare=functools.partial(
+      augment_lib.prepare, image_size=settings.image_size
+    ),
     loss=loss,
-    fold=folding.fold_trunk if folded else lambda variables: variables,
+    fold=trunk.fold,
   )

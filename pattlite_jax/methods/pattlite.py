@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
@@ -13,13 +12,11 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from pattlite_jax.data import augment as augment_lib
-from pattlite_jax.method import TRUNK, Batch, Method, Outputs, Terms
-from pattlite_jax.models import folding
+from pattlite_jax.method import Batch, Method, Outputs, Terms
 from pattlite_jax.models.attention_classifier import AttentionClassifier
 from pattlite_jax.models.dropout import Dropout
-from pattlite_jax.models.mobilenet_v1 import MobileNetV1
-from pattlite_jax.models.mobilenet_v1_layers import PATT_LITE_CUT
 from pattlite_jax.models.patch_extraction import PatchExtraction
+from pattlite_jax.models.trunks import Trunk
 from pattlite_jax.runtime import parallel
 
 
@@ -29,6 +26,7 @@ def build(
   *,
   stage: ml_collections.ConfigDict | None,
   class_counts: Int[np.ndarray, "K"] | None,
+  trunk: Trunk,
   augment: Callable[..., Any],
   cross_entropy: Callable[..., Any],
 ) -> Method:
@@ -39,25 +37,22 @@ def build(
   Attention "batch" gives an image alone what "none" gives it in any batch, as
   softmax over one image is 1.
   """
-  plain = PAttLite(
+  network = PAttLite(
     num_classes,
     settings.attention,
-    cut=settings.cut,
+    trunk.module,
     patch_extraction=settings.patch_extraction,
     patch_stride=settings.patch_stride,
     axis_name=parallel.AXIS,
     dtype=jnp.dtype(settings.dtype),
   )
-  folded = stage is None or stage.trunk_statistics == "imagenet"
-  network = plain.clone(folded=folded)
   if stage is not None:
     network = network.clone(
-      update_trunk_stats=stage.trunk_statistics == "batch",
+      update_trunk_stats=trunk.update_stats,
       spatial_dropout=stage.spatial_dropout,
       pooled_dropout=stage.pooled_dropout,
       attended_dropout=stage.attended_dropout,
     )
-  size = settings.image_size
 
   def loss(
     outputs: Outputs, batch: Batch, progress: Float[Array, ""]
@@ -69,18 +64,18 @@ def build(
   return Method(
     network=network,
     alone=network.clone(attention="none") if mixes else network,
-    init=lambda key: jax.jit(plain.clone(axis_name=None).init)(
-      key, jnp.zeros((1, size, size, 3))
-    ),
+    init=trunk.init(network.clone(axis_name=None)),
     views=augment,
-    prepare=functools.partial(augment_lib.prepare, image_size=size),
+    prepare=functools.partial(
+      augment_lib.prepare, image_size=settings.image_size
+    ),
     loss=loss,
-    fold=folding.fold_trunk if folded else lambda variables: variables,
+    fold=trunk.fold,
   )
 
 
 class PAttLite(nn.Module):
-  """1,102,664 parameters for 7 classes, 1,102,697 for 8.
+  """On MobileNetV1 1,102,664 parameters for 7 classes, 1,102,697 for 8.
 
   Dropout rates differ between the two stages of training; the parameters do
   not. Inference needs no `axis_name` unless `attention` is "batch".
@@ -88,7 +83,7 @@ class PAttLite(nn.Module):
 
   num_classes: int
   attention: str  # "batch", "token" or "none"; see AttentionClassifier.
-  cut: str = PATT_LITE_CUT
+  trunk: nn.Module
   patch_extraction: bool = True  # False classifies the trunk's features.
   patch_stride: int = 4
   # In training, batch norm of the trunk uses and tracks the batch's statistics;
@@ -99,7 +94,6 @@ class PAttLite(nn.Module):
   attended_dropout: float = 0.0
   axis_name: str | None = None
   dtype: DTypeLike = jnp.float32
-  folded: bool = False  # For variables out of `folding.fold_trunk`.
 
   @nn.compact
   def __call__(
@@ -116,13 +110,9 @@ class PAttLite(nn.Module):
     """
     if mask is None:
       mask = jnp.ones(images.shape[0], bool)
-    features = MobileNetV1(
-      self.cut,
-      axis_name=self.axis_name,
-      dtype=self.dtype,
-      folded=self.folded,
-      name=TRUNK,
-    )(images, mask, update_stats=train and self.update_trunk_stats)
+    features = self.trunk(
+      images, mask, update_stats=train and self.update_trunk_stats
+    )
     if self.patch_extraction:
       patches = PatchExtraction(
         stride=self.patch_stride, dtype=self.dtype, name="patch_extraction"

@@ -116,14 +116,17 @@ def random_variables(
 def init_variables(
   config: ml_collections.ConfigDict, num_classes: int
 ) -> Variables:
-  """Returns the variables before training: ImageNet trunk, random head."""
+  """Returns the variables before training: a loaded trunk, a random head."""
+  drawn = random_variables(config, num_classes)
   source = config.model.trunk_weights
+  if source == "random":
+    return drawn
   weights = (
     trunk.load_imagenet_trunk()
     if source == "imagenet"
     else trunk.load_imagenet_trunk(source)
   )
-  return trunk.insert_trunk(random_variables(config, num_classes), weights)
+  return trunk.insert_trunk(drawn, weights)
 
 
 def validation(

@@ -7,6 +7,7 @@ from pattlite_jax.config import ATTENTIONS
 from pattlite_jax.methods.pattlite import PAttLite
 from pattlite_jax.models import attention_classifier
 from pattlite_jax.models.attention_classifier import attend
+from pattlite_jax.models.mobilenet_v1 import MobileNetV1
 from pattlite_jax.weights import trunk
 
 SMALL_CUT = "conv_pw_1_relu"  # Half of the input's size, not a 16th.
@@ -18,7 +19,8 @@ def count(tree):
 
 
 def shapes_at(size, **fields):
-  model = PAttLite(**{"num_classes": 7, "attention": "token"} | fields)
+  default = {"num_classes": 7, "attention": "token", "trunk": MobileNetV1()}
+  model = PAttLite(**default | fields)
   images = jnp.zeros((2, size, size, 3))
   return jax.eval_shape(
     lambda: model.init_with_output(jax.random.key(0), images)
@@ -34,7 +36,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def variables(images):
-  model = PAttLite(7, "none", cut=SMALL_CUT)
+  model = PAttLite(7, "none", MobileNetV1(SMALL_CUT))
   variables = trunk.insert_trunk(
     jax.jit(model.init)(jax.random.key(0), images), trunk.load_imagenet_trunk()
   )
@@ -50,7 +52,7 @@ def variables(images):
 @pytest.fixture(scope="module")
 def logits_of(variables):
   apply = {  # Jitted once a mode, not once a call.
-    attention: jax.jit(PAttLite(7, attention, cut=SMALL_CUT).apply)
+    attention: jax.jit(PAttLite(7, attention, MobileNetV1(SMALL_CUT)).apply)
     for attention in ATTENTIONS
   }
 
@@ -72,7 +74,7 @@ def test_parameter_count_is_the_published_one(num_classes, expected):
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_every_mode_has_the_same_parameters(attention):
-  model = PAttLite(7, attention)
+  model = PAttLite(7, attention, MobileNetV1())
   images = jnp.zeros((1, 224, 224, 3))
   shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), images))
   assert jax.tree.structure(shapes) == jax.tree.structure(shapes_at(224)[1])
@@ -150,7 +152,7 @@ def test_padded_rows_change_no_other_row(attention, images, logits_of):
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_padded_rows_change_no_batch_statistic(attention, images, variables):
-  model = PAttLite(7, attention, cut=SMALL_CUT)
+  model = PAttLite(7, attention, MobileNetV1(SMALL_CUT))
 
   @jax.jit
   def statistics(images, mask):
@@ -177,7 +179,7 @@ def test_attention_has_no_root_of_the_width():
 
 
 def test_the_trunk_keeps_its_statistics_in_training(images, variables):
-  model = PAttLite(7, "token", cut=SMALL_CUT)
+  model = PAttLite(7, "token", MobileNetV1(SMALL_CUT))
   _, updated = model.apply(
     variables, images, train=True, mutable=["batch_stats"]
   )

@@ -15,6 +15,7 @@ from pattlite_jax.weights import trunk
 
 # Each method, with the fields that change what it does to a batch.
 VARIANTS = [
+  ("baseline", {}),
   ("pattlite", {"attention": "batch"}),
   ("pattlite", {"attention": "token"}),
   ("pattlite", {"attention": "none"}),

@@ -11,6 +11,10 @@ from pattlite_jax.training import setup
 from pattlite_jax.weights import trunk
 
 
+def with_folded(model, folded):
+  return model.clone(trunk=model.trunk.clone(folded=folded))
+
+
 def draw(config, cut):
   """Returns a network, variables with batch norms that matter, and images."""
   config.model.cut = cut
@@ -24,7 +28,8 @@ def draw(config, cut):
     ).astype(np.float32),
     methods.build(config, 3).shapes,
   )
-  model = methods.build(config, 3).network.clone(axis_name=None, folded=False)
+  network = methods.build(config, 3).network
+  model = with_folded(network.clone(axis_name=None), False)
   return model, drawn, rng.uniform(-1, 1, (4, 40, 40, 3)).astype(np.float32)
 
 
@@ -33,7 +38,7 @@ def test_predictions_stay_the_same(small_config, cut):
   model, drawn, images = draw(small_config, cut)
   folded = fold_trunk(drawn)
   expected = jax.jit(model.apply)(drawn, images)["logits"]
-  got = jax.jit(model.clone(folded=True).apply)(folded, images)["logits"]
+  got = jax.jit(with_folded(model, True).apply)(folded, images)["logits"]
   np.testing.assert_allclose(got, expected, atol=1e-5)
   assert np.ptp(expected) > 0.01
 
@@ -46,7 +51,7 @@ def test_gradients_stay_the_same(small_config):
     variables = drawn | {"params": params}
     if folded:
       variables = fold_trunk(variables)
-    outputs = model.clone(folded=folded).apply(variables, images)
+    outputs = with_folded(model, folded).apply(variables, images)
     return (outputs["logits"] * np.arange(12).reshape(4, 3)).sum()
 
   gradients = jax.jit(jax.grad(loss), static_argnames="folded")

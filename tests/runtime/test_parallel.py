@@ -16,6 +16,7 @@ CASES = (
   ("pattlite", "token", "adam"),
   ("pattlite", "token", "best"),
   ("eac", "", "best"),
+  ("baseline", "", "descent"),
 )
 
 # Three steps of each attention mode with dropout, augmentation and a padded
@@ -138,7 +139,7 @@ def test_every_kernel_moved(results):
     if ("descent['moved']" in k or ("eac" in k and "['moved']" in k))
     and "kernel" in k
   }
-  assert len(moved) == 10 + 4  # PAtt-Lite's, and EAC's.
+  assert len(moved) == 10 + 4 + 4  # PAtt-Lite's, EAC's, baseline's.
   assert min(np.abs(v).max() for v in moved.values()) > 1e-4
 
 

@@ -17,7 +17,7 @@ from pattlite_jax.weights.trunk import (
 
 
 def _pattlite_variables(cut):
-  model = PAttLite(num_classes=7, attention="none", cut=cut, patch_stride=2)
+  model = PAttLite(7, "none", MobileNetV1(cut), patch_stride=2)
   images = jax.ShapeDtypeStruct((1, 96, 96, 3), np.float32)
   shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), x), images)
   return jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)

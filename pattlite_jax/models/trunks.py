@@ -1,0 +1,76 @@
+"""The pretrained part of a network: a trunk, chosen apart from the method.
+
+Every trunk is called as (images f32[B, S, S, C] in [-1, 1], mask bool[B],
+update_stats=False) and returns a feature map [B, H, W, D]; C is 3, or 1 for
+grey images. With `update_stats` its batch norm uses and tracks the statistics
+of the rows where `mask` is True.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Key
+
+from pattlite_jax.method import Variables
+from pattlite_jax.models import folding
+from pattlite_jax.models.mobilenet_v1 import MobileNetV1
+from pattlite_jax.runtime import parallel
+
+
+@dataclasses.dataclass(frozen=True)
+class Trunk:
+  """A trunk, either for a stage of training or for scoring.
+
+  Attributes:
+    module: what a network takes as its field `trunk`.
+    plain: the same for variables before `fold`, outside of a mapped step.
+    image_size: pixels a side of what it is called with.
+    update_stats: what training calls it with.
+    fold: rewrites variables of the whole network for `module`.
+  """
+
+  module: nn.Module
+  plain: nn.Module
+  image_size: int
+  update_stats: bool
+  fold: Callable[[Variables], Variables]
+
+  def init(self, network: nn.Module) -> Callable[[Key[Array, ""]], Variables]:
+    """Returns a key -> variables of a network with this trunk, before `fold`.
+
+    The network is called outside of a mapped step, so what gathers the images
+    of all devices must have no axis.
+    """
+    plain = network.clone(trunk=self.plain)
+    images = jnp.zeros((1, self.image_size, self.image_size, 3))
+    return lambda key: jax.jit(plain.init)(key, images)
+
+
+def build(
+  settings: ml_collections.ConfigDict, stage: ml_collections.ConfigDict | None
+) -> Trunk:
+  """Returns config.model.trunk; without a `stage` of the config, for scoring.
+
+  Where batch norm keeps its statistics, it is folded into the convolutions.
+  """
+  folded = stage is None or stage.trunk_statistics == "imagenet"
+  plain = make(settings.trunk, settings.cut, jnp.dtype(settings.dtype))
+  return Trunk(
+    plain.clone(axis_name=parallel.AXIS, folded=folded),
+    plain,
+    settings.image_size,
+    update_stats=not folded,
+    fold=folding.fold_trunk if folded else lambda variables: variables,
+  )
+
+
+def make(name: str, cut: str, dtype: DTypeLike) -> nn.Module:
+  """Returns a trunk by its name in the config; `cut` is MobileNetV1's alone."""
+  trunks = {"mobilenet_v1": functools.partial(MobileNetV1, cut)}
+  return trunks[name](dtype=dtype)
