@@ -21,7 +21,7 @@ from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES, PATT_LITE_CUT
 from pattlite_jax.runtime.errors import UserError
 
 METHODS = ("baseline", "pattlite", "eac")
-MODEL_TRUNKS = ("mobilenet_v1",)
+MODEL_TRUNKS = ("mobilenet_v1", "resnet18", "resnet50", "ir50")
 ATTENTIONS = ("batch", "token", "none")
 ORDERS = ("official", "class_sorted", "shuffled")
 TRUNKS = ("frozen", "all_but_bn", "all")
@@ -252,7 +252,10 @@ FIELDS = {
     224, _PIXELS, "Pixels a side that the network sees; ImageNet's usual size."
   ),
   "model.trunk": Field(
-    "mobilenet_v1", Words(MODEL_TRUNKS), "The network that gives the features."
+    "mobilenet_v1",
+    Words(MODEL_TRUNKS),
+    'The network that gives the features; "ir50" is the first three stages of '
+    "face.evoLVe's. The default is the one whose weights are shipped.",
   ),
   "model.cut": Field(
     PATT_LITE_CUT,
@@ -270,7 +273,8 @@ FIELDS = {
     "imagenet",
     Text('"imagenet", "random" or a path', off=False),
     "The trunk's first weights: those shipped (MobileNetV1's), drawn ones, or "
-    "a file of keras_port.",
+    "a file: of keras_port for MobileNetV1, else the state dict of torchvision "
+    "or face.evoLVe as .safetensors or .pth.",
   ),
   "model.dtype": Field(
     "float32", Words(DTYPES), "In which trunk and patches are computed."

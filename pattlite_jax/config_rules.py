@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from pattlite_jax.models.mobilenet_v1_layers import PATT_LITE_CUT
 from pattlite_jax.runtime.errors import UserError
 
 STAGES = ("stage1", "stage2")
@@ -108,6 +109,7 @@ def check_together(fields: Mapping[str, Any]) -> None:
       f"that starts from {start_from!r}; set it to imagenet, or "
       'config.start_from to "".'
     )
+  _check_trunk(fields)
   if not any(fields[f"{stage}.epochs"] for stage in STAGES):
     raise UserError(
       "config.stage1.epochs and config.stage2.epochs are both 0, so nothing "
@@ -115,6 +117,24 @@ def check_together(fields: Mapping[str, Any]) -> None:
     )
   for stage in STAGES:
     _check_stage(stage, fields)
+
+
+def _check_trunk(fields: Mapping[str, Any]) -> None:
+  """Raises UserError for what the trunk does not have, or would not read."""
+  name, cut = fields["model.trunk"], fields["model.cut"]
+  if name == "mobilenet_v1":
+    return
+  if cut != PATT_LITE_CUT:
+    raise UserError(
+      f"config.model.cut is {cut!r}, but has no effect with "
+      f"config.model.trunk={name}; leave it at {PATT_LITE_CUT!r}."
+    )
+  if fields["model.trunk_weights"] == "imagenet" and not fields["start_from"]:
+    raise UserError(
+      "config.model.trunk_weights is 'imagenet', but no weights of "
+      f"{name} come with the package; set it to the path of its state dict "
+      "(.safetensors or .pth), or to random to train from scratch."
+    )
 
 
 def _check_stage(stage: str, fields: Mapping[str, Any]) -> None:

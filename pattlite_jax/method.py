@@ -8,8 +8,9 @@ them:
     `parallel.gather_batch`: padded rows never count, and one device or many
     give the same.
   - The pretrained part of the parameters is named TRUNK and the last layer
-    CLASSIFIER, for trunk files, freezing and `config.start_from`. A batch norm
-    of the trunk is named after the layer before it, with "_bn" at its end.
+    CLASSIFIER, for trunk files, freezing and `config.start_from`. The name of a
+    batch norm of the trunk ends in "_bn"; one that can be folded is named after
+    the layer before it.
   - `alone` is `network` on a batch of one image.
 """
 

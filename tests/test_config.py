@@ -176,6 +176,18 @@ def test_zero_is_off_where_that_has_a_meaning(name):
       {"start_from": "ferplus", "model.trunk_weights": "f.safetensors"},
       "trunk_weights is 'f.safetensors', but has no effect",
     ),
+    (
+      {"model.trunk": "resnet18"},
+      "'imagenet', but no weights of resnet18 come with the package",
+    ),
+    (
+      {
+        "model.trunk": "ir50",
+        "model.trunk_weights": "random",
+        "model.cut": "conv1",
+      },
+      "cut is 'conv1', but has no effect with config.model.trunk=ir50",
+    ),
     ({"augment.erasing_min_area": 0.9}, "min_area is 0.9, but must not exceed"),
     (
       {"stage1.schedule": "cosine", "stage1.warmup_epochs": 3.0},

@@ -17,7 +17,7 @@ USE = {"trained", "scoring", *NETWORKS}
 ALLOWED = {
   "runtime": set(),
   "method": set(),
-  "config_rules": {"runtime"},
+  "config_rules": {"models", "runtime"},
   "config": {"config_rules", "models", "runtime"},
   "config_files": {"config", "runtime"},
   "models": LOWEST,

@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float
 
 
 class BatchNorm(nn.Module):
-  """Keras' BatchNormalization (momentum 0.99, epsilon 1e-3).
+  """Keras' BatchNormalization (momentum 0.99, epsilon 1e-3), by default.
 
   flax.linen.BatchNorm averages the devices' masked means with equal weights,
   which is wrong when a padded batch leaves them unequal numbers of rows; here
@@ -18,6 +18,8 @@ class BatchNorm(nn.Module):
   axis_name: str | None = None
   momentum: float = 0.99
   epsilon: float = 1e-3
+  # Tracks n / (n - 1) times the variance that it normalises by, as PyTorch.
+  unbiased: bool = False
 
   @nn.compact
   def __call__(
@@ -32,24 +34,29 @@ class BatchNorm(nn.Module):
     if self.use_running_average:
       batch_mean, batch_var = mean.value, var.value
     else:
-      batch_mean, batch_var = self._statistics(x.astype(jnp.float32), mask)
+      batch_mean, batch_var, count = self._statistics(
+        x.astype(jnp.float32), mask
+      )
       if not self.is_initializing():
         mean.value = self._track(mean.value, batch_mean)
-        var.value = self._track(var.value, batch_var)
+        tracked = batch_var
+        if self.unbiased:
+          tracked *= count / jnp.maximum(count - 1, 1)
+        var.value = self._track(var.value, tracked)
     # One multiply-add per element, as inference folds it.
     gain = scale * jax.lax.rsqrt(batch_var + self.epsilon)
     return (x * gain + (bias - batch_mean * gain)).astype(x.dtype)
 
   def _statistics(
     self, x: Float[Array, "B *rest C"], mask: Bool[Array, "B"] | None
-  ) -> tuple[Float[Array, "C"], Float[Array, "C"]]:
+  ) -> tuple[Float[Array, "C"], Float[Array, "C"], Float[Array, ""]]:
     weights = jnp.ones(x.shape[0]) if mask is None else mask.astype(x.dtype)
     weights = weights.reshape(-1, *[1] * (x.ndim - 1))
     axes = tuple(range(x.ndim - 1))
     count = self._sum(weights.sum() * (x[0, ..., 0].size))
     mean = self._sum((x * weights).sum(axes)) / count
     var = self._sum((jnp.square(x - mean) * weights).sum(axes)) / count
-    return mean, var
+    return mean, var, count
 
   def _sum(self, x: Float[Array, "*n"]) -> Float[Array, "*n"]:
     # psum's own transpose makes gradients flow through all devices' rows.

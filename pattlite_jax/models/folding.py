@@ -13,20 +13,20 @@ from pattlite_jax.method import TRUNK
 from pattlite_jax.models.batch_norm import BatchNorm
 
 
-def fold_trunk(variables: dict[str, Any]) -> dict[str, Any]:
+def fold_trunk(
+  variables: dict[str, Any], *, epsilon: float = BatchNorm.epsilon
+) -> dict[str, Any]:
   """Returns the variables of the same network with `folded` set.
 
   Gain (y - mean) + bias after a convolution y of the trunk becomes part of its
   kernel and its bias; the predictions stay the same up to rounding. Batch norm
-  elsewhere stays.
+  elsewhere stays. `epsilon` is the trunk's.
   """
   params, stats = dict(variables["params"]), dict(variables["batch_stats"])
   trunk, norms = dict(params[TRUNK]), stats.pop(TRUNK, {})
   for name, statistics in norms.items():
     scale, bias = (trunk[name][part] for part in ("scale", "bias"))
-    gain = scale * jax.lax.rsqrt(
-      jnp.asarray(statistics["var"]) + BatchNorm.epsilon
-    )
+    gain = scale * jax.lax.rsqrt(jnp.asarray(statistics["var"]) + epsilon)
     del trunk[name]
     trunk[name.removesuffix("_bn")] = {
       # Features are the last axis of every kernel.

@@ -19,8 +19,19 @@ from jaxtyping import Array, Key
 
 from pattlite_jax.method import Variables
 from pattlite_jax.models import folding
+from pattlite_jax.models.batch_norm import BatchNorm
+from pattlite_jax.models.ir50 import IR50
 from pattlite_jax.models.mobilenet_v1 import MobileNetV1
+from pattlite_jax.models.resnet import ResNet
+from pattlite_jax.models.torch_layers import EPSILON
 from pattlite_jax.runtime import parallel
+
+# Of the batch norm of trunks that can be folded.
+_EPSILONS = {
+  "mobilenet_v1": BatchNorm.epsilon,
+  "resnet18": EPSILON,
+  "resnet50": EPSILON,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,20 +68,29 @@ def build(
 ) -> Trunk:
   """Returns config.model.trunk; without a `stage` of the config, for scoring.
 
-  Where batch norm keeps its statistics, it is folded into the convolutions.
+  Where batch norm keeps its statistics, it is folded into the convolutions
+  before it, if all of it comes after one.
   """
-  folded = stage is None or stage.trunk_statistics == "imagenet"
   plain = make(settings.trunk, settings.cut, jnp.dtype(settings.dtype))
+  update_stats = stage is not None and stage.trunk_statistics == "batch"
+  folded = not update_stats and settings.trunk in _EPSILONS
   return Trunk(
     plain.clone(axis_name=parallel.AXIS, folded=folded),
     plain,
     settings.image_size,
-    update_stats=not folded,
-    fold=folding.fold_trunk if folded else lambda variables: variables,
+    update_stats,
+    functools.partial(folding.fold_trunk, epsilon=_EPSILONS[settings.trunk])
+    if folded
+    else lambda variables: variables,
   )
 
 
 def make(name: str, cut: str, dtype: DTypeLike) -> nn.Module:
   """Returns a trunk by its name in the config; `cut` is MobileNetV1's alone."""
-  trunks = {"mobilenet_v1": functools.partial(MobileNetV1, cut)}
+  trunks = {
+    "mobilenet_v1": functools.partial(MobileNetV1, cut),
+    "resnet18": ResNet,
+    "resnet50": functools.partial(ResNet, blocks=(3, 4, 6, 3), bottleneck=True),
+    "ir50": IR50,
+  }
   return trunks[name](dtype=dtype)

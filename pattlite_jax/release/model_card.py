@@ -208,6 +208,8 @@ def _networks(described: dict[str, Any]) -> str:
     text += f"; all weights started from {_named(started_from)}"
   elif config["model"]["trunk_weights"] == "imagenet":
     text += "; the trunk started from ImageNet"
+  elif config["model"]["trunk_weights"] == "random":
+    text += "; the trunk started from drawn weights"
   else:
     text += "; the trunk started from weights of its own"
   if taught_by:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Key, PyTree
 
 from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.method import Batch, Method, Variables
+from pattlite_jax.method import TRUNK, Batch, Method, Variables
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics
 from pattlite_jax.training import optimizer
@@ -121,11 +121,11 @@ def init_variables(
   source = config.model.trunk_weights
   if source == "random":
     return drawn
-  weights = (
-    trunk.load_imagenet_trunk()
-    if source == "imagenet"
-    else trunk.load_imagenet_trunk(source)
-  )
+  if source == "imagenet":
+    weights = trunk.load_imagenet_trunk()
+  else:
+    own = {kind: tree[TRUNK] for kind, tree in drawn.items() if TRUNK in tree}
+    weights = trunk.load_trunk(source, config.model.trunk, own)
   return trunk.insert_trunk(drawn, weights)
 
 

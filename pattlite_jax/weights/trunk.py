@@ -1,4 +1,4 @@
-"""The ImageNet weights of MobileNetV1 that this package ships."""
+"""The first weights of a trunk: those that this package ships, or a file."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from pattlite_jax.method import TRUNK
 from pattlite_jax.models.mobilenet_v1 import MobileNetV1
 from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import UserError
+from pattlite_jax.weights import torch_port
 from pattlite_jax.weights.safetensors_io import Path, Variables, load_variables
 
 IMAGENET_TRUNK = (
@@ -25,6 +26,18 @@ def load_imagenet_trunk(path: Path = IMAGENET_TRUNK) -> dict[str, Any]:
   """
   with errors.about("model.trunk_weights"):
     return load_variables(path)
+
+
+def load_trunk(path: Path, name: str, shapes: Variables) -> dict[str, Any]:
+  """Returns a trunk's variables as NumPy arrays from the user's file.
+
+  `name` is that of config.model.trunk, `shapes` are its variables.
+  MobileNetV1's file is one of keras_port, any other's a PyTorch state dict.
+  """
+  if name == "mobilenet_v1":
+    return load_imagenet_trunk(path)
+  with errors.about("model.trunk_weights"):
+    return torch_port.load(path, name, shapes)
 
 
 def trunk_shapes(cut: str) -> dict[str, Any]:
