@@ -20,16 +20,18 @@ from pattlite_jax.config_rules import STAGES, Number, Switch, Text, Words
 from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES, PATT_LITE_CUT
 from pattlite_jax.runtime.errors import UserError
 
-METHODS = ("baseline", "pattlite", "eac")
+METHODS = ("baseline", "pattlite", "arm", "dan", "eac")
 MODEL_TRUNKS = ("mobilenet_v1", "resnet18", "resnet50", "ir50")
 ATTENTIONS = ("batch", "token", "none")
+SHARINGS = ("batch", "constant", "off")
 ORDERS = ("official", "class_sorted", "shuffled")
 TRUNKS = ("frozen", "all_but_bn", "all")
 STATISTICS = ("imagenet", "batch")
-MONITORS = ("val_accuracy", "train_accuracy")
+MONITORS = ("val_accuracy", "train_accuracy", "last_epoch")
 SCHEDULES = ("by_epoch", "cosine")
-OPTIMIZERS = ("adam", "adamw")
+OPTIMIZERS = ("adam", "adamw", "sgd")
 DTYPES = ("float32", "bfloat16")
+FILLS = ("image_mean", "imagenet_mean", "noise")
 RESUME = ("same", "force")
 
 
@@ -61,7 +63,11 @@ _STAGE = {
   "optimizer": Field(
     "adam",
     Words(OPTIMIZERS),
-    '"adam" as Keras computes it, or "adamw", whose weight_decay is decoupled.',
+    '"adam" as Keras computes it; "adamw", whose weight_decay is decoupled; or '
+    '"sgd", with momentum.',
+  ),
+  "momentum": Field(
+    0.0, Number(0, 0.9999), 'Momentum of "sgd", as PyTorch\'s.'
   ),
   "learning_rate": Field(
     1e-3,
@@ -69,7 +75,11 @@ _STAGE = {
     "Learning rate of the optimizer; the default is Adam's usual one.",
   ),
   "weight_decay": Field(
-    0.0, _FROM_0, "Decay of kernels: the learning rate times this a step."
+    0.0,
+    _FROM_0,
+    'With "adamw" kernels decay by the learning rate times this a step; with '
+    '"adam" and "sgd" this share of every parameter is added to its gradient, '
+    "as in PyTorch.",
   ),
   "schedule": Field(
     "by_epoch",
@@ -81,6 +91,15 @@ _STAGE = {
     0.0,
     _FROM_0,
     'Epochs in which the learning rate rises from 0, before "cosine".',
+  ),
+  "step_epochs": Field(
+    0,
+    _EVERY,
+    "Epochs after which, each time, the learning rate is multiplied with "
+    "step_factor; 0 for never.",
+  ),
+  "step_factor": Field(
+    0.1, Number(0, 1, above=True), "That factor; the default is PyTorch's."
   ),
   "decay_epochs": Field(
     0.0,
@@ -129,7 +148,8 @@ _STAGE = {
     "val_accuracy",
     Words(MONITORS),
     "What early stopping watches, and what chooses the epoch whose weights are "
-    'kept; "train_accuracy" is the running one, in training mode.',
+    'kept; "train_accuracy" is the running one, in training mode; "last_epoch" '
+    "keeps the last, so that no figure chooses.",
   ),
   "patience": Field(
     0,
@@ -279,11 +299,41 @@ FIELDS = {
   "model.dtype": Field(
     "float32", Words(DTYPES), "In which trunk and patches are computed."
   ),
+  "model.sharing": Field(
+    "constant",
+    Words(SHARINGS),
+    'What is added to the features of each image: the mean of its "batch", as '
+    "released (predictions then depend on the batch); that of the training, "
+    'which is "constant"; or nothing, "off". The default gives each image its '
+    "own prediction.",
+    ("arm",),
+  ),
+  "model.head_features": Field(
+    256,
+    _COUNT,
+    "Channels within each attention head; the paper's, for the 512 of "
+    "ResNet-18.",
+    ("dan",),
+  ),
+  "model.centers": Field(
+    0,
+    _EVERY,
+    "Centers of the affinity loss; 0 for one a class. The paper's code has 8 "
+    "also for 7 classes.",
+    ("dan",),
+  ),
   "model.consistency_weight": Field(
     5.0,
     _FROM_0,
     "Weight of the consistency of attention maps in the loss (lambda); the "
     "paper's value, as the method has no neutral one.",
+    ("eac",),
+  ),
+  "model.erase_apart": Field(
+    False,
+    Switch(),
+    "Gives the mirror image a gap of its own, as the paper's runs on noisy "
+    "labels; else both have one gap.",
     ("eac",),
   ),
   "augment.random_flip": Field(
@@ -299,6 +349,41 @@ FIELDS = {
   "augment.random_shift": Field(
     0.0, _SHARE, "Share of the side, within +- this."
   ),
+  "augment.warp_share": Field(
+    1.0, _SHARE, "Share of images that are rotated, magnified and shifted."
+  ),
+  "augment.random_crop": Field(
+    1.0,
+    Number(0.01, 1),
+    "Of each image a square of this to 1 of its area is kept; 1 for all of it.",
+  ),
+  "augment.random_noise": Field(
+    0.0, _SHARE, "Share of images with normal noise."
+  ),
+  "augment.flip_or_noise": Field(
+    0.0,
+    _SHARE,
+    "Share of images that are mirrored or get noise, one of the two.",
+  ),
+  "augment.noise_deviation": Field(
+    5.5,
+    _FROM_0,
+    "Standard deviation of the noise, in levels of 255; that of ARM and EAC.",
+  ),
+  "augment.random_jitter": Field(
+    0.0, _SHARE, "Share of images with other brightness, contrast, colours."
+  ),
+  "augment.jitter_strength": Field(
+    0.4, _SHARE, "Factors of brightness, contrast, saturation within 1 +- this."
+  ),
+  "augment.jitter_hue": Field(
+    0.1,
+    Number(0, 0.5),
+    "Turn of the hue, a share of the circle within +- this.",
+  ),
+  "augment.random_grey": Field(
+    0.0, _SHARE, "Share of images that lose their colours."
+  ),
   "augment.random_erasing": Field(0.0, _SHARE, "Share of images with a gap."),
   "augment.erasing_min_area": Field(
     0.02, _SHARE, "The least gap, a share of the image."
@@ -306,15 +391,21 @@ FIELDS = {
   "augment.erasing_max_area": Field(
     0.25, _SHARE, "The largest gap, a share of the image."
   ),
+  "augment.erasing_fill": Field(
+    "image_mean",
+    Words(FILLS),
+    'What a gap shows: the image\'s mean colour; "imagenet_mean", which '
+    'PyTorch\'s recipes erase with; or "noise" about that.',
+  ),
   "eval.batch_size": Field(
     32, _COUNT, "Images scored together; the default of Keras' evaluate."
   ),
   "eval.order": Field(
     "official",
     Words(ORDERS),
-    'Order of the scored images for attention "batch", the only one that it '
-    'matters to: that of the data set; "class_sorted", as in the published '
-    'files; or "shuffled".',
+    'Order of the scored images for attention or sharing "batch", the only '
+    'ones that it matters to: that of the data set; "class_sorted", as in the '
+    'published files; or "shuffled".',
   ),
   **{
     f"{stage}.{name}": field

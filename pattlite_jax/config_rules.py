@@ -150,10 +150,16 @@ def _check_stage(stage: str, fields: Mapping[str, Any]) -> None:
       f"config.{stage}.warmup_epochs is {warmup}, but must be less than "
       f"config.{stage}.epochs, {epochs}: the learning rate would never fall."
     )
+  if own["monitor"] == "last_epoch" and own["patience"]:
+    raise UserError(
+      f"config.{stage}.patience is {own['patience']}, but has no effect with "
+      f"config.{stage}.monitor=last_epoch; set it to 0."
+    )
   needs = {
-    "weight_decay": ("optimizer", "adamw"),
+    "momentum": ("optimizer", "sgd"),
     "warmup_epochs": ("schedule", "cosine"),
     "decay_epochs": ("schedule", "by_epoch"),
+    "step_epochs": ("schedule", "by_epoch"),
     "plateau_patience": ("schedule", "by_epoch"),
   }
   for name, (other, word) in needs.items():

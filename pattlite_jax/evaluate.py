@@ -4,8 +4,8 @@ python -m pattlite_jax.evaluate --checkpoint runs/fer2013 [--split test]
   [--dataset ferplus/majority --data_dir <folder>] [--packed F.npz]
   [--json F] [--pictures DIR]
 
-Weights of attention "batch" have a second set of figures, which depends on
---order and --batch_size; those of the other modes depend on neither.
+Weights of attention or sharing "batch" have a second set of figures, which
+depends on --order and --batch_size; those of other modes depend on neither.
 --flip_views adds those of two views of each image, itself and its mirror image.
 """
 

@@ -50,10 +50,17 @@ class Trained:
 
     None where the method has no choice of it.
     """
-    has_choice = config_lib.FIELDS["model.attention"].methods
-    if self.config.method not in has_choice:
+    return self._mode("attention")
+
+  @property
+  def sharing(self) -> str | None:
+    """What is shared over the batch, as the weights were trained; or None."""
+    return self._mode("sharing")
+
+  def _mode(self, field: str) -> str | None:
+    if self.config.method not in config_lib.FIELDS[f"model.{field}"].methods:
       return None
-    return self.config.model.attention
+    return self.config.model[field]
 
   @property
   def mixes_batch(self) -> bool:

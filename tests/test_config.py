@@ -162,7 +162,11 @@ def test_zero_is_off_where_that_has_a_meaning(name):
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"stage1.weight_decay": 0.1}, "optimizer=adamw, which is 'adam'"),
+    ({"stage1.momentum": 0.9}, "optimizer=sgd, which is 'adam'"),
+    (
+      {"stage1.monitor": "last_epoch", "stage1.patience": 2},
+      "patience is 2, but has no effect with config.stage1.monitor=last_epoch",
+    ),
     ({"stage1.warmup_epochs": 1.0}, "schedule=cosine, which is 'by_epoch'"),
     (
       {"stage2.schedule": "cosine", "stage2.decay_epochs": 80.0},

@@ -1,4 +1,4 @@
-"""torchvision's ResNets and face.evoLVe's IR-50, written anew in PyTorch.
+"""Trunks written anew in PyTorch, and what references of methods need.
 
 Modules are named so that the state dicts have the names of the originals.
 """
@@ -146,6 +146,61 @@ def make(name):
     if isinstance(module, Block):
       nn.init.uniform_(getattr(module, f"bn{module.depth}").weight, 0.1, 0.3)
   return network
+
+
+def tensors(tree):
+  """Returns a tree of arrays as float64 tensors that take gradients."""
+  if isinstance(tree, dict):
+    return {name: tensors(leaf) for name, leaf in tree.items()}
+  return torch.tensor(tree, dtype=torch.float64, requires_grad=True)
+
+
+def gradients(loss, params):
+  """Returns the gradients of a tree of `tensors`, by path; None is 0."""
+  loss.backward()
+
+  def walk(tree, path=()):
+    if isinstance(tree, dict):
+      for name, leaf in tree.items():
+        yield from walk(leaf, (*path, name))
+    else:
+      grad = tree.grad if tree.grad is not None else torch.zeros_like(tree)
+      yield path, grad.numpy()
+
+  return dict(walk(params))
+
+
+def batch_norm(x, params, stats, of_batch, epsilon=1e-5):
+  """Normalises the second axis; also Keras' with its epsilon, 1e-3."""
+  return nn.functional.batch_norm(
+    x,
+    None if of_batch else stats["mean"],
+    None if of_batch else stats["var"],
+    params["scale"],
+    params["bias"],
+    training=of_batch,
+    eps=epsilon,
+  )
+
+
+def mobilenet(params, stats, images, of_batch):
+  """MobileNetV1 to conv_pw_1_relu, images [B, 3, H, W] of even sizes."""
+
+  def kernel(name):
+    return params[name]["kernel"].permute(3, 2, 0, 1)
+
+  def bn_relu6(x, name):
+    x = batch_norm(x, params[name], stats[name], of_batch, epsilon=1e-3)
+    return x.clamp(0, 6)
+
+  x = nn.functional.pad(images, (0, 1, 0, 1))
+  x = nn.functional.conv2d(x, kernel("conv1"), stride=2)
+  x = bn_relu6(x, "conv1_bn")
+  kernels = params["conv_dw_1"]["kernel"].permute(3, 2, 0, 1)
+  x = nn.functional.conv2d(x, kernels, padding=1, groups=len(kernels))
+  x = bn_relu6(x, "conv_dw_1_bn")
+  x = nn.functional.conv2d(x, kernel("conv_pw_1"))
+  return bn_relu6(x, "conv_pw_1_bn")
 
 
 def arrays(network):

@@ -9,7 +9,11 @@ from pattlite_jax.config import STAGES
 from pattlite_jax.trained import Trained
 from pattlite_jax.training import callbacks
 
-SPLIT_OF_MONITOR = {"val_accuracy": "validation", "train_accuracy": "train"}
+SPLIT_OF_MONITOR = {
+  "val_accuracy": "validation",
+  "train_accuracy": "train",
+  "last_epoch": "no",
+}
 
 
 def audit(network: Trained) -> dict[str, Any]:
@@ -45,7 +49,7 @@ def _describe(
     stopping = callbacks.early_stopping(
       stopping,
       number,
-      record[monitor],
+      callbacks.monitored(record, monitor, number),
       patience=fields["patience"],
       min_delta=fields["min_delta"],
     )

@@ -7,15 +7,46 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key, UInt8
 
+# Of pixels in [0, 1]: what PyTorch's networks subtract and divide by.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
 
 def random_affine(
-  key: Key[Array, ""], *, rotation: float, zoom: float, shift: float
+  key: Key[Array, ""],
+  *,
+  rotation: float,
+  zoom: float,
+  shift: float,
+  crop: float = 1.0,
+  probability: float = 1.0,
 ) -> Float[Array, "2 3"]:
   """Returns where a warped image's places lie in the source, about its centre.
 
   The angle is uniform within `rotation` degrees, the magnification within
-  1 +- `zoom`, each shift within +- `shift` of the side. Images are square.
+  1 +- `zoom`, each shift within +- `shift` of the side: with `probability`. Of
+  every image a square is then cut out whose area, a share of the image's, is
+  uniform from `crop` to 1. Images are square.
   """
+  affine = _turned(key, rotation, zoom, shift)
+  if probability < 1:
+    chance = jax.random.bernoulli(jax.random.fold_in(key, 3), probability)
+    affine = jnp.where(chance, affine, jnp.eye(2, 3))
+  if crop < 1:
+    area_key, place_key = jax.random.split(jax.random.fold_in(key, 4))
+    side = jnp.sqrt(jax.random.uniform(area_key, minval=crop))
+    places = jax.random.uniform(place_key, (2,), minval=-0.5, maxval=0.5)
+    centre = (affine[:, :2] * (places * (1 - side))).sum(axis=1)
+    affine = jnp.concatenate(
+      [affine[:, :2] * side, (affine[:, 2] + centre)[:, None]], axis=1
+    )
+  return affine
+
+
+def _turned(
+  key: Key[Array, ""], rotation: float, zoom: float, shift: float
+) -> Float[Array, "2 3"]:
+  """Returns a turned, magnified and shifted image's places in the source."""
   angle_key, zoom_key, shift_key = jax.random.split(key, 3)
   degrees = jax.random.uniform(angle_key, minval=-rotation, maxval=rotation)
   size = jax.random.uniform(zoom_key, minval=1 - zoom, maxval=1 + zoom)
@@ -27,7 +58,7 @@ def random_affine(
 
 
 def warp(
-  images: UInt8[Array, "B h w C"],
+  images: UInt8[Array, "B h w C"] | Float[Array, "B h w C"],
   affines: Float[Array, "B 2 3"],
   image_size: int,
 ) -> Float[Array, "B S S C"]:
@@ -89,9 +120,12 @@ def erase(
   probability: float,
   min_area: float,
   max_area: float,
+  fill: str = "image_mean",
 ) -> Float[Array, "S S C"]:
-  """Gives a random rectangle the image's mean, with a probability.
+  """Gives a random rectangle another content, with a probability.
 
+  `fill` is "image_mean", that of each channel; "imagenet_mean", one colour; or
+  "noise", normal numbers about that colour by ImageNet's deviation.
   Its share of the image is uniform from `min_area` to `max_area`, the log of
   its height to width within that of 3, as far as the image reaches.
   """
@@ -103,4 +137,19 @@ def erase(
   start = jax.random.uniform(place_key, (2,)) * (1 - lengths)
   erased = rectangle(image.shape[0], start, lengths)
   erased &= jax.random.bernoulli(chance_key, probability)
-  return jnp.where(erased[..., None], image.mean(axis=(0, 1)), image)
+  return jnp.where(erased[..., None], _content(key, image, fill), image)
+
+
+def _content(
+  key: Key[Array, ""], image: Float[Array, "S S C"], fill: str
+) -> Float[Array, "..."]:
+  """Returns what an erased rectangle shows; pixels run from 0 to 255."""
+  if fill == "image_mean":
+    return image.mean(axis=(0, 1))
+  mean, deviation = jnp.array(IMAGENET_MEAN), jnp.array(IMAGENET_DEVIATION)
+  if image.shape[-1] == 1:
+    mean, deviation = mean.mean(keepdims=True), deviation.mean(keepdims=True)
+  if fill == "imagenet_mean":
+    return 255 * mean
+  noise = jax.random.normal(jax.random.fold_in(key, 4), image.shape)
+  return 255 * (mean + deviation * noise)

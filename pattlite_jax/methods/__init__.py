@@ -10,12 +10,14 @@ from jaxtyping import Array, Float, Int
 
 from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.method import Batch, Method
-from pattlite_jax.methods import baseline, eac, pattlite
+from pattlite_jax.methods import arm, baseline, dan, eac, pattlite
 from pattlite_jax.models import losses, trunks
 
 METHODS = {
   "baseline": baseline.build,
   "pattlite": pattlite.build,
+  "arm": arm.build,
+  "dan": dan.build,
   "eac": eac.build,
 }
 

@@ -80,7 +80,8 @@ def build(
   """Returns EAC; `settings` are config.model, `stage` config.stage1.
 
   The mirror image is that of the augmented and erased image, as in the paper's
-  runs on clean labels.
+  runs on clean labels; with config.model.erase_apart it has a gap of its own,
+  as in those on noisy ones.
   """
   network = EAC(num_classes, trunk.module, trunk.update_stats)
 
@@ -88,7 +89,10 @@ def build(
     keys: Key[Array, "B"], images: UInt8[Array, "B h w C"]
   ) -> tuple[Float[Array, "B S S C"], Float[Array, "B S S C"]]:
     image = augment(keys, images)
-    return image, image[:, :, ::-1]
+    other = image
+    if settings.erase_apart:
+      other = augment(keys, images, erase_again=True)
+    return image, other[:, :, ::-1]
 
   def loss(
     outputs: Outputs, batch: Batch, progress: Float[Array, ""]

@@ -1,4 +1,4 @@
-"""What trunks share whose weights come from PyTorch: its layers, in NHWC."""
+"""PyTorch's layers, in NHWC, for what was published in it."""
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -11,6 +11,22 @@ from pattlite_jax.models.pointwise import PointwiseConv
 # torch.nn.BatchNorm2d's; its momentum is counted from the other end.
 EPSILON, MOMENTUM = 1e-5, 0.9
 HE_NORMAL = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+# What its layers draw their kernels from: uniform within 1 / sqrt(fan in).
+DEFAULT_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+def batch_norm(
+  name: str, update_stats: bool, axis_name: str | None
+) -> BatchNorm:
+  """torch.nn.BatchNorm1d or 2d; without `update_stats`, in eval mode."""
+  return BatchNorm(
+    use_running_average=not update_stats,
+    axis_name=axis_name,
+    momentum=MOMENTUM,
+    epsilon=EPSILON,
+    unbiased=True,
+    name=name,
+  )
 
 
 class PReLU(nn.Module):
@@ -69,15 +85,8 @@ class TorchTrunk(nn.Module):
     mask: Bool[Array, "B"] | None,
     update_stats: bool,
   ) -> Float[Array, "B H W C"]:
-    """torch.nn.BatchNorm2d over the valid rows of the global batch."""
-    return BatchNorm(
-      use_running_average=not update_stats,
-      axis_name=self.axis_name,
-      momentum=MOMENTUM,
-      epsilon=EPSILON,
-      unbiased=True,
-      name=name,
-    )(x, mask)
+    """Batch norm over the valid rows of the global batch."""
+    return batch_norm(name, update_stats, self.axis_name)(x, mask)
 
   def conv_norm(
     self,

@@ -193,6 +193,8 @@ def _chosen(monitor: str | None) -> str:
       "The epoch was chosen by the accuracy on the validation split, which is "
       "therefore slightly optimistic."
     )
+  if monitor == "last_epoch":
+    return "The weights are those of the last epoch."
   return f"The epoch was chosen by {monitor}."
 
 

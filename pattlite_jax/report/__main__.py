@@ -3,9 +3,10 @@
 python -m pattlite_jax.report [--results results] [--readme README.md]
   [--page docs/results.md]
 
-The page has the table of every study that has results. The README has two, each
-between `<!-- NAME -->` and `<!-- end -->`: how good the package's networks are,
-and what the published protocol adds. results/leak.png is drawn as well.
+The page has the table of every study that has results. The README has three,
+each between `<!-- NAME -->` and `<!-- end -->`: how good the package's networks
+are, what the published protocol adds, and, once they have run, the methods.
+results/leak.png and results/methods.png are drawn as well.
 """
 
 import re
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax.report import lines, page, write
+from pattlite_jax.report import lines, methods, page, write
 from pattlite_jax.report.rows import TABLES
 from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import UserError
@@ -60,6 +61,9 @@ def write_all(
   scores = write.leak_scores(lines.read(results / "leak", TABLES["leak"]))
   if scores:
     pictures.save(pictures.leak(scores), results / "leak.png")
+  bench = methods.accuracies(lines.read(results / "methods", TABLES["methods"]))
+  if bench:
+    pictures.save(pictures.methods(bench), results / "methods.png")
 
 
 def define_flags(values: flags.FlagValues) -> None:

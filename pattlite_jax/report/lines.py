@@ -27,6 +27,8 @@ class Line:
     default_factory=dict
   )
 
+  audits: Sequence[Result] = ()  # What `audit` found of each training.
+
   @property
   def has_results(self) -> bool:
     """Whether anything was run."""
@@ -70,7 +72,8 @@ def read(folder: epath.Path, rows: Sequence[Row]) -> list[Line]:
       for scoring in of_label[0].scorings
     }
     scored = {name: results for name, results in scored.items() if results}
-    lines.append(Line(label, of_label, _results(folder, of_label), scored))
+    runs, audits = (_results(folder, of_label, end) for end in ("", "_audit"))
+    lines.append(Line(label, of_label, runs, scored, audits))
   return lines
 
 

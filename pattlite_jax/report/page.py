@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from etils import epath
 
-from pattlite_jax.report import lines, write
+from pattlite_jax.report import lines, methods, write
 from pattlite_jax.report.rows import TABLES
 
 _HEAD = """\
@@ -103,6 +103,21 @@ _ABLATIONS = """\
 The published recipe on FER2013 with one part of the network or of its training
 changed. `launch/table.sh ablations` runs every row."""
 
+_METHODS = """\
+## The field's methods on one bench
+
+Every method on the same trunk (MobileNetV1, ImageNet's weights) with the same
+recipe, [configs/fer2013_bench.py](../configs/fer2013_bench.py): 64 pixels,
+eight epochs. The last epoch is scored on PublicTest, one image at a time; no
+figure chose it. Names say where a head is smaller than its paper's, which would
+cost more than twice the trunk. A difference below one standard error,
+√(p (1 - p) / n), may be chance. *Across the batch* are the same weights when
+the images of a batch of 64, sorted by class, see each other. Steps are timed in
+turns on one machine. `launch/table.sh methods` runs every row;
+[methods.md](methods.md) describes the methods."""
+
+_AFTER_METHODS = "![Accuracy of the methods](../results/methods.png)"
+
 _SPEED = """\
 ## Speed
 
@@ -135,6 +150,11 @@ def text(results: epath.Path) -> str:
     (_AS_PUBLISHED, write.as_published(tables["main"]), _AFTER_AS_PUBLISHED),
     (_LEAK, write.leak(tables["leak"]), _AFTER_LEAK),
     (_CHALLENGES, write.challenges(subsets), ""),
+    (
+      _METHODS,
+      methods.text(tables["methods"], methods.step_times(results / "methods")),
+      _AFTER_METHODS,
+    ),
     (_ABLATIONS, write.ablations(tables["ablations"]), ""),
     (_SPEED, write.speed(results, "cpu"), picture.format("cpu")),
     (
@@ -157,10 +177,15 @@ def _join(head: str, studies: Sequence[tuple[str, list[str], str]]) -> str:
 
 
 def readme_tables(results: epath.Path) -> Mapping[str, list[str]]:
-  """Returns the README's two tables by the name of their mark."""
+  """Returns the README's tables by the name of their mark.
+
+  That of the methods is there once there are results.
+  """
   best = lines.read(results / "best", TABLES["best"])
   published = [row for row in TABLES["main"] if row.name == "ferplus_majority"]
+  bench = methods.first(lines.read(results / "methods", TABLES["methods"]))
   return {
+    **({"methods": bench} if bench else {}),
     "networks": write.networks(best),
     "protocol": write.protocol(lines.read(results / "main", published)),
   }

@@ -67,6 +67,7 @@ class Row:
   published_subsets: Mapping[str, float] = dataclasses.field(
     default_factory=dict
   )  # % on RAN's subsets, from the same source.
+  audited: bool = False  # Whether `audit` is to judge it, too.
   trained_in: str = ""  # The table whose runs it scores; empty: its own.
   compared_with: str = ""  # The row of its table that it is a change of.
   ships_as: str = ""  # The network of the package that its first seed is.

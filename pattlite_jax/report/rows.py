@@ -2,6 +2,7 @@
 
 from pattlite_jax.report.row import Row
 from pattlite_jax.report.rows_best import BEST, INGREDIENTS
+from pattlite_jax.report.rows_methods import METHODS
 from pattlite_jax.report.rows_published import (
   ABLATIONS,
   CHALLENGE_SUBSETS,
@@ -16,4 +17,5 @@ TABLES: dict[str, tuple[Row, ...]] = {
   "best": BEST,
   "ingredients": INGREDIENTS,
   "ablations": ABLATIONS,
+  "methods": METHODS,
 }

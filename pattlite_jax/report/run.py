@@ -22,8 +22,11 @@ from etils import epath
 
 from pattlite_jax.report.row import CHALLENGE_LISTS, HOW_TO_GET_LISTS, Row
 from pattlite_jax.report.rows import TABLES
+from pattlite_jax.report.rows_methods import CLEAN, CONFIG, STEP_TIMES
 from pattlite_jax.runtime import errors, train_time
 from pattlite_jax.runtime.errors import MissingFileError, UserError
+
+_AUDIT = "pattlite_jax.audit"
 
 
 def commands(
@@ -45,6 +48,19 @@ def commands(
     ],
     epath.Path(f"results/{trained_in}/{name}.json"),
   )
+  if row.audited:
+    path = f"results/{table}/{name}_audit.json"
+    yield (
+      [
+        "python",
+        "-m",
+        _AUDIT,
+        f"--checkpoint={workdir}",
+        "--split=validation",
+        f"--json={path}",
+      ],
+      epath.Path(path),
+    )
   for scoring in row.scorings:
     path = f"results/{table}/{name}_{scoring.name}.json"
     yield (
@@ -153,13 +169,40 @@ def run(
   return failures
 
 
+def time_steps(
+  rows: Sequence[Row],
+  *,
+  dry_run: bool,
+  start: Callable[[Sequence[str]], int] = _start,
+) -> bool:
+  """Times a step of each method of the bench; False if that failed."""
+  variants = {r.name: dict(r.overrides) for r in rows if r.change == CLEAN}
+  target = epath.Path(f"results/methods/{STEP_TIMES}.json")
+  command = [
+    "python",
+    "-m",
+    "pattlite_jax.benchmark.methods",
+    f"--config={CONFIG}",
+    f"--variants={json.dumps(variants)}",
+    f"--json={target}",
+  ]
+  if dry_run:
+    print(shlex.join(command))
+  elif target.exists():
+    print(f"done     {target}")
+  else:
+    return _run(command, target, start)
+  return True
+
+
 def _run(
   command: list[str],
   target: epath.Path,
   start: Callable[[Sequence[str]], int],
 ) -> bool:
   print(f"running  {shlex.join(command)}", flush=True)
-  if _status(command, start):
+  status = _status(command, start)
+  if status and not (_AUDIT in command and status == 1):  # A verdict.
     print(f"failed   {target} was not written; see the messages above")
     return False
   if not target.exists():  # A training command writes to its workdir.
@@ -235,6 +278,10 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
       only=given.rows,
       seeds=given.seed,
     )
+    if given.table == "methods" and not time_steps(
+      TABLES["methods"], dry_run=given.dry_run
+    ):
+      failures += 1
   if failures:
     raise SystemExit(f"{failures} commands failed; the others are done.")
 

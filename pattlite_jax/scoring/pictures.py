@@ -133,6 +133,33 @@ def leak(scores: dict[str, dict[str, float]]) -> Figure:
   return figure
 
 
+def methods(scores: dict[str, tuple[float, float]]) -> Figure:
+  """Draws {method: (accuracy, error bar)}, in percent, the best at the top."""
+  ordered = sorted(scores.items(), key=lambda item: item[1][0])
+  figure, ax = plt.subplots(
+    figsize=(8, 1 + 0.4 * len(ordered)), layout="constrained"
+  )
+  values = [value for _, (value, _) in ordered]
+  bars = [bar for _, (_, bar) in ordered]
+  ax.errorbar(values, range(len(ordered)), xerr=bars, fmt="o", capsize=4)
+  for place, (value, bar) in enumerate(zip(values, bars, strict=True)):
+    ax.annotate(
+      f"{value:.1f}",
+      (value + bar, place),
+      xytext=(6, -3),
+      textcoords="offset points",
+      fontsize=8,
+    )
+  ax.set_yticks(range(len(ordered)), [name for name, _ in ordered])
+  ax.margins(x=0.12, y=0.08)
+  ax.grid(axis="x", alpha=0.3)
+  ax.set(
+    xlabel="right predictions (%), one image at a time",
+    title="Methods on one trunk with one recipe",
+  )
+  return figure
+
+
 def reliability(
   bins: Sequence[dict[str, Any]], ece: float, title: str
 ) -> Figure:

@@ -3,7 +3,8 @@
 The end of a run, `evaluate` and `release` all write this form, and whoever
 shows figures reads it:
 
-  {"dataset": ..., "rule": ..., "method": ..., "attention": ..., "seed": ...,
+  {"dataset": ..., "rule": ..., "method": ..., "attention": ..., "sharing": ...,
+   "seed": ...,
    "splits": {split: {
      "per_sample": FIGURES,
      "across_batch": {"order": ..., "batch_size": ..., "order_seed": ...,
@@ -90,7 +91,9 @@ def describe(network: Network, dataset: str) -> dict[str, Any]:
     "dataset": family,
     "rule": rule or None,
     "method": network.config.method,
-    "attention": network.attention,  # None for methods without a choice of it.
+    # None for methods without a choice of it.
+    "attention": network.attention,
+    "sharing": network.sharing,
     "seed": network.config.seed,
   }
 

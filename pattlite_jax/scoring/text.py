@@ -35,10 +35,11 @@ def markdown_table(
 
 
 def network(result: Mapping[str, Any]) -> str:
-  """Returns the method of a result's network, with its attention if any."""
-  if result["attention"] is None:
-    return result["method"]
-  return f"{result['method']} with attention {result['attention']}"
+  """Returns the method of a result's network, with its mode if any."""
+  for kind in ("attention", "sharing"):
+    if result.get(kind):  # Results older than ARM have no sharing.
+      return f"{result['method']} with {kind} {result[kind]}"
+  return result["method"]
 
 
 def report(result: dict[str, Any]) -> str:
@@ -107,7 +108,7 @@ def _across_batch(alone: dict[str, Any], across: dict[str, Any]) -> list[str]:
   return [
     f"Across batches: {across['order']} order{seed}, batches of "
     f"{across['batch_size']}.",
-    "Attention mixes the images of a batch, so what follows depends on which",
+    "The network mixes the images of a batch, so what follows depends on which",
     "images share one; it is no figure of the network alone.",
     *_beside("across batches", across, alone),
     f"{across['changed_predictions']:,} of {across['num_examples']:,} "

@@ -4,6 +4,8 @@ Their records are small, and a checkpoint stores them as JSON.
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +51,14 @@ class EarlyStopping:
   best_epoch: int = -1
   wait: int = 0
   stopped: bool = False
+
+
+def monitored(record: Mapping[str, Any], monitor: str, epoch: int) -> float:
+  """Returns what `early_stopping` compares: a figure of an epoch's record.
+
+  For "last_epoch" the epoch's number, of which the last is the best.
+  """
+  return float(epoch) if monitor == "last_epoch" else record[monitor]
 
 
 def early_stopping(

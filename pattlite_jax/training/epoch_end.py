@@ -62,7 +62,7 @@ def end_epoch(
   stopping = callbacks.early_stopping(
     progress.stopping,
     progress.epoch,
-    record[fields.monitor],
+    callbacks.monitored(record, fields.monitor, progress.epoch),
     patience=fields.patience,
     min_delta=fields.min_delta,
   )

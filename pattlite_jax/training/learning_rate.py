@@ -23,6 +23,8 @@ class LearningRate:
   num_epochs: int  # The stage's, at most.
   warmup_epochs: float = 0.0
   decay_epochs: float = 0.0
+  step_epochs: int = 0
+  step_factor: float = 1.0
   # Keras' index of the stage's first epoch, which the decay counts from.
   first_epoch: int = 0
 
@@ -40,9 +42,11 @@ class LearningRate:
     """Returns the part that is the same in all steps of an epoch.
 
     With `decay_epochs` it falls as Keras' InverseTimeDecay of decay rate 1,
-    indexed by epoch as in the notebook.
+    indexed by epoch as in the notebook; with `step_epochs` as PyTorch's StepLR.
     """
     rate = self.base * plateau
+    if self.step_epochs:
+      rate *= self.step_factor ** (epoch // self.step_epochs)
     if self.decay_epochs:
       rate /= 1 + (self.first_epoch + epoch) / self.decay_epochs
     return rate

@@ -1,4 +1,4 @@
-"""The optimizers, Adam as Keras has it and AdamW, and what they train."""
+"""The optimizers, and what they train."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from pattlite_jax.config import TRUNKS
+from pattlite_jax.config import OPTIMIZERS, TRUNKS
 from pattlite_jax.method import TRUNK
 
 
@@ -62,14 +62,17 @@ def make(
   *,
   global_clipnorm: float,
   weight_decay: float = 0.0,
+  momentum: float = 0.0,
   schedule: Callable[[Any], Any] | None = None,
 ) -> optax.GradientTransformation:
   """Returns an optimizer whose learning rate can be set between steps.
 
   `adam` is Keras' Adam(global_clipnorm=...), `adamw` optax' own after the same
   clip; its decoupled `weight_decay` is scaled by the learning rate and reaches
-  kernels alone. A `global_clipnorm` of 0 never clips. `schedule` maps the
-  number of steps taken to `LearningRate.factor`.
+  kernels alone. `sgd` is PyTorch's, with `momentum`; its `weight_decay`, and
+  that of `adam`, is added to the clipped gradients of all parameters. A
+  `global_clipnorm` of 0 never clips. `schedule` maps the number of steps taken
+  to `LearningRate.factor`.
   """
 
   @optax.inject_hyperparams
@@ -78,7 +81,7 @@ def make(
       clip = optax.clip_by_global_norm(global_clipnorm)
     else:
       clip = optax.identity()
-    assert name in ("adam", "adamw"), name
+    assert name in OPTIMIZERS, name
     if name == "adamw":
       chained = [
         clip,
@@ -87,7 +90,8 @@ def make(
     else:
       chained = [
         clip,
-        scale_by_keras_adam(),
+        *([optax.add_decayed_weights(weight_decay)] if weight_decay else []),
+        scale_by_keras_adam() if name == "adam" else optax.trace(momentum),
         optax.scale_by_learning_rate(learning_rate),
       ]
     if schedule is not None:

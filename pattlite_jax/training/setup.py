@@ -86,6 +86,8 @@ def stage(
     num_epochs=fields.epochs,
     warmup_epochs=fields.warmup_epochs,
     decay_epochs=fields.decay_epochs,
+    step_epochs=fields.step_epochs,
+    step_factor=fields.step_factor,
     first_epoch=first_epoch,
   )
   params = method.shapes["params"]
@@ -96,6 +98,7 @@ def stage(
       fields.learning_rate,
       global_clipnorm=config.global_clipnorm,
       weight_decay=fields.weight_decay,
+      momentum=fields.momentum,
       schedule=learning_rate.factor,
     ),
     trainable=optimizer.trainable(params, fields.trunk),

@@ -1,20 +1,16 @@
 """EAC against a reference in TensorFlow, written from the paper's facts."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+import one_step
 import pytest
 import tensorflow as tf
 from flax import traverse_util
 from small_run import StoppedError, fit, saved_best
 
 from pattlite_jax.data import augment as augment_lib
-from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.methods import eac
-from pattlite_jax.runtime import parallel
 from pattlite_jax.training import setup
 
 TOLERANCE = 1e-5
@@ -22,40 +18,12 @@ TOLERANCE = 1e-5
 
 @pytest.fixture
 def config(small_config):
-  small_config.method = "eac"
-  small_config.batch_size = 6
-  small_config.augment.random_flip = False
-  small_config.augment.random_contrast = 0.0
-  small_config.stage1.trunk = "all"
-  small_config.stage1.class_weights = False
-  return small_config
+  return one_step.configure(small_config, "eac")
 
 
 @pytest.fixture
 def examples():
-  """Noise with a slope, so that no image is its own mirror image."""
-  rng = np.random.default_rng(0)
-  slope = np.linspace(0, 150, 24)[:, None]
-  images = rng.integers(0, 100, (6, 24, 24, 1)) + slope
-  return examples_lib.Examples(
-    images.astype(np.uint8),
-    np.array([0, 1, 2, 2, 1, 0], np.int32),
-    np.arange(6).astype(str),
-    ("anger", "disgust", "happiness"),
-  )
-
-
-def draw_variables(config):
-  """Returns variables whose batch norms are not those of a fresh network."""
-  rng = np.random.default_rng(1)
-  return traverse_util.path_aware_map(
-    lambda path, x: (
-      rng.uniform(0.5, 1.5, x.shape)
-      if path[-1] in ("scale", "var")
-      else np.asarray(x) + rng.normal(0, 0.05, x.shape)
-    ).astype(np.float32),
-    jax.device_get(setup.init_variables(config, 3)),
-  )
+  return one_step.faces()
 
 
 def batch_norm(x, params, statistics, of_batch):
@@ -114,28 +82,12 @@ def reference(variables, images, labels, *, weight, of_batch):
   )
 
 
-def our_step(config, examples, variables):
-  """Returns the metrics and the gradients, by path, of one step."""
-  stage = setup.stage(config, "stage1", examples)
-  keep = optax.GradientTransformation(
-    lambda params: jax.tree.map(jnp.zeros_like, params),
-    lambda grads, state, params: (jax.tree.map(jnp.zeros_like, grads), grads),
-  )
-  stage = dataclasses.replace(stage, tx=keep)
-  batch = examples_lib.gather(examples, np.arange(len(examples)))
-  (batch,) = parallel.device_batches([batch])
-  state, metrics = parallel.pmap_train_step(stage.step)(
-    parallel.replicate(stage.start(variables)), batch, jax.random.key(0)
-  )
-  return metrics, traverse_util.flatten_dict(jax.device_get(state.opt_state))
-
-
 @pytest.mark.parametrize("statistics", ["imagenet", "batch"])
 def test_both_terms_and_all_gradients_are_the_references(
   statistics, config, examples
 ):
   config.stage1.trunk_statistics = statistics
-  variables = draw_variables(config)
+  variables = one_step.draw_variables(config)
   prepared = augment_lib.prepare(jnp.asarray(examples.images), image_size=24)
   expected = reference(
     variables,
@@ -144,7 +96,7 @@ def test_both_terms_and_all_gradients_are_the_references(
     weight=config.model.consistency_weight,
     of_batch=statistics == "batch",
   )
-  metrics, gradients = our_step(config, examples, variables)
+  metrics, gradients, _ = one_step.take(config, examples, variables)
   consistency = float(metrics.terms["consistency"]) / 6
   cross_entropy = float(metrics.loss_sum) / 6 - consistency
   assert cross_entropy == pytest.approx(expected[0], rel=TOLERANCE)
@@ -172,6 +124,16 @@ def test_the_second_view_is_the_mirror_image_of_the_first(config, examples):
   image, mirrored = stage.method.views(keys, jnp.asarray(examples.images))
   np.testing.assert_array_equal(image[:, :, ::-1], mirrored)
   assert np.abs(image - mirrored).max() > 0.5
+
+
+def test_on_noisy_labels_each_view_has_a_gap_of_its_own(config, examples):
+  config.augment.random_erasing = 1.0
+  config.model.erase_apart = True
+  stage = setup.stage(config, "stage1", examples)
+  keys = jax.random.split(jax.random.key(0), 6)
+  image, mirrored = stage.method.views(keys, jnp.asarray(examples.images))
+  differs = np.asarray(image != mirrored[:, :, ::-1]).mean(axis=(1, 2, 3))
+  assert (differs > 0.01).all() and (differs < 0.6).all()  # Only in the gaps.
 
 
 @pytest.mark.slow

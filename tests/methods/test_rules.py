@@ -19,6 +19,9 @@ VARIANTS = [
   ("pattlite", {"attention": "batch"}),
   ("pattlite", {"attention": "token"}),
   ("pattlite", {"attention": "none"}),
+  ("arm", {"sharing": "batch"}),
+  ("arm", {"sharing": "constant"}),
+  ("dan", {"head_features": 8}),
   ("eac", {}),
 ]
 

@@ -111,3 +111,13 @@ def test_patience_zero_never_stops_and_keeps_the_best():
     )
   assert not stopping.stopped
   assert (stopping.best, stopping.best_epoch) == (0.7, 1)
+
+
+def test_the_last_epoch_is_kept_whatever_its_figures():
+  state = callbacks.EarlyStopping()
+  for epoch, accuracy in enumerate([0.5, 0.9, 0.1]):
+    value = callbacks.monitored({"val_accuracy": accuracy}, "last_epoch", epoch)
+    state = callbacks.early_stopping(
+      state, epoch, value, patience=0, min_delta=0.003
+    )
+    assert state.best_epoch == epoch and not state.stopped

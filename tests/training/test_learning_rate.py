@@ -40,6 +40,16 @@ def test_cosine_without_a_warmup_starts_at_its_base():
   assert cosine(3, 0.0)(0) == 2.0
 
 
+def test_steps_are_those_of_pytorchs_schedulers():
+  by_ten = LearningRate(0.1, "by_epoch", 2, 40, step_epochs=10, step_factor=0.1)
+  rates = [by_ten(2 * epoch) for epoch in (0, 9, 10, 19, 20, 39)]
+  expected = [0.1, 0.1, 0.01, 0.01, 1e-3, 1e-4]
+  np.testing.assert_allclose(rates, expected, rtol=1e-6)
+  each = LearningRate(1.0, "by_epoch", 2, 3, step_epochs=1, step_factor=0.9)
+  rates = [each(step) for step in range(6)]
+  np.testing.assert_allclose(rates, [1, 1, 0.9, 0.9, 0.81, 0.81], rtol=1e-6)
+
+
 def test_a_plateau_lowers_every_step():
   for rate in (cosine(6, 1.0), LearningRate(1.0, "by_epoch", 4, 6)):
     steps = range(24)

@@ -71,6 +71,31 @@ def test_weight_decay_is_decoupled_and_of_kernels_alone():
   np.testing.assert_array_equal(moved["trunk"]["conv1_bn"]["scale"], 1)
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_optimizers_of_the_papers_are_those_of_pytorch(name):
+  torch = pytest.importorskip("torch")
+  rng = np.random.default_rng(0)
+  params = {"a": rng.normal(size=(3, 4)).astype("f4")}
+  theirs = torch.tensor(params["a"], requires_grad=True)
+  if name == "sgd":
+    options = {"momentum": 0.9}
+    reference = torch.optim.SGD([theirs], 0.1, weight_decay=0.01, **options)
+  else:  # Keras' epsilon is not PyTorch's, but small beside these gradients.
+    options = {}
+    reference = torch.optim.Adam([theirs], 0.1, weight_decay=0.01)
+  tx = optimizer.make(
+    name, 0.1, global_clipnorm=0.0, weight_decay=0.01, **options
+  )
+  state = tx.init(params)
+  for _ in range(5):
+    grads = {"a": rng.normal(size=(3, 4)).astype("f4")}
+    theirs.grad = torch.tensor(grads["a"])
+    reference.step()
+    updates, state = tx.update(grads, state, params)
+    params = optax.apply_updates(params, updates)
+  np.testing.assert_allclose(params["a"], theirs.detach(), atol=1e-5)
+
+
 def test_adamw_divides_out_the_size_of_gradients():
   params = {"a": {"bias": jnp.zeros(3)}}
   grads = {"a": {"bias": jnp.array([1e-3, -0.5, 1.0])}}

@@ -1,0 +1,130 @@
+"""The bench of methods: a table for each data set, and a picture's numbers."""
+
+import json
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from etils import epath
+
+from pattlite_jax.report.lines import Line, percents, summarise
+from pattlite_jax.report.rows_methods import BASELINE, CLEAN, STEP_TIMES
+from pattlite_jax.report.write import table
+
+_SPLIT = "validation"  # PublicTest; the last epoch is kept, so nothing chose.
+
+
+def step_times(folder: epath.Path) -> Mapping[str, Any]:
+  """Returns parameters and milliseconds by row; empty before they are there."""
+  file = folder / f"{STEP_TIMES}.json"
+  return json.loads(file.read_text())["steps"] if file.exists() else {}
+
+
+def text(lines: Sequence[Line], steps: Mapping[str, Any]) -> list[str]:
+  """Returns the tables of all data sets that have results, with their names."""
+  found: list[str] = []
+  for data in dict.fromkeys(line.rows[0].change for line in lines):
+    own = [line for line in lines if line.rows[0].change == data]
+    shown = _of_data(own, steps if data == CLEAN else {})
+    if shown:
+      found += [f"### {data}", "", *shown, ""]
+  return found
+
+
+def first(lines: Sequence[Line]) -> list[str]:
+  """Returns the methods on FER2013, for the README."""
+  own = [line for line in lines if line.rows[0].change == CLEAN]
+  return table(
+    "method",
+    own,
+    {
+      "accuracy": lambda line: summarise(_values(line), 1, " %"),
+      "macro F1": lambda line: summarise(_values(line, "macro_f1"), 1),
+      "against the baseline": _difference(own),
+      "audit": verdict,
+    },
+  )
+
+
+def accuracies(lines: Sequence[Line]) -> dict[str, tuple[float, float]]:
+  """Returns {method: (accuracy on FER2013, its error bar)}, in percent.
+
+  The bar is the standard deviation over seeds, or one standard error of a
+  single run.
+  """
+  return {
+    line.label: (
+      statistics.fmean(values),
+      statistics.stdev(values) if len(values) > 1 else _standard_error(line),
+    )
+    for line in lines
+    if line.rows[0].change == CLEAN and (values := _values(line))
+  }
+
+
+def _of_data(lines: Sequence[Line], steps: Mapping[str, Any]) -> list[str]:
+  columns = {
+    "accuracy": lambda line: summarise(_values(line)),
+    "macro F1": lambda line: summarise(_values(line, "macro_f1")),
+    "against the baseline": _difference(lines),
+    "across the batch, as published": lambda line: summarise(
+      percents(line.runs, _SPLIT, "across_batch")
+    ),
+    "audit": verdict,
+    "runs": Line.count,
+    "hours a run": Line.mean_hours,
+  }
+  if steps:
+    columns |= {
+      "parameters": lambda line: _of_step(line, steps, "parameters"),
+      "step / baseline's": lambda line: _of_step(line, steps, "ms"),
+    }
+  return table("method", lines, columns)
+
+
+def _of_step(line: Line, steps: Mapping[str, Any], figure: str) -> str:
+  own = steps.get(line.rows[0].name)
+  if own is None:
+    return ""
+  if figure == "parameters":
+    return f"{own['parameters']:,}"
+  return f"{own['ms'] / steps[BASELINE]['ms']:.2f}"
+
+
+def _values(line: Line, figure: str = "accuracy") -> list[float]:
+  return percents(line.runs, _SPLIT, "per_sample", figure)
+
+
+def _standard_error(line: Line) -> float:
+  """Returns that of one run's accuracy, in points."""
+  scores = line.runs[0]["splits"][_SPLIT]["per_sample"]
+  share, count = scores["accuracy"], scores["num_examples"]
+  return 100 * math.sqrt(share * (1 - share) / count)
+
+
+def _difference(lines: Sequence[Line]):
+  """Returns what shows the points from the baseline, and if they may be chance.
+
+  They may be below one standard error of a run's accuracy.
+  """
+  baseline = next(
+    (x for x in lines if x.rows[0].name == x.rows[0].compared_with), None
+  )
+
+  def show(line):
+    if line is baseline or baseline is None or not baseline.runs:
+      return ""
+    gap = statistics.fmean(_values(line)) - statistics.fmean(_values(baseline))
+    chance = abs(gap) < _standard_error(baseline)
+    return f"{gap:+.2f}{', within one standard error' if chance else ''}"
+
+  return show
+
+
+def verdict(line: Line) -> str:
+  """Returns what `audit` said of the line's networks."""
+  passed = {a["batch_dependence"]["passed"] for a in line.audits}
+  if not passed:
+    return ""
+  return "passed" if passed == {True} else "depends on the batch"
