@@ -10,13 +10,25 @@ from jaxtyping import Array, Float, Int
 
 from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.method import Batch, Method
-from pattlite_jax.methods import baseline, eac, pattlite
+from pattlite_jax.methods import (
+  apvit,
+  baseline,
+  cbam_rul,
+  eac,
+  label_correction,
+  ldam_focal,
+  pattlite,
+)
 from pattlite_jax.models import losses, trunks
 
 METHODS = {
   "baseline": baseline.build,
   "pattlite": pattlite.build,
   "eac": eac.build,
+  "apvit": apvit.build,
+  "cbam_rul": cbam_rul.build,
+  "ldam_focal": ldam_focal.build,
+  "label_correction": label_correction.build,
 }
 
 
