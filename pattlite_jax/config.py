@@ -20,11 +20,22 @@ from pattlite_jax.config_rules import STAGES, Number, Switch, Text, Words
 from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES, PATT_LITE_CUT
 from pattlite_jax.runtime.errors import UserError
 
-METHODS = ("baseline", "pattlite", "arm", "dan", "eac")
+METHODS = (
+  "baseline",
+  "pattlite",
+  "arm",
+  "dan",
+  "eac",
+  "apvit",
+  "cbam_rul",
+  "ldam_focal",
+  "label_correction",
+)
 MODEL_TRUNKS = ("mobilenet_v1", "resnet18", "resnet50", "ir50")
 ATTENTIONS = ("batch", "token", "none")
 SHARINGS = ("batch", "constant", "off")
 ORDERS = ("official", "class_sorted", "shuffled")
+SAMPLINGS = ("shuffle", "balanced", "repeat_rare")
 TRUNKS = ("frozen", "all_but_bn", "all")
 STATISTICS = ("imagenet", "batch")
 MONITORS = ("val_accuracy", "train_accuracy", "last_epoch")
@@ -52,6 +63,13 @@ _EVERY = Number(1, whole=True, off=True)
 _FROM_0 = Number(0)
 _PIXELS = Number(1, 4096, whole=True)
 _PATTLITE = ("pattlite",)
+_APVIT = ("apvit",)
+_CBAM_RUL = ("cbam_rul",)
+_LDAM = ("ldam_focal",)
+_CORRECTION = ("label_correction",)
+_NOT_LDAM = tuple(name for name in METHODS if name not in _LDAM)
+# Those whose images may have several classes at once, each with a share.
+_SHARES = tuple(name for name in _NOT_LDAM if name not in _CORRECTION)
 _NETWORK = "a network, as pattlite_jax.load takes it"
 
 _STAGE = {
@@ -113,7 +131,10 @@ _STAGE = {
     "which is then what is validated and kept; 0 for no average.",
   ),
   "class_weights": Field(
-    False, Switch(), "Multiplies the loss of class c by n / (K n_c)."
+    False,
+    Switch(),
+    "Multiplies the loss of class c by n / (K n_c).",
+    _NOT_LDAM,  # Which has weights of its own.
   ),
   "label_smoothing": Field(
     0.0, _SHARE, "Share of a target that is given to all classes alike."
@@ -247,6 +268,32 @@ FIELDS = {
     Switch(),
     "Trains on the shares of the votes for each image, of sets that have votes "
     "(FER+), in place of its label; accuracies are still of the label.",
+    _SHARES,
+  ),
+  "data.label_noise": Field(
+    0.0,
+    _SHARE,
+    "Share of the training images that get a wrong label, both drawn from the "
+    "seed. Whatever is scored has the data set's own labels.",
+  ),
+  "data.label_file": Field(
+    "",
+    Text("a path"),
+    "A file of labels to train on: lines such as 'train_00001.jpg 5', with a "
+    "number from 1 or the name of a class. Scoring has the data set's own.",
+  ),
+  "data.sampling": Field(
+    "shuffle",
+    Words(SAMPLINGS),
+    '"shuffle": an epoch has each training image once; "balanced": draws of '
+    'every class alike; "repeat_rare": images of rare classes several times.',
+  ),
+  "data.au_file": Field(
+    "",
+    Text("a path"),
+    "A csv of your own annotations of training images: id, action units, "
+    "valence, arousal (docs/data.md).",
+    _CORRECTION,
   ),
   "data.download": Field(
     False, Switch(), "Fetches the files from Kaggle with your credentials."
@@ -256,6 +303,7 @@ FIELDS = {
     Text("networks, as pattlite_jax.load takes them, with commas between"),
     "Trained networks. What they see in each training image and its mirror "
     "image, a mean of probabilities, has a share in its target.",
+    _SHARES,
   ),
   "distillation.share": Field(
     0.5, _SHARE, "The teachers' share of a target; the label keeps the rest."
@@ -335,6 +383,91 @@ FIELDS = {
     "Gives the mirror image a gap of its own, as the paper's runs on noisy "
     "labels; else both have one gap.",
     ("eac",),
+  ),
+  "model.depth": Field(
+    8,
+    _COUNT,
+    "Blocks of the transformer, of which the second half drops tokens; this, "
+    "the width and the heads default to the paper's.",
+    _APVIT,
+  ),
+  "model.width": Field(
+    768, _COUNT, "Features of a token, the same number for each head.", _APVIT
+  ),
+  "model.heads": Field(8, _COUNT, "Heads of its attention.", _APVIT),
+  "model.embedding_size": Field(
+    64,
+    _COUNT,
+    "Features of an image that are mixed; the code's value.",
+    _CBAM_RUL,
+  ),
+  "model.embedding_dropout": Field(
+    0.4, _DROPOUT, "Dropout before them; the code's value.", _CBAM_RUL
+  ),
+  "model.logit_scale": Field(
+    30.0,
+    Number(0, above=True),
+    "What cosines are multiplied with to be logits; LDAM's value.",
+    _LDAM,
+  ),
+  "model.largest_margin": Field(
+    0.5,
+    Number(0, 2),
+    "Margin of the rarest class, as a cosine; LDAM's value.",
+    _LDAM,
+  ),
+  "model.focal_gamma": Field(
+    2.0,
+    Number(1, off=True),
+    "Exponent of the focal factor; its paper's value.",
+    _LDAM,
+  ),
+  "model.balanced_from": Field(
+    0.4,
+    _SHARE,
+    "Share of a stage after which class weights leave 1; ours, as the paper's "
+    "is not public.",
+    _LDAM,
+  ),
+  "model.balanced_by": Field(
+    0.8,
+    _SHARE,
+    "Share of a stage after which they are balanced; where LDAM reweights.",
+    _LDAM,
+  ),
+  "model.sure_share": Field(
+    0.7,
+    _SHARE,
+    "Share of a batch that is to be surer than the rest; this and the next "
+    "three are the Self-Cure Network's.",
+    _CORRECTION,
+  ),
+  "model.rank_margin": Field(
+    0.15, _SHARE, "By how much surer, in mean confidence.", _CORRECTION
+  ),
+  "model.relabel_margin": Field(
+    0.2,
+    _SHARE,
+    "How much more probable than its label a class must be to become it.",
+    _CORRECTION,
+  ),
+  "model.relabel_after_epochs": Field(
+    10.0,
+    _FROM_0,
+    "Epochs of a stage before any label changes.",
+    _CORRECTION,
+  ),
+  "model.action_units": Field(
+    "",
+    Text("columns of config.data.au_file, with commas between"),
+    "The action units that an auxiliary head learns, with valence and arousal.",
+    _CORRECTION,
+  ),
+  "model.annotation_weight": Field(
+    1.0,
+    _FROM_0,
+    "Weight of the auxiliary head's losses; ours, as no paper's is public.",
+    _CORRECTION,
   ),
   "augment.random_flip": Field(
     False, Switch(), "Mirrors one image in two from left to right."

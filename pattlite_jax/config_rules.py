@@ -102,6 +102,8 @@ def check_together(fields: Mapping[str, Any]) -> None:
       f"config.augment.erasing_min_area is {least}, but must not exceed "
       f"config.augment.erasing_max_area, {most}."
     )
+  _check_labels(fields)
+  _check_methods(fields)
   start_from, trunk = fields["start_from"], fields["model.trunk_weights"]
   if start_from and trunk != "imagenet":
     raise UserError(
@@ -117,6 +119,53 @@ def check_together(fields: Mapping[str, Any]) -> None:
     )
   for stage in STAGES:
     _check_stage(stage, fields)
+
+
+def _check_labels(fields: Mapping[str, Any]) -> None:
+  """Raises UserError for sources of labels that exclude each other."""
+  noise, file = fields["data.label_noise"], fields["data.label_file"]
+  if noise and file:
+    raise UserError(
+      f"config.data.label_noise is {noise}, but the labels are those of "
+      f"config.data.label_file, {file!r}; set the one to 0 or the other to "
+      '"".'
+    )
+  if fields["data.soft_targets"] and (noise or file):
+    name = "data.label_noise" if noise else "data.label_file"
+    raise UserError(
+      f"config.{name} is {fields[name]!r}, but has no effect with "
+      "config.data.soft_targets, as training then reads no labels; turn one "
+      "of them off."
+    )
+
+
+def _check_methods(fields: Mapping[str, Any]) -> None:
+  """Raises UserError for values of one method that exclude each other."""
+  file, units = fields["data.au_file"], fields["model.action_units"]
+  if bool(file) != bool(units):
+    raise UserError(
+      f"config.data.au_file is {file!r} and config.model.action_units is "
+      f"{units!r}; set both, the file and the columns to learn, or neither."
+    )
+  width, heads = fields["model.width"], fields["model.heads"]
+  if width % heads:
+    raise UserError(
+      f"config.model.width is {width}, but must be a multiple of "
+      f"config.model.heads, {heads}."
+    )
+  after = fields["model.relabel_after_epochs"]
+  epochs = max(fields[f"{stage}.epochs"] for stage in STAGES)
+  if fields["method"] == "label_correction" and after >= epochs:
+    raise UserError(
+      f"config.model.relabel_after_epochs is {after}, but must be less than "
+      f"the epochs of a stage, {epochs}: no label would ever change."
+    )
+  start, end = fields["model.balanced_from"], fields["model.balanced_by"]
+  if start > end:
+    raise UserError(
+      f"config.model.balanced_from is {start}, but must not exceed "
+      f"config.model.balanced_by, {end}."
+    )
 
 
 def _check_trunk(fields: Mapping[str, Any]) -> None:

@@ -20,18 +20,21 @@ from typing import Any
 
 import jax
 from flax import linen as nn
-from jaxtyping import Array, Float, Key, PyTree, UInt8
+from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
 
 TRUNK = "trunk"
 CLASSIFIER = "classifier"
 
 Variables = dict[str, Any]  # {"params": {...}, "batch_stats": {...}}
-# image u8[B, h, w, C], label i32[B], mask bool[B] and, where the data set or
-# teachers give them, targets f32[B, K].
+# image u8[B, h, w, C], label i32[B], mask bool[B]; where the data set or
+# teachers give them, targets f32[B, K]; and annotations of the user's own.
 Batch = dict[str, Array]
 # "logits" f32[B, K]; in training also what the method's loss reads.
 Outputs = dict[str, Any]
 Terms = dict[str, Float[Array, ""]]
+# (name of a trunk's block, what it computes [B, H, W, C]) -> what the trunk
+# goes on with in its place.
+Refine = Callable[[str, Array], Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +56,9 @@ class Method:
       each image f32[B], and named terms of the global batch, which add to the
       mean of the images' losses.
     fold: rewrites variables into those that `network` and `alone` take.
+    relabel: (outputs, batch, share of the stage done) -> the label i32[B] that
+      each image has from its next visit on; None where labels stay. The labels
+      in use are part of the training's state, and are what `batch` has.
   """
 
   network: nn.Module
@@ -64,6 +70,9 @@ class Method:
     [Outputs, Batch, Float[Array, ""]], tuple[Float[Array, "B"], Terms]
   ]
   fold: Callable[[Variables], Variables] = lambda variables: variables
+  relabel: (
+    Callable[[Outputs, Batch, Float[Array, ""]], Int[Array, "B"]] | None
+  ) = None
 
   @property
   def shapes(self) -> PyTree[jax.ShapeDtypeStruct]:

@@ -205,6 +205,38 @@ def test_zero_is_off_where_that_has_a_meaning(name):
       {"model.consistency_weight": 1.0},
       "consistency_weight is 1.0, but has no effect with.*pattlite.*by eac",
     ),
+    (
+      {"method": "ldam_focal", "stage1.class_weights": True},
+      "class_weights is True, but has no effect with.*ldam_focal",
+    ),
+    (
+      {"method": "label_correction", "data.soft_targets": True},
+      "soft_targets is True, but has no effect with.*label_correction",
+    ),
+    (
+      {"method": "label_correction"},
+      "relabel_after_epochs is 10.0, but must be less than .* a stage, 3:",
+    ),
+    (
+      {"data.label_noise": 0.2, "data.label_file": "noise01.txt"},
+      "label_noise is 0.2, but the labels are those of .*'noise01.txt'",
+    ),
+    (
+      {"data.label_noise": 0.2, "data.soft_targets": True},
+      "label_noise is 0.2, but has no effect with config.data.soft_targets",
+    ),
+    (
+      {"method": "label_correction", "data.au_file": "au.csv"},
+      "au_file is 'au.csv' and config.model.action_units is ''; set both",
+    ),
+    (
+      {"method": "apvit", "model.width": 100},
+      "width is 100, but must be a multiple of config.model.heads, 8",
+    ),
+    (
+      {"method": "ldam_focal", "model.balanced_from": 0.9},
+      "balanced_from is 0.9, but must not exceed .*balanced_by, 0.8",
+    ),
   ],
 )
 def test_values_that_would_do_nothing_are_refused(changes, message):
@@ -311,7 +343,7 @@ def test_a_checkpoint_with_unknown_or_wrong_fields_is_refused():
   for fields, message in (
     ({"stage1": 3}, r"no config.stage1, which is 3.*newer version, or broken"),
     ({"seed": {"a": 1}}, "no config.seed.a"),
-    ({"model": {"heads": 4}}, "no config.model.heads, which is 4"),
+    ({"model": {"walls": 4}}, "no config.model.walls, which is 4"),
     ({"batch_size": "8"}, "config.batch_size is '8', but must be a whole"),
   ):
     with pytest.raises(UserError, match=message):

@@ -7,6 +7,7 @@ Each variant is a config's fields that differ. All take steps on the same images
 of noise, a few at a time, so that what else the machine does slows each alike.
 """
 
+import dataclasses
 import json
 import math
 import time
@@ -20,6 +21,7 @@ from etils import epath
 
 from pattlite_jax import config_files, methods
 from pattlite_jax.benchmark import ours, summary, work
+from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime import errors, provenance
 from pattlite_jax.training import setup
 
@@ -52,6 +54,8 @@ def measure(
 def _prepare(config: ml_collections.ConfigDict) -> tuple[int, work.Once]:
   """Returns the parameters and what takes a step, which is compiled."""
   faces = work.draw_faces(config.batch_size, work.FACE_SIZE)
+  faces = dataclasses.replace(faces, images=faces.images[..., :1])  # FER2013's.
+  faces = examples_lib.numbered(faces)  # For what corrects their labels.
   params = methods.build(config, len(faces.class_names)).shapes["params"]
   variables = setup.init_variables(config, len(faces.class_names))
   once = ours.Side(work.Work(config, variables)).train_step("stage1", faces)

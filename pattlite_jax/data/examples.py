@@ -7,10 +7,13 @@ Free of TensorFlow: the training order is plain NumPy, so that every input path
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
+
+from pattlite_jax.data import sampling
+from pattlite_jax.runtime.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +26,11 @@ class Examples:
   class_names: tuple[str, ...]
   # Shares of the classes, which add up to 1, to train on in place of `labels`.
   targets: Float32[np.ndarray, "N K"] | None = None
+  # What else a method reads of each image, [N, ...], by its name in a batch.
+  annotations: Mapping[str, np.ndarray] = dataclasses.field(
+    default_factory=dict
+  )
+  sampling: str = "shuffle"  # How an epoch of training visits them.
 
   def __len__(self) -> int:
     return len(self.labels)
@@ -35,7 +43,16 @@ class Examples:
       labels=self.labels[indices],
       ids=self.ids[indices],
       targets=None if self.targets is None else self.targets[indices],
+      annotations={k: v[indices] for k, v in self.annotations.items()},
     )
+
+
+def numbered(examples: Examples) -> Examples:
+  """Returns the examples with their places, "row" i32[N], among them."""
+  rows = np.arange(len(examples), dtype=np.int32)
+  return dataclasses.replace(
+    examples, annotations={**examples.annotations, "row": rows}
+  )
 
 
 def unlabelled(
@@ -51,8 +68,24 @@ def class_counts(examples: Examples) -> Int[np.ndarray, "K"]:
   return np.bincount(examples.labels, minlength=len(examples.class_names))
 
 
+def require_every_class(examples: Examples, needed_by: str) -> None:
+  """Raises UserError that names the classes without examples, if any."""
+  absent = [
+    name
+    for name, count in zip(
+      examples.class_names, class_counts(examples), strict=True
+    )
+    if not count
+  ]
+  if absent:
+    raise UserError(
+      f"{needed_by} needs training images of every class, but there are none "
+      f"of {', '.join(absent)}; add some, or choose another value."
+    )
+
+
 def fingerprint(examples: Examples) -> str:
-  """Returns a hash that changes with any id, label, class, pixel or target."""
+  """Returns a hash that changes with any id, class or array of an image."""
   digest = hashlib.sha256()
   digest.update(json.dumps(examples.ids.tolist()).encode())
   digest.update(json.dumps(examples.class_names).encode())
@@ -60,6 +93,9 @@ def fingerprint(examples: Examples) -> str:
   digest.update(examples.images.tobytes())
   if examples.targets is not None:
     digest.update(examples.targets.astype("<f4").tobytes())
+  for name, array in sorted(examples.annotations.items()):
+    digest.update(name.encode())
+    digest.update(array.tobytes())
   shape = "x".join(map(str, examples.images.shape))
   return f"{shape}, sha256 {digest.hexdigest()[:16]}"
 
@@ -84,28 +120,35 @@ def rows_in_order(
     by_alphabet = np.argsort(np.argsort(examples.class_names))
     return np.argsort(by_alphabet[examples.labels], kind="stable")
   assert order == "shuffled", order
-  return epoch_order(len(examples), seed=seed, epoch=0)
+  return sampling.epoch_order(len(examples), seed=seed, epoch=0)
 
 
-def epoch_order(
-  num_examples: int, *, seed: int, epoch: int
-) -> Int[np.ndarray, "N"]:
-  """Returns the order in which an epoch visits the examples."""
-  return np.random.default_rng([seed, epoch]).permutation(num_examples)
+def epoch_rows(
+  examples: Examples, *, seed: int, epoch: int
+) -> Int[np.ndarray, "M"]:
+  """Returns which examples an epoch visits, in order; see `sampling`."""
+  return sampling.epoch_rows(
+    examples.labels, examples.sampling, seed=seed, epoch=epoch
+  )
+
+
+def epoch_size(examples: Examples) -> int:
+  """Returns how many examples an epoch visits, repeated ones counted."""
+  return sampling.epoch_size(examples.labels, examples.sampling)
 
 
 def batch_rows(
-  num_examples: int, *, batch_size: int, seed: int, step: int
+  examples: Examples, *, batch_size: int, seed: int, step: int
 ) -> Int[np.ndarray, "b"]:
   """Returns which examples a training step takes; `step` counts from 0."""
-  epoch, batch = divmod(step, steps_per_epoch(num_examples, batch_size))
-  order = epoch_order(num_examples, seed=seed, epoch=epoch)
+  epoch, batch = divmod(step, steps_per_epoch(epoch_size(examples), batch_size))
+  order = epoch_rows(examples, seed=seed, epoch=epoch)
   return order[batch * batch_size : (batch + 1) * batch_size]
 
 
-def steps_per_epoch(num_examples: int, batch_size: int) -> int:
+def steps_per_epoch(epoch_size: int, batch_size: int) -> int:
   """Returns the number of batches of an epoch; the last may be padded."""
-  return -(-num_examples // batch_size)
+  return -(-epoch_size // batch_size)
 
 
 def eval_batches(
@@ -140,7 +183,7 @@ def gather(
 ) -> dict[str, np.ndarray]:
   """Returns a batch; rows outside the examples are padding, masked.
 
-  It has `targets` where the examples have them.
+  It has `targets` and annotations where the examples have them.
   """
   mask = (rows >= 0) & (rows < len(examples))
   rows = np.where(mask, rows, 0)
@@ -148,6 +191,7 @@ def gather(
     "image": examples.images[rows],
     "label": examples.labels[rows].astype(np.int32),
     "mask": mask,
+    **{name: array[rows] for name, array in examples.annotations.items()},
   }
   if examples.targets is not None:
     batch["targets"] = examples.targets[rows]

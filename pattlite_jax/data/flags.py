@@ -24,6 +24,8 @@ OF_TRAINING = {
     "--config=synthetic"
   ),
   "data.packed": "--config.data.packed=<file>",
+  "data.au_file": "--config.data.au_file=<file>",
+  "data.label_file": "--config.data.label_file=<file>",
   "data.soft_targets": "--config.data.soft_targets=False",
   "data.download": "--config.data.download=False",
   "distillation.teachers": "--config.distillation.teachers=<folders>",

@@ -17,10 +17,12 @@ def train_batches(
   num_hosts: int = 1,
 ) -> Iterator[dict[str, np.ndarray]]:
   """Yields the batches of `pipeline.train_batches`, without end."""
-  steps = examples_lib.steps_per_epoch(len(examples), batch_size)
+  steps = examples_lib.steps_per_epoch(
+    examples_lib.epoch_size(examples), batch_size
+  )
   epoch, step = divmod(first_step, steps)
   while True:
-    order = examples_lib.epoch_order(len(examples), seed=seed, epoch=epoch)
+    order = examples_lib.epoch_rows(examples, seed=seed, epoch=epoch)
     rows = np.full(steps * batch_size, -1)
     rows[: len(order)] = order
     for batch in rows.reshape(steps, batch_size)[step:]:

@@ -26,16 +26,17 @@ def train_batches(
   """Yields this host's share of each batch, without end, from `first_step`.
 
   Batches are dicts of image u8[b, H, W, C], label i32[b], mask bool[b] and,
-  where the examples have them, targets f32[b, K], with
-  b = batch_size / num_hosts. As in Keras' fit, each epoch visits every example
-  once and its last batch may be short: the rest of it is masked.
+  where the examples have them, targets f32[b, K] and annotations [b, ...], with
+  b = batch_size / num_hosts. Each epoch visits the rows of
+  `examples_lib.epoch_rows`. As in Keras' fit, its last batch may be short: the
+  rest of it is masked.
   """
-  num_examples = len(examples)
-  steps = examples_lib.steps_per_epoch(num_examples, batch_size)
+  epoch_size = examples_lib.epoch_size(examples)
+  steps = examples_lib.steps_per_epoch(epoch_size, batch_size)
 
   def rows_of_epoch(epoch):
-    order = examples_lib.epoch_order(num_examples, seed=seed, epoch=int(epoch))
-    padding = np.full(steps * batch_size - num_examples, -1)
+    order = examples_lib.epoch_rows(examples, seed=seed, epoch=int(epoch))
+    padding = np.full(steps * batch_size - epoch_size, -1)
     batches = np.concatenate([order, padding]).reshape(steps, batch_size)
     shares = [examples_lib.host_share(b, host, num_hosts) for b in batches]
     return np.stack(shares).astype(np.int64)
@@ -47,6 +48,7 @@ def train_batches(
   arrays = {
     "image": tf.constant(examples.images),
     "label": tf.constant(examples.labels.astype(np.int32)),
+    **{name: tf.constant(x) for name, x in examples.annotations.items()},
   }
   if examples.targets is not None:
     arrays["targets"] = tf.constant(examples.targets)

@@ -10,7 +10,17 @@ from jaxtyping import Array, Float, Int
 
 from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.method import Batch, Method
-from pattlite_jax.methods import arm, baseline, dan, eac, pattlite
+from pattlite_jax.methods import (
+  apvit,
+  arm,
+  baseline,
+  cbam_rul,
+  dan,
+  eac,
+  label_correction,
+  ldam_focal,
+  pattlite,
+)
 from pattlite_jax.models import losses, trunks
 
 METHODS = {
@@ -19,6 +29,10 @@ METHODS = {
   "arm": arm.build,
   "dan": dan.build,
   "eac": eac.build,
+  "apvit": apvit.build,
+  "cbam_rul": cbam_rul.build,
+  "ldam_focal": ldam_focal.build,
+  "label_correction": label_correction.build,
 }
 
 

@@ -81,6 +81,17 @@ def slide(
   )
 
 
+class Window(nn.Module):
+  """`slide` with a learned kernel, drawn as PyTorch's for one channel."""
+
+  @nn.compact
+  def __call__(self, maps: Float[Array, "B H W C"]) -> Float[Array, "B P Q C"]:
+    def init(key, shape):
+      return DEFAULT_INIT(key, (math.prod(shape), 1)).reshape(shape)
+
+    return slide(maps, self.param("kernel", init, (WINDOW, WINDOW)))
+
+
 class ARM(nn.Module):
   """A trunk, the module and one dense layer.
 
@@ -117,8 +128,7 @@ class ARM(nn.Module):
     ).astype(jnp.float32)
     r = factor(features.shape[-1])
     _check_size(features.shape, r)
-    kernel = self.param("window", _window_init, (WINDOW, WINDOW), jnp.float32)
-    x = slide(arrange(features, r), kernel)
+    x = Window(name="window")(arrange(features, r))
     x = batch_norm("window_bn", train, self.axis_name)(x, mask)
     x = x.mean(axis=-1)  # [B, P, Q]
     x = x + self._shared(x, mask, train)
@@ -148,11 +158,6 @@ class ARM(nn.Module):
     else:
       mean = tracked.value
     return jnp.zeros(()) if self.sharing == "off" else alpha * mean
-
-
-def _window_init(key, shape, dtype):
-  """As PyTorch draws a convolution of one channel."""
-  return DEFAULT_INIT(key, (math.prod(shape), 1), dtype).reshape(shape)
 
 
 def _check_size(shape: tuple[int, ...], r: int) -> None:

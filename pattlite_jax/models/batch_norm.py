@@ -18,6 +18,7 @@ class BatchNorm(nn.Module):
   axis_name: str | None = None
   momentum: float = 0.99
   epsilon: float = 1e-3
+  affine: bool = True  # False for no learned scale and bias.
   # Tracks n / (n - 1) times the variance that it normalises by, as PyTorch.
   unbiased: bool = False
 
@@ -27,8 +28,10 @@ class BatchNorm(nn.Module):
   ) -> Float[Array, "B *rest C"]:
     """Normalises each channel of x; rows where `mask` is False do not count."""
     shape = x.shape[-1:]
-    scale = self.param("scale", nn.initializers.ones, shape)
-    bias = self.param("bias", nn.initializers.zeros, shape)
+    scale, bias = jnp.ones(shape), jnp.zeros(shape)
+    if self.affine:
+      scale = self.param("scale", nn.initializers.ones, shape)
+      bias = self.param("bias", nn.initializers.zeros, shape)
     mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
     var = self.variable("batch_stats", "var", jnp.ones, shape)
     if self.use_running_average:

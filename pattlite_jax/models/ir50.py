@@ -7,6 +7,7 @@ backbone/model_irse.py, `Backbone(..., 50, mode="ir")`. APViT cuts it here.
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
+from pattlite_jax.method import Refine
 from pattlite_jax.models.torch_layers import PReLU, TorchTrunk, colours
 
 # Channels and units of the stages; each halves its input's size.
@@ -27,11 +28,13 @@ class IR50(TorchTrunk):
     mask: Bool[Array, "B"] | None = None,
     *,
     update_stats: bool = False,
+    refine: Refine | None = None,
   ) -> Float[Array, "B P Q 256"]:
     """Returns the third stage's output for images in [-1, 1], as it is trained.
 
     With `update_stats` batch norm uses, and tracks, the batch's statistics:
-    those of the rows where `mask` is True.
+    those of the rows where `mask` is True. `refine` takes what each unit adds
+    to its shortcut.
     """
     assert not self.folded
     x = colours(images).astype(self.dtype)
@@ -42,7 +45,9 @@ class IR50(TorchTrunk):
     for stage, (features, count) in enumerate(STAGES, start=1):
       for i in range(count):
         stride = 2 if i == 0 else 1
-        x = self._unit(x, f"body{unit}", features, stride, mask, update_stats)
+        x = self._unit(
+          x, f"body{unit}", features, stride, mask, update_stats, refine
+        )
         unit += 1
       self.sow("intermediates", f"stage{stage}_output", x)
     return x
@@ -55,6 +60,7 @@ class IR50(TorchTrunk):
     stride: int,
     mask: Bool[Array, "B"] | None,
     update_stats: bool,
+    refine: Refine | None,
   ) -> Float[Array, "B P Q D"]:
     """`bottleneck_IR`: norm, 3x3, PReLU, 3x3 with the stride, norm."""
     y = self.norm(x, f"{name}_pre_bn", mask, update_stats)
@@ -75,4 +81,6 @@ class IR50(TorchTrunk):
         size=1,
         stride=stride,
       )
+    if refine is not None:
+      y = refine(name, y)
     return x + y

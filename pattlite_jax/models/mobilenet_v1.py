@@ -13,16 +13,20 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from pattlite_jax.method import Refine
 from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.depthwise import DepthwiseConv
 from pattlite_jax.models.image_conv import ImageConv
 from pattlite_jax.models.mobilenet_v1_layers import (
+  BLOCKS,
   LAYER_NAMES,
   LAYERS,
   PATT_LITE_CUT,
   Layer,
 )
 from pattlite_jax.models.pointwise import PointwiseConv
+
+_BLOCK_ENDS = {f"conv_pw_{i}_relu" for i in range(1, len(BLOCKS) + 1)}
 
 
 @jax.custom_vjp
@@ -64,12 +68,14 @@ class MobileNetV1(nn.Module):
     mask: Bool[Array, "B"] | None = None,
     *,
     update_stats: bool = False,
+    refine: Refine | None = None,
   ) -> Float[Array, "B ..."]:
     """Returns the output of `cut` for images scaled to [-1, 1].
 
     C is 3, or 1 for grey images, which give what three equal channels give.
     With `update_stats` batch norm uses, and tracks, the batch's statistics:
-    those of the rows where `mask` is True.
+    those of the rows where `mask` is True. `refine` takes what each of the
+    blocks 1 to 13 gives, and the name of its last convolution.
     """
     assert self.cut in LAYER_NAMES, self.cut
     x = images.astype(self.dtype)
@@ -79,6 +85,8 @@ class MobileNetV1(nn.Module):
       if not (self.folded and layer.kind == "bn"):
         operation = self._operation(layer, update_stats, normalised)
         x = operation(x, mask) if layer.kind == "bn" else operation(x)
+      if refine is not None and layer.name in _BLOCK_ENDS:
+        x = refine(layer.name.removesuffix("_relu"), x)
       self.sow("intermediates", f"{layer.name}_output", x)
     return x
 

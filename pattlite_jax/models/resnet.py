@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
+from pattlite_jax.method import Refine
 from pattlite_jax.models.torch_layers import TorchTrunk, colours, max_pool
 
 # ImageNet's, of pixels in [0, 1]; what torchvision's weights were trained with.
@@ -33,11 +34,13 @@ class ResNet(TorchTrunk):
     mask: Bool[Array, "B"] | None = None,
     *,
     update_stats: bool = False,
+    refine: Refine | None = None,
   ) -> Float[Array, "B P Q D"]:
     """Returns the last feature map for images in [-1, 1] (1 or 3 channels).
 
     With `update_stats` batch norm uses, and tracks, the batch's statistics:
-    those of the rows where `mask` is True.
+    those of the rows where `mask` is True. `refine` takes what each block adds
+    to its shortcut.
     """
     x = (colours(images) / 2 + 0.5 - jnp.array(MEAN)) / jnp.array(DEVIATION)
     x = x.astype(self.dtype)
@@ -54,6 +57,7 @@ class ResNet(TorchTrunk):
           stride,
           mask,
           update_stats,
+          refine,
         )
       self.sow("intermediates", f"layer{stage}_output", x)
     return x
@@ -66,6 +70,7 @@ class ResNet(TorchTrunk):
     stride: int,
     mask: Bool[Array, "B"] | None,
     update_stats: bool,
+    refine: Refine | None,
   ) -> Float[Array, "B P Q D"]:
     """A residual block; the shortcut has a convolution where shapes differ."""
     if self.bottleneck:
@@ -92,4 +97,6 @@ class ResNet(TorchTrunk):
         size=1,
         stride=stride,
       )
+    if refine is not None:
+      y = refine(name, y)
     return nn.relu(x + y)

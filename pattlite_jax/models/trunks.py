@@ -1,9 +1,10 @@
 """The pretrained part of a network: a trunk, chosen apart from the method.
 
 Every trunk is called as (images f32[B, S, S, C] in [-1, 1], mask bool[B],
-update_stats=False) and returns a feature map [B, H, W, D]; C is 3, or 1 for
-grey images. With `update_stats` its batch norm uses and tracks the statistics
-of the rows where `mask` is True.
+update_stats=False, refine=None) and returns a feature map [B, H, W, D]; C is 3,
+or 1 for grey images. With `update_stats` its batch norm uses and tracks the
+statistics of the rows where `mask` is True. `refine` takes what each of its
+blocks computes, before a shortcut is added.
 """
 
 import dataclasses

@@ -9,6 +9,7 @@ from typing import Any
 from etils import epath
 
 from pattlite_jax.report.lines import Line, percents, summarise
+from pattlite_jax.report.row import BATCH_SCORINGS
 from pattlite_jax.report.rows_methods import BASELINE, CLEAN, STEP_TIMES
 from pattlite_jax.report.write import table
 
@@ -29,6 +30,9 @@ def text(lines: Sequence[Line], steps: Mapping[str, Any]) -> list[str]:
     shown = _of_data(own, steps if data == CLEAN else {})
     if shown:
       found += [f"### {data}", "", *shown, ""]
+  mixing = _batches(lines)
+  if mixing:
+    found += ["### By order of the images, and images in a batch", "", *mixing]
   return found
 
 
@@ -81,6 +85,25 @@ def _of_data(lines: Sequence[Line], steps: Mapping[str, Any]) -> list[str]:
       "step / baseline's": lambda line: _of_step(line, steps, "ms"),
     }
   return table("method", lines, columns)
+
+
+def _batches(lines: Sequence[Line]) -> list[str]:
+  """Returns what order and batch size make of methods that mix their batch."""
+
+  def column(scoring):
+    def show(line):
+      results = line.scored.get(scoring.name, ())
+      splits = [scores for r in results for scores in r["splits"].values()]
+      return summarise([100 * s["across_batch"]["accuracy"] for s in splits])
+
+    return show
+
+  mixing = [line for line in lines if line.scored]
+  columns = {
+    f"{s.flags['order'].replace('_', '-')}, {s.flags['batch_size']}": column(s)
+    for s in BATCH_SCORINGS
+  }
+  return table("method", mixing, columns)
 
 
 def _of_step(line: Line, steps: Mapping[str, Any], figure: str) -> str:

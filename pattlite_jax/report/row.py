@@ -39,6 +39,12 @@ LEAK_SCORINGS = (
   SHUFFLED,
   _in_batches("shuffled", 8),
 )
+# Those at which the bench scores the methods that mix their batch.
+BATCH_SCORINGS = tuple(
+  _in_batches(order, size)
+  for order in ("class_sorted", "official", "shuffled")
+  for size in (8, 64, 256)
+)
 CHALLENGES = Scoring(
   "challenges",
   {

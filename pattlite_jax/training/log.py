@@ -57,7 +57,8 @@ class Log:
     method: Method,
   ) -> None:
     """Says what the run trains on, with what, and where."""
-    self._config, self._num_images = config, len(splits["train"])
+    self._config = config
+    self._num_images = examples_lib.epoch_size(splits["train"])
     self.say(log_lines.header(config, splits, method))
 
   def say(self, text: str) -> None:

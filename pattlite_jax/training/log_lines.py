@@ -73,7 +73,9 @@ def header(
 ) -> str:
   """Returns what a run trains on, with what, and where it leaves things."""
   train = splits["train"]
-  steps = examples_lib.steps_per_epoch(len(train), config.batch_size)
+  steps = examples_lib.steps_per_epoch(
+    examples_lib.epoch_size(train), config.batch_size
+  )
   images = ", ".join(
     f"{len(split):,} {_SPLITS.get(name, name)}"
     for name, split in splits.items()
@@ -89,6 +91,15 @@ def header(
     ("devices", provenance.devices()),
     ("batches", f"{config.batch_size} images a step, {steps:,} steps an epoch"),
   ]
+  if config.data.label_noise:
+    wrong = f"{_percent(config.data.label_noise)} made wrong, for training"
+    rows.insert(2, ("labels", wrong))
+  if config.data.label_file:
+    rows.insert(2, ("labels", f"for training, of {config.data.label_file}"))
+  if config.data.sampling != "shuffle":
+    size = examples_lib.epoch_size(train)
+    words = f"{config.data.sampling}, {size:,} images an epoch"
+    rows.insert(-2, ("sampling", words))
   if method.mixes_batch:
     rows.insert(3, ("", "which sees the images of a batch together"))
   rows += [(f"stage {name[-1]}", _stage(config[name])) for name in STAGES]

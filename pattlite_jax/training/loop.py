@@ -10,11 +10,12 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
+from jaxtyping import Int
 
 from pattlite_jax import config as config_lib
 from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.data import load
+from pattlite_jax.data import load, training_set
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import metrics, pictures
 from pattlite_jax.training import (
@@ -32,12 +33,17 @@ from pattlite_jax.training import (
   workdir,
 )
 from pattlite_jax.training import inputs as inputs_lib
+from pattlite_jax.training import labels as labels_lib
 from pattlite_jax.training.learning_rate import LearningRate
 from pattlite_jax.training.pending import Pending
 from pattlite_jax.training.progress import Progress
 from pattlite_jax.training.run import MakeBatches, Run, Variables
 from pattlite_jax.training.step import TrainState
 from pattlite_jax.weights import checkpoint, checkpoint_items
+
+Labels = (
+  Int[np.ndarray, "N"] | None
+)  # Those in use, where a method changes them.
 
 
 def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
@@ -51,7 +57,9 @@ def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 def _load_and_fit(config: ml_collections.ConfigDict) -> dict[str, Any]:
   inputs = inputs_lib.load(config)
-  preflight.check(config_lib.flat(config.to_dict()), inputs.splits)
+  # What one host's own files, such as config.data.label_file, may change.
+  used = {"used train": training_set.of_config(config, inputs.splits)}
+  preflight.check(config_lib.flat(config.to_dict()), inputs.splits | used)
   with contextlib.closing(log.Log(inputs.make_writer())) as run_log:
     return fit(config, inputs.splits, inputs.make_batches, run_log)
 
@@ -73,23 +81,25 @@ def fit(
   parallel.check_batch_size(config.batch_size)
   for split in ("train", "validation"):
     load.require_examples(splits[split], split, config.data.name)
+  train = training_set.of_config(config, splits)
+  used = splits | {"train": train}
   start_from = start.load_network(config.start_from)
-  variables = start.variables(config, start_from, splits["train"].class_names)
+  variables = start.variables(config, start_from, train.class_names)
   teachers = distillation.load_teachers(config.distillation.teachers)
   networks = {
     "started_from": {name: n.origin() for name, n in start_from.items()},
     "taught_by": {name: n.origin() for name, n in teachers.items()},
   }
-  described = resume.describe(config, splits, networks)
-  method = methods.build(config, len(splits["train"].class_names))
-  run_log.starts(config, splits, method)
+  described = resume.describe(config, used, networks)
+  method = methods.build(config, len(train.class_names))
+  if method.relabel is not None:
+    train = examples_lib.numbered(train)
+  run_log.starts(config, used, method)
   with checkpoint.open_manager(config.workdir, exclusive=True) as manager:
     stops = stop.StopRequests(manager.reached_preemption)
     run = Run(
       config,
-      distillation.teach(
-        splits["train"], teachers, share=config.distillation.share
-      ),
+      distillation.teach(train, teachers, share=config.distillation.share),
       make_batches,
       setup.validation(config, splits["validation"]),
       manager,
@@ -99,7 +109,7 @@ def fit(
       hooks,
     )
     with stops:
-      best, progress = _run_stages(run, variables)
+      best, progress, labels = _run_stages(run, variables)
     checkpoint.wait(manager)
   run_log.scores()
   return result.finish(
@@ -109,12 +119,21 @@ def fit(
     progress.history,
     config_changes=progress.config_changes,
     networks=networks,
+    training_images=training_set.describe(config, splits["train"], train),
+    labels=(
+      None
+      if labels is None
+      else labels_lib.describe(labels, train, splits["train"])
+    ),
     draw=draw,
   )
 
 
-def _run_stages(run: Run, variables: Variables) -> tuple[Variables, Progress]:
-  progress = Progress()
+def _run_stages(
+  run: Run, variables: Variables
+) -> tuple[Variables, Progress, Labels]:
+  """Returns the chosen variables, where the run is, and the labels in use."""
+  progress, labels = Progress(), None
   newest = checkpoint.restore_newest(run.manager, resume.ITEMS)
   if newest:
     progress = resume.progress(*newest, run.described)
@@ -130,15 +149,16 @@ def _run_stages(run: Run, variables: Variables) -> tuple[Variables, Progress]:
       first_epoch=progress.first_epoch,
       epochs_before=progress.epochs_before,
     )
-    state = stage.start(best)
+    state = stage.start(best, labels)
     if newest:
       run.log.say(f"Going on at step {newest[0]}.")
       state = checkpoint_items.fill(state, newest[1]["state"])
       best = checkpoint_items.fill(best, newest[1]["best"])
       newest = None
     state = parallel.replicate(state)
-    best, progress = _run_stage(run, stage, state, best, progress)
-  return best, progress
+    state, best, progress = _run_stage(run, stage, state, best, progress)
+    labels = jax.device_get(state.labels)
+  return best, progress, labels
 
 
 def _run_stage(
@@ -147,7 +167,7 @@ def _run_stage(
   state: TrainState,
   best: Variables,
   progress: Progress,
-) -> tuple[Variables, Progress]:
+) -> tuple[TrainState, Variables, Progress]:
   """Runs the stage's epochs; the best epoch's variables start what follows."""
   fields = run.config[config_lib.STAGES[progress.stage]]
   host, num_hosts = parallel.host()
@@ -175,7 +195,7 @@ def _run_stage(
       run, fields, state, best, progress, stage.learning_rate
     )
     run.save(state, best, progress)
-  return best, progress
+  return state, best, progress
 
 
 def _with_learning_rate(
@@ -201,7 +221,7 @@ def _train_epoch(
   config = run.config
   key = parallel.replicate(jax.random.key(config.seed))
   last_step = (progress.epochs + 1) * examples_lib.steps_per_epoch(
-    len(run.train), config.batch_size
+    examples_lib.epoch_size(run.train), config.batch_size
   )
   stall = 0.0  # Seconds spent waiting for input.
   step = logged = int(state.step)

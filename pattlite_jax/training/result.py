@@ -25,13 +25,17 @@ def finish(
   *,
   config_changes: Sequence[dict[str, Any]],
   networks: Networks,
+  training_images: Mapping[str, Any],
+  labels: Mapping[str, Any] | None = None,
   draw: Callable[..., None] = pictures.draw_run,
 ) -> dict[str, Any]:
   """Scores the chosen weights, writes to the workdir, returns the result.
 
   `scoring.protocols` describes the form of its splits.
   `config_changes` are those that config.resume=force has let through;
-  `networks` are those that the run learned from.
+  `networks` are those that the run learned from, `training_images` is
+  `training_set.describe`, and `labels` is `labels.describe` of a method that
+  corrected some.
   """
   scored = {name: split for name, split in splits.items() if len(split)}
   for name in splits.keys() - scored.keys():
@@ -50,6 +54,8 @@ def finish(
     "history": list(history),
     "config_changes": list(config_changes),
     **networks_to_json(networks),
+    "training_images": dict(training_images),
+    **({} if labels is None else {"labels_in_use": dict(labels)}),
     **provenance.environment(),
   }
   if parallel.is_writer():

@@ -62,7 +62,7 @@ def describe(
     },
     "image_shape": train.images.shape[1:],
     "steps_per_epoch": examples_lib.steps_per_epoch(
-      len(train), config.batch_size
+      examples_lib.epoch_size(train), config.batch_size
     ),
   }
   return json.loads(json.dumps(described))  # As it comes back when read.

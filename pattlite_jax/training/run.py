@@ -64,7 +64,7 @@ class Run:
     self._save(step, dataclasses.replace(state, finite=True), best, progress)
     checkpoint.wait(self.manager)
     rows = examples_lib.batch_rows(
-      len(self.train),
+      self.train,
       batch_size=self.config.batch_size,
       seed=self.config.seed,
       step=step,

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import jax
 import ml_collections
+import numpy as np
 import optax
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array, Int, Key, PyTree
 
 from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
@@ -30,15 +31,24 @@ class Stage:
   learning_rate: LearningRate
   first_step: int  # In the count of `TrainState.step`.
   ema_decay: float
+  labels: Int[np.ndarray, "N"]  # Of the training images.
 
-  def start(self, variables: Variables) -> TrainState:
-    """Returns the state before the stage's first step."""
+  def start(
+    self, variables: Variables, labels: Int[np.ndarray, "N"] | None = None
+  ) -> TrainState:
+    """Returns the state before the stage's first step.
+
+    `labels` are those in use after the stage before it, if any.
+    """
+    if self.method.relabel is not None and labels is None:
+      labels = self.labels
     return step_lib.create_state(
       variables,
       self.tx,
       self.trainable,
       self.first_step,
       averaged=self.ema_decay > 0,
+      labels=labels,
     )
 
   def step(
@@ -78,7 +88,9 @@ def stage(
     stage=name,
     class_counts=examples_lib.class_counts(train),
   )
-  steps_per_epoch = examples_lib.steps_per_epoch(len(train), config.batch_size)
+  steps_per_epoch = examples_lib.steps_per_epoch(
+    examples_lib.epoch_size(train), config.batch_size
+  )
   learning_rate = LearningRate(
     fields.learning_rate,
     fields.schedule,
@@ -105,6 +117,7 @@ def stage(
     learning_rate=learning_rate,
     first_step=epochs_before * steps_per_epoch,
     ema_decay=fields.ema_decay,
+    labels=train.labels,
   )
 
 

@@ -65,7 +65,7 @@ def variables(
 def _classifier(network: Variables) -> tuple[dict[str, np.ndarray], Place]:
   """Returns copies of the last layer's parameters, and where they are."""
   params: Any = traverse_util.flatten_dict(network["params"])
-  found = {k: np.array(v) for k, v in params.items() if k[-2] == CLASSIFIER}
+  found = {k: np.array(v) for k, v in params.items() if CLASSIFIER in k[-2:-1]}
   (place,) = {path[:-1] for path in found}
   return {path[-1]: value for path, value in found.items()}, place
 

@@ -6,13 +6,15 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jaxtyping import Array, Bool, Key, PyTree
+from jaxtyping import Array, Bool, Int, Key, PyTree
 
 from pattlite_jax.method import Batch, Method
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import metrics as metrics_lib
 from pattlite_jax.training import ema
+from pattlite_jax.training import labels as labels_lib
 
 
 @flax.struct.dataclass
@@ -28,6 +30,8 @@ class TrainState:
   finite: Any
   # The EMA of {"params" (the trainable ones), "batch_stats"}, if any.
   average: Any = None
+  # i32[N], the training images' labels in use, where the method changes them.
+  labels: Any = None
 
   @property
   def variables(self) -> dict[str, Any]:
@@ -48,13 +52,15 @@ def create_state(
   step: int | Array = 0,
   *,
   averaged: bool = False,
+  labels: Int[np.ndarray, "N"] | None = None,
 ) -> TrainState:
   """Returns a state with a fresh optimizer for the trainable parameters.
 
   With `averaged`, also keeps an exponential moving average (EMA) of these and
-  of the batch statistics.
+  of the batch statistics. `labels` are the training images', where the method
+  changes them.
 
-  It holds copies of the variables, as the mapped step donates its state.
+  It holds copies of the arrays, as the mapped step donates its state.
   """
   variables = jax.tree.map(jnp.array, variables)
   train_params, _ = split(variables["params"], trainable)
@@ -67,6 +73,7 @@ def create_state(
     average=(
       ema.start(variables | {"params": train_params}) if averaged else None
     ),
+    labels=None if labels is None else jnp.array(labels, jnp.int32),
   )
 
 
@@ -114,6 +121,8 @@ def train_step(
   rows = parallel.global_rows(batch["label"].shape[0])
   image_keys = jax.vmap(lambda row: jax.random.fold_in(augment_key, row))(rows)
   views = method.views(image_keys, batch["image"])
+  if state.labels is not None:
+    batch = batch | {"label": state.labels[batch["row"]]}
   count = jax.lax.psum(batch["mask"].sum(), parallel.AXIS)
   progress = (state.step - first_step) / num_steps
   train_params, frozen_params = split(state.params, trainable)
@@ -137,11 +146,19 @@ def train_step(
     if terms:  # Each device holds the whole of each term.
       loss += sum(terms.values()) / parallel.num_devices()
     batch_stats = state.batch_stats | updated.get("batch_stats", {})
-    return loss, (losses, terms, outputs["logits"], batch_stats)
+    labels = state.labels
+    if method.relabel is not None:
+      labels = labels_lib.corrected(
+        labels,
+        batch["row"],
+        method.relabel(outputs, batch, progress),
+        batch["mask"],
+      )
+    return loss, (losses, terms, outputs["logits"], batch_stats, labels)
 
-  grads, (losses, terms, logits, batch_stats) = jax.grad(loss_fn, has_aux=True)(
-    train_params
-  )
+  grads, (losses, terms, logits, batch_stats, labels) = jax.grad(
+    loss_fn, has_aux=True
+  )(train_params)
   grads = jax.lax.psum(grads, parallel.AXIS)
   updates, opt_state = tx.update(grads, state.opt_state, train_params)
   train_params = optax.apply_updates(train_params, updates)
@@ -162,6 +179,7 @@ def train_step(
     & all_finite((metrics.loss_sum, optax.global_norm(grads)))
     & all_finite((train_params, batch_stats)),
     average=average,
+    labels=labels,
   )
   return keep_finite(state, new_state, metrics)
 

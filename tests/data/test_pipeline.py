@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.data import in_memory, pipeline
+from pattlite_jax.data import in_memory, pipeline, sampling
 
 
 @pytest.fixture(params=[pipeline, in_memory], ids=["tf.data", "in_memory"])
@@ -78,7 +78,7 @@ def test_hosts_share_the_batches_of_one_host(batches_of):
 
 
 def test_the_order_is_the_one_of_the_numpy_path(batches_of):
-  order = examples_lib.epoch_order(11, seed=0, epoch=1)
+  order = sampling.epoch_order(11, seed=0, epoch=1)
   assert list(itertools.chain(*rows(batches_of(6))[3:]))[:11] == order.tolist()
 
 

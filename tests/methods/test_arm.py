@@ -46,7 +46,9 @@ def reference(params, stats, images, sharing, train):
   x = torch.nn.PixelShuffle(4)(x)
   size, maps = len(x), x.shape[1]
   x = torch.nn.functional.conv2d(
-    x.reshape(-1, 1, *x.shape[2:]), params["window"][None, None], stride=8
+    x.reshape(-1, 1, *x.shape[2:]),
+    params["window"]["kernel"][None, None],
+    stride=8,
   )
   x = x.reshape(size, maps, *x.shape[2:])
   x = torch_networks.batch_norm(

@@ -31,6 +31,14 @@ def test_a_run_learns_and_reports_itself(config, splits, tmp_path):
   stored = json.loads((tmp_path / "run/result.json").read_text())
   assert stored == result
   assert result["splits"]["test"].keys() == {"per_sample"}
+  assert result["training_images"] == {
+    "sampling": "shuffle",
+    "images_an_epoch": 18,
+    "label_noise": 0.0,
+    "label_file": "",
+    "wrong_labels": 0,
+  }
+  assert "labels_in_use" not in result  # The method changes none.
   scores = result["splits"]["test"]["per_sample"]
   assert scores["num_examples"] == 10
   assert scores["accuracy"] > 0.7  # Chance is a third.
