@@ -132,10 +132,13 @@ def random_variables(
 def init_variables(
   config: ml_collections.ConfigDict, num_classes: int
 ) -> Variables:
-  """Returns the variables before training: a loaded trunk, a random head."""
+  """Returns the variables before training: a loaded trunk, a random head.
+
+  A run that starts from a trained network needs no trunk's file.
+  """
   drawn = random_variables(config, num_classes)
   source = config.model.trunk_weights
-  if source == "random":
+  if source == "random" or config.start_from:
     return drawn
   if source == "imagenet":
     weights = trunk.load_imagenet_trunk()

@@ -53,6 +53,11 @@ def test_a_run_starts_from_the_file(
   kernel = found["params"]["trunk"]["layer2_0_downsample"]["kernel"]
   theirs = tensors["layer2.0.downsample.0.weight"]
   np.testing.assert_array_equal(kernel[0, 0], theirs[:, :, 0, 0].T)
+  # A run that starts from a trained network needs no file.
+  small_config.model.trunk_weights = "imagenet"
+  small_config.start_from = "a network"
+  drawn = setup.init_variables(small_config, 3)
+  assert jax.tree.structure(drawn) == jax.tree.structure(found)
 
 
 @pytest.mark.parametrize(
