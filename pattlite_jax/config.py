@@ -43,6 +43,7 @@ SCHEDULES = ("by_epoch", "cosine")
 OPTIMIZERS = ("adam", "adamw", "sgd")
 DTYPES = ("float32", "bfloat16")
 FILLS = ("image_mean", "imagenet_mean", "noise")
+VIEWS = ("clean", "student")
 RESUME = ("same", "force")
 
 
@@ -301,12 +302,27 @@ FIELDS = {
   "distillation.teachers": Field(
     "",
     Text("networks, as pattlite_jax.load takes them, with commas between"),
-    "Trained networks. What they see in each training image and its mirror "
-    "image, a mean of probabilities, has a share in its target.",
+    "Trained networks, whose mean probabilities have a share in the target of "
+    "each training image.",
     _SHARES,
   ),
   "distillation.share": Field(
     0.5, _SHARE, "The teachers' share of a target; the label keeps the rest."
+  ),
+  "distillation.view": Field(
+    "clean",
+    Words(VIEWS),
+    'What the teachers see. "clean": each training image and its mirror '
+    'image, once, at no cost in the steps; "student": in each step what the '
+    "student sees, at the cost of a forward pass a teacher.",
+    _SHARES,
+  ),
+  "distillation.temperature": Field(
+    1.0,
+    Number(0, above=True),
+    "What the logits of teachers and student are divided by, where the "
+    "teachers see the student's view.",
+    _SHARES,
   ),
   "model.attention": Field(
     "token",

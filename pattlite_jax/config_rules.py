@@ -102,6 +102,13 @@ def check_together(fields: Mapping[str, Any]) -> None:
       f"config.augment.erasing_min_area is {least}, but must not exceed "
       f"config.augment.erasing_max_area, {most}."
     )
+  temperature = fields["distillation.temperature"]
+  if temperature != 1 and fields["distillation.view"] != "student":
+    raise UserError(
+      f"config.distillation.temperature is {temperature}, but takes effect "
+      "only with config.distillation.view=student; set the one to 1 or the "
+      "other to student."
+    )
   _check_labels(fields)
   _check_methods(fields)
   start_from, trunk = fields["start_from"], fields["model.trunk_weights"]

@@ -27,7 +27,8 @@ CLASSIFIER = "classifier"
 
 Variables = dict[str, Any]  # {"params": {...}, "batch_stats": {...}}
 # image u8[B, h, w, C], label i32[B], mask bool[B]; where the data set or
-# teachers give them, targets f32[B, K]; and annotations of the user's own.
+# teachers give them, targets f32[B, K]; what teachers see in the same views,
+# taught f32[B, K]; and annotations of the user's own.
 Batch = dict[str, Array]
 # "logits" f32[B, K]; in training also what the method's loss reads.
 Outputs = dict[str, Any]

@@ -62,16 +62,22 @@ def build(
       image_size=config.model.image_size,
       **config.augment.to_dict(),
     ),
-    cross_entropy=_cross_entropy(fields, num_classes, class_counts),
+    cross_entropy=_cross_entropy(
+      fields, config.distillation, num_classes, class_counts
+    ),
   )
 
 
 def _cross_entropy(
   stage: ml_collections.ConfigDict | None,
+  distillation: ml_collections.ConfigDict,
   num_classes: int,
   class_counts: Int[np.ndarray, "K"] | None,
 ) -> Callable[[Float[Array, "B K"], Batch], Float[Array, "B"]]:
-  """Returns (logits, batch) -> the cross-entropy of each image."""
+  """Returns (logits, batch) -> the cross-entropy of each image.
+
+  In it teachers have their share, where the batch has what they saw.
+  """
   class_weights, smoothing = np.ones(num_classes, np.float32), 0.0
   if stage is not None:
     smoothing = stage.label_smoothing
@@ -80,12 +86,21 @@ def _cross_entropy(
       class_weights = losses.balanced_class_weights(class_counts)
 
   def cross_entropy(logits, batch):
-    return losses.cross_entropy(
+    own = losses.cross_entropy(
       logits,
       batch["label"],
       batch.get("targets"),
       class_weights=jnp.asarray(class_weights),
       label_smoothing=smoothing,
+    )
+    if "taught" not in batch:
+      return own
+    return losses.distilled(
+      own,
+      logits,
+      batch["taught"],
+      share=distillation.share,
+      temperature=distillation.temperature,
     )
 
   return cross_entropy

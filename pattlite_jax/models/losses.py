@@ -38,3 +38,20 @@ def cross_entropy(
   weights = (class_weights * targets).sum(-1)
   smooth = optax.smooth_labels(targets, label_smoothing)
   return weights * optax.softmax_cross_entropy(logits, smooth)
+
+
+def distilled(
+  own: Float[Array, "B"],
+  logits: Float[Array, "B K"],
+  taught: Float[Array, "B K"],
+  *,
+  share: float,
+  temperature: float,
+) -> Float[Array, "B"]:
+  """Returns the losses `own` with a share of teachers' probabilities in them.
+
+  `taught` were made with the temperature. The square of it keeps the size of
+  the gradients (Hinton et al. 2015, section 2).
+  """
+  loss = optax.softmax_cross_entropy(logits / temperature, taught)
+  return (1 - share) * own + share * temperature**2 * loss

@@ -216,9 +216,11 @@ def _networks(described: dict[str, Any]) -> str:
     text += "; the trunk started from weights of its own"
   if taught_by:
     share = config["distillation"]["share"]
+    view = config["distillation"].get("view", "clean")
+    seen = "" if view == "clean" else ", asked on the student's own views"
     text += (
       f"; teachers, whose mean probabilities have a share of {share} in each "
-      f"target: {_named(taught_by)}"
+      f"target{seen}: {_named(taught_by)}"
     )
   return text
 

@@ -17,15 +17,17 @@ from pattlite_jax.runtime import parallel
 
 
 def mapped(step: Callable[..., Any]) -> Callable[..., Any]:
-  """Maps step(state, batch, key) over the devices and a stack of batches.
+  """Maps step(state, batch, *shared) over the devices and a stack of batches.
 
-  Returns a function (state, stack, key) -> (state, metrics stacked to [k]).
+  Returns a function (state, stack, *shared) -> (state, metrics stacked to [k]).
+  `shared` is what all steps take alike, such as the run's key.
   """
 
-  def steps(state, stack, key):
-    return jax.lax.scan(lambda state, b: step(state, b, key), state, stack)
+  def steps(state, stack, shared):
+    return jax.lax.scan(lambda state, b: step(state, b, *shared), state, stack)
 
-  return parallel.pmap_train_step(steps)
+  take_steps = parallel.pmap_train_step(steps)
+  return lambda state, stack, *shared: take_steps(state, stack, shared)
 
 
 def stacks(

@@ -3,7 +3,8 @@
 After Hinton et al., "Distilling the Knowledge in a Neural Network" (2015), at
 temperature 1, and Furlanello et al., "Born-Again Neural Networks" (2018), where
 teacher and student have the same architecture. Teachers see each training image
-once, before augmentation, so they cost nothing in the steps.
+once, before augmentation, so they cost nothing in the steps; those that are to
+see the student's view are in `same_view`.
 """
 
 import dataclasses
@@ -48,8 +49,6 @@ def teach(
   Raises:
     UserError: if a teacher has other classes.
   """
-  if not teachers:
-    return train
   views = [_probabilities(train, *teacher) for teacher in teachers.items()]
   own = train.targets
   if own is None:
@@ -58,17 +57,28 @@ def teach(
   return dataclasses.replace(train, targets=targets.astype(np.float32))
 
 
+def columns(
+  teacher: trained.Trained, name: str, class_names: tuple[str, ...]
+) -> tuple[int, ...]:
+  """Returns where a teacher's logits have the classes, in the order given.
+
+  Raises:
+    UserError: if the teacher, of this name, has other classes.
+  """
+  if sorted(teacher.class_names) != sorted(class_names):
+    raise UserError(
+      f"config.distillation.teachers names {name}, which was trained for "
+      f"{', '.join(teacher.class_names)}, but the training images have the "
+      f"classes {', '.join(class_names)}."
+    )
+  return tuple(teacher.class_names.index(name) for name in class_names)
+
+
 def _probabilities(
   train: examples_lib.Examples, name: str, teacher: trained.Trained
 ) -> Float32[np.ndarray, "N K"]:
   """Returns what a teacher sees in each image alone, in the examples' order."""
-  if sorted(teacher.class_names) != sorted(train.class_names):
-    raise UserError(
-      f"config.distillation.teachers names {name}, which was trained for "
-      f"{', '.join(teacher.class_names)}, but the training images have the "
-      f"classes {', '.join(train.class_names)}."
-    )
+  chosen = list(columns(teacher, name, train.class_names))
   logits_of = logits_lib.of_flip_views(teacher.predictor_alone())
   probabilities = np.asarray(jax.nn.softmax(logits_of(train, _BATCH_SIZE)))
-  columns = [teacher.class_names.index(name) for name in train.class_names]
-  return probabilities[:, columns]
+  return probabilities[:, chosen]

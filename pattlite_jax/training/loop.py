@@ -27,6 +27,7 @@ from pattlite_jax.training import (
   preflight,
   result,
   resume,
+  same_view,
   setup,
   start,
   stop,
@@ -90,6 +91,16 @@ def fit(
     "started_from": {name: n.origin() for name, n in start_from.items()},
     "taught_by": {name: n.origin() for name, n in teachers.items()},
   }
+  seeing = None  # Teachers that see the student's view.
+  if teachers and config.distillation.view == "student":
+    seeing = same_view.make(
+      teachers,
+      train.class_names,
+      temperature=config.distillation.temperature,
+    )
+  elif teachers:
+    share = config.distillation.share
+    train = distillation.teach(train, teachers, share=share)
   described = resume.describe(config, used, networks)
   method = methods.build(config, len(train.class_names))
   if method.relabel is not None:
@@ -99,7 +110,7 @@ def fit(
     stops = stop.StopRequests(manager.reached_preemption)
     run = Run(
       config,
-      distillation.teach(train, teachers, share=config.distillation.share),
+      train,
       make_batches,
       setup.validation(config, splits["validation"]),
       manager,
@@ -107,6 +118,7 @@ def fit(
       stops,
       run_log,
       hooks,
+      seeing,
     )
     with stops:
       best, progress, labels = _run_stages(run, variables)
@@ -148,6 +160,7 @@ def _run_stages(
       run.train,
       first_epoch=progress.first_epoch,
       epochs_before=progress.epochs_before,
+      teachers=run.teachers,
     )
     state = stage.start(best, labels)
     if newest:
@@ -219,7 +232,8 @@ def _train_epoch(
 ) -> tuple[TrainState, Progress]:
   """Runs the epoch's steps, or the rest of them after a restart."""
   config = run.config
-  key = parallel.replicate(jax.random.key(config.seed))
+  teachers = run.teachers.variables if run.teachers else ()
+  shared = parallel.replicate((jax.random.key(config.seed), teachers))
   last_step = (progress.epochs + 1) * examples_lib.steps_per_epoch(
     examples_lib.epoch_size(run.train), config.batch_size
   )
@@ -234,7 +248,7 @@ def _train_epoch(
       start = time.perf_counter()
       num_steps, stack = next(stacks)
       stall += time.perf_counter() - start
-      state, step_metrics = take_steps(state, stack, key)
+      state, step_metrics = take_steps(state, stack, *shared)
     step += num_steps
     pending.append(step_metrics)
     if run.log.is_due():

@@ -10,7 +10,7 @@ import numpy as np
 from pattlite_jax.config import STAGES
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
-from pattlite_jax.training import log, stop
+from pattlite_jax.training import log, same_view, stop
 from pattlite_jax.training.progress import Progress
 from pattlite_jax.training.step import TrainState
 from pattlite_jax.weights import checkpoint
@@ -32,6 +32,7 @@ class Run:
   stops: stop.StopRequests
   log: log.Log
   hooks: Sequence[Callable[[int], Any]]
+  teachers: same_view.Teachers | None  # Those that each step asks.
 
   def save(
     self, state: TrainState, best: Variables, progress: Progress

@@ -14,7 +14,7 @@ from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.method import TRUNK, Batch, Method, Variables
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics
-from pattlite_jax.training import optimizer
+from pattlite_jax.training import optimizer, same_view
 from pattlite_jax.training import step as step_lib
 from pattlite_jax.training.learning_rate import LearningRate
 from pattlite_jax.training.step import TrainState
@@ -32,6 +32,7 @@ class Stage:
   first_step: int  # In the count of `TrainState.step`.
   ema_decay: float
   labels: Int[np.ndarray, "N"]  # Of the training images.
+  teachers: same_view.Teachers | None = None
 
   def start(
     self, variables: Variables, labels: Int[np.ndarray, "N"] | None = None
@@ -52,19 +53,28 @@ class Stage:
     )
 
   def step(
-    self, state: TrainState, batch: Batch, key: Key[Array, ""]
+    self,
+    state: TrainState,
+    batch: Batch,
+    key: Key[Array, ""],
+    teachers: tuple[Variables, ...] = (),
   ) -> tuple[TrainState, metrics.Metrics]:
-    """Takes one step on one device's share of a batch; not yet mapped."""
+    """Takes one step on one device's share of a batch; not yet mapped.
+
+    `teachers` are the variables of those of the stage.
+    """
     return step_lib.train_step(
       state,
       batch,
       key,
+      teachers,
       method=self.method,
       tx=self.tx,
       trainable=self.trainable,
       first_step=self.first_step,
       num_steps=self.learning_rate.num_steps,
       ema_decay=self.ema_decay,
+      ask=self.teachers.ask if self.teachers else None,
     )
 
 
@@ -75,11 +85,12 @@ def stage(
   *,
   first_epoch: int = 0,
   epochs_before: int = 0,
+  teachers: same_view.Teachers | None = None,
 ) -> Stage:
   """Returns a stage of training, "stage1" or "stage2".
 
   `first_epoch` is Keras' index of its first epoch, `epochs_before` how many
-  epochs the stages before it took.
+  epochs the stages before it took. `teachers` are those that its steps ask.
   """
   fields = config[name]
   method = methods.build(
@@ -118,6 +129,7 @@ def stage(
     first_step=epochs_before * steps_per_epoch,
     ema_decay=fields.ema_decay,
     labels=train.labels,
+    teachers=teachers,
   )
 
 

@@ -1,6 +1,7 @@
 """The training state and the steps on it; pure, one device's share each."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import flax.struct
@@ -10,7 +11,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Int, Key, PyTree
 
-from pattlite_jax.method import Batch, Method
+from pattlite_jax.method import Batch, Method, Variables
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import metrics as metrics_lib
 from pattlite_jax.training import ema
@@ -98,6 +99,7 @@ def train_step(
   state: TrainState,
   batch: Batch,
   key: Key[Array, ""],
+  teachers: tuple[Variables, ...] = (),
   *,
   method: Method,
   tx: optax.GradientTransformation,
@@ -105,6 +107,7 @@ def train_step(
   first_step: int,
   num_steps: int,
   ema_decay: float = 0.0,
+  ask: Callable[..., Array] | None = None,
 ) -> tuple[TrainState, metrics_lib.Metrics]:
   """Takes one optimizer step on the global batch.
 
@@ -113,7 +116,8 @@ def train_step(
   depend neither on a restart nor on the number of devices. The loss is the mean
   of the images' losses plus the terms of `method.loss`. A step that is not
   finite changes nothing (`TrainState.finite`). The stage has `num_steps` steps
-  and began at `first_step`.
+  and began at `first_step`. `ask`, if any, gives what `teachers`, their
+  variables, see in the same views (`same_view.Teachers.ask`).
   """
   augment_key, dropout_key = jax.random.split(
     jax.random.fold_in(key, state.step)
@@ -123,6 +127,8 @@ def train_step(
   views = method.views(image_keys, batch["image"])
   if state.labels is not None:
     batch = batch | {"label": state.labels[batch["row"]]}
+  if ask is not None:
+    batch = batch | {"taught": ask(teachers, views, batch["mask"])}
   count = jax.lax.psum(batch["mask"].sum(), parallel.AXIS)
   progress = (state.step - first_step) / num_steps
   train_params, frozen_params = split(state.params, trainable)

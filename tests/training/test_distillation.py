@@ -4,12 +4,15 @@ import dataclasses
 import shutil
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_run import StoppedError, fit
+from small_run import StoppedError, fit, saved_best
 
+from pattlite_jax.data import augment
+from pattlite_jax.models import losses
 from pattlite_jax.trained import Trained
-from pattlite_jax.training import distillation, setup
+from pattlite_jax.training import distillation, same_view, setup
 from pattlite_jax.training import step as step_lib
 
 
@@ -58,11 +61,59 @@ def test_targets_of_votes_keep_their_share(teacher, splits):
   np.testing.assert_allclose(taught.targets, expected, atol=1e-6)
 
 
-def test_without_teachers_the_examples_are_what_they_were(splits, small_config):
-  teachers = distillation.load_teachers(small_config.distillation.teachers)
-  assert teachers == {}
-  taught = distillation.teach(splits["train"], teachers, share=0.7)
-  assert taught is splits["train"]
+def test_no_names_are_no_teachers():
+  assert distillation.load_teachers("") == {}
+
+
+def test_teachers_are_asked_on_the_students_view(teacher, splits):
+  """Of other sizes and class orders, each as it predicts the view alone."""
+  train = splits["train"]
+  config = teacher.config.copy_and_resolve_references()
+  config.model.image_size = 20
+  other = dataclasses.replace(
+    teacher, config=config, class_names=train.class_names
+  )
+  teachers = same_view.make(
+    {"a": teacher, "b": other}, train.class_names, temperature=2.0
+  )
+  view = augment.prepare(jnp.asarray(train.images[:4]), image_size=24)
+  mirrored = view[:, :, ::-1]
+  mask = jnp.array([True, True, True, False])
+  variables = jax.tree.map(jnp.asarray, teachers.variables)
+  found = teachers.ask(variables, (view, mirrored), mask)
+
+  def probabilities(network, columns):
+    size = network.config.model.image_size
+    variables = jax.tree.map(jnp.asarray, network.variables)
+    variables = network.method.fold(variables)
+    seen = augment.resize(view, size)
+    logits = network.method.alone.apply(variables, seen, mask)["logits"]
+    return jax.nn.softmax(logits[:, columns] / 2, axis=-1)
+
+  expected = (
+    probabilities(teacher, np.array([1, 2, 0]))
+    + probabilities(other, np.array([0, 1, 2]))
+  ) / 2
+  np.testing.assert_allclose(found, expected, rtol=1e-6)
+  assert np.ptp(found, axis=0).min() > 1e-3  # They tell the views apart.
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_loss_has_the_teachers_share(share):
+  rng = np.random.default_rng(0)
+  logits = rng.normal(size=(5, 3))
+  taught = rng.dirichlet(np.ones(3), 5)
+  own = rng.uniform(size=5)
+  found = losses.distilled(
+    jnp.asarray(own),
+    jnp.asarray(logits),
+    jnp.asarray(taught),
+    share=share,
+    temperature=2.0,
+  )
+  log_probabilities = logits / 2 - np.log(np.exp(logits / 2).sum(1))[:, None]
+  expected = (1 - share) * own - share * 4 * (taught * log_probabilities).sum(1)
+  np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_other_classes_are_refused(teacher, splits):
@@ -105,3 +156,28 @@ def test_a_run_is_a_teacher_and_belongs_to_what_it_taught(
     ValueError, match=r"taught_by .*run: synthetic_faces, sha256 \w+ -> "
   ):
     fit(student, splits)
+
+
+@pytest.mark.slow
+def test_a_run_learns_from_teachers_of_its_views_and_goes_on_exactly(
+  quick_config, splits, tmp_path
+):
+  fit(quick_config, splits)
+  config = quick_config.copy_and_resolve_references()
+  config.distillation.teachers = quick_config.workdir
+  config.distillation.view = "student"
+  config.distillation.temperature = 2.0
+  losses_seen = {}
+  for share in (0.0, 1.0):
+    config.workdir = str(tmp_path / f"student{share}")
+    config.distillation.share = share
+    result, _ = fit(config, splits)
+    losses_seen[share] = result["history"][0]["train_loss"]
+  assert losses_seen[0.0] != pytest.approx(losses_seen[1.0], rel=1e-2)
+  weights = saved_best(config)
+  shutil.rmtree(config.workdir)
+  with pytest.raises(StoppedError):
+    fit(config, splits, stop_at=3)
+  resumed, _ = fit(config, splits)
+  assert resumed == result
+  jax.tree.map(np.testing.assert_array_equal, saved_best(config), weights)
