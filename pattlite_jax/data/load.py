@@ -56,15 +56,21 @@ def load_splits(
     from pattlite_jax.data import download as download_lib
 
     download_lib.download_if_missing(builder_class, folder)
+  builder_class = builder_class.for_folder(folder)
   files = builder_class.source_files(folder)
+  for line in builder_class.remarks(folder):
+    logging.warning("%s: %s", name, line)
   prepared_root = os.path.expanduser(prepared_dir)  # May also be gs://...
   target = f"{prepared_root}/{user_files.fingerprint(folder, files)}"
+  if builder_class.SHRINKS:
+    target += f"-{image_size}"
   logging.info("Data set %s of %s, prepared in %s.", name, folder, target)
   with _quiet_tensorflow():
     builder = builder_class(data_dir=target, config=config)
     was_prepared = builder.data_path.exists()
     if not was_prepared:
-      builder = _prepare(builder, folder)
+      builder.files_dir, builder.image_size = folder, image_size
+      builder = _prepare(builder)
     if None in builder.info.features["image"].shape:
       splits = _read_and_resize(builder, image_size)
     else:
@@ -166,7 +172,7 @@ def _quiet_tensorflow() -> Iterator[None]:
     logging.set_verbosity(verbosity)
 
 
-def _prepare(builder, folder: user_files.Path):
+def _prepare(builder):
   """Writes the set; returns a builder of it.
 
   TFDS writes to a folder of another name and renames it at the end, so what
@@ -174,9 +180,7 @@ def _prepare(builder, folder: user_files.Path):
   """
   import tensorflow_datasets as tfds
 
-  options = tfds.download.DownloadConfig(
-    manual_dir=folder, try_download_gcs=False
-  )
+  options = tfds.download.DownloadConfig(try_download_gcs=False)
   try:
     builder.download_and_prepare(download_config=options)
   except OSError:
