@@ -56,12 +56,13 @@ def load_splits(
     from pattlite_jax.data import download as download_lib
 
     download_lib.download_if_missing(builder_class, folder)
-  builder_class = builder_class.for_folder(folder)
+  builder_class = builder_class.for_folder(folder, config)
   files = builder_class.source_files(folder)
   for line in builder_class.remarks(folder):
     logging.warning("%s: %s", name, line)
   prepared_root = os.path.expanduser(prepared_dir)  # May also be gs://...
-  target = f"{prepared_root}/{user_files.fingerprint(folder, files)}"
+  place = folder.parent if folder.is_file() else folder
+  target = f"{prepared_root}/{user_files.fingerprint(place, files)}"
   if builder_class.SHRINKS:
     target += f"-{image_size}"
   logging.info("Data set %s of %s, prepared in %s.", name, folder, target)
@@ -75,6 +76,8 @@ def load_splits(
       splits = _read_and_resize(builder, image_size)
     else:
       splits = {split: _read_batched(builder, split) for split in SPLITS}
+  for line in builder.remarks_on(splits):
+    logging.warning("%s: %s", name, line)
   if not soft_targets:
     splits = {
       split: dataclasses.replace(examples, targets=None)
@@ -117,8 +120,8 @@ def require_examples(examples: Examples, split: str, name: str) -> None:
     raise UserError(
       f"The {split} split of {name} has no images, but some are needed. Use a "
       "copy of the data set that has the split (a FER2013 file must have rows "
-      "with the Usage PublicTest for validation and PrivateTest for test) as "
-      "the data directory.",
+      "with the Usage PublicTest for validation and PrivateTest for test, own "
+      "folders validation/ and test/) as the data directory.",
       setting="data.dir",
     )
 
@@ -128,6 +131,7 @@ def _find_builder(name: str) -> tuple[type, str | None]:
   from pattlite_jax.data.readers.ck_plus import NUM_FOLDS, CkPlus
   from pattlite_jax.data.readers.fer2013 import Fer2013
   from pattlite_jax.data.readers.ferplus import FerPlus
+  from pattlite_jax.data.readers.folders import NUM_SEEDS, Folders
   from pattlite_jax.data.readers.raf_db import RafDb
   from pattlite_jax.data.readers.synthetic_faces import SyntheticFaces
 
@@ -138,6 +142,8 @@ def _find_builder(name: str) -> tuple[type, str | None]:
     "raf_db": (RafDb, None),
     "ck_plus": (CkPlus, "fold0"),
     **{f"ck_plus/fold{k}": (CkPlus, f"fold{k}") for k in range(NUM_FOLDS)},
+    "folders": (Folders, "seed0"),
+    **{f"folders/seed{k}": (Folders, f"seed{k}") for k in range(NUM_SEEDS)},
     "synthetic_faces": (SyntheticFaces, None),
   }
   if name not in builders:
@@ -229,7 +235,16 @@ def _read_and_resize(builder, image_size: int) -> dict[str, Examples]:
       images[index] = _resize(row["image"], shape[:2])
     labels, ids = [row["label"] for row in rows], [row["id"] for row in rows]
     splits[split] = _examples(builder, images, labels, ids)
+  if builder.MAY_BE_GREY and not any(map(_has_colour, splits.values())):
+    return {
+      split: dataclasses.replace(own, images=own.images[..., :1].copy())
+      for split, own in splits.items()
+    }
   return splits
+
+
+def _has_colour(examples: Examples) -> bool:
+  return any((image != image[..., :1]).any() for image in examples.images)
 
 
 def _resize(

@@ -12,6 +12,7 @@ from absl import logging
 from jaxtyping import Float32, UInt8
 
 from pattlite_jax.data import user_files
+from pattlite_jax.data.examples import Examples
 from pattlite_jax.data.readers import listing
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
@@ -46,15 +47,20 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   PUBLISHED_COUNTS: ClassVar[Counts] = {}  # Empty: there is none to compare.
   # Whether images that exceed `image_size` on both sides are prepared in it.
   SHRINKS: ClassVar[bool] = False
+  # Whether a set whose pixels have no colour at all is read as grey.
+  MAY_BE_GREY: ClassVar[bool] = False
 
   files_dir: user_files.Path  # Where the files lie.
   image_size: int  # Pixels a side of images of mixed sizes.
 
   @classmethod
-  def for_folder(cls, data_dir: user_files.Path) -> "type[FaceBuilder]":
+  def for_folder(
+    cls, data_dir: user_files.Path, config: str | None
+  ) -> "type[FaceBuilder]":
     """Returns the builder of the files in a folder: itself, for most sets.
 
-    Another one where the class names depend on the files.
+    Another one where the class names depend on the files; `config` is the name
+    of the configuration.
 
     Raises:
       UserError: as `source_files`.
@@ -73,6 +79,10 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   @classmethod
   def remarks(cls, data_dir: user_files.Path) -> list[str]:
     """Returns what a user should know of the files, a line for each thing."""
+    return []
+
+  def remarks_on(self, splits: Mapping[str, Examples]) -> list[str]:
+    """Returns what a user should know of the images, as `remarks` does."""
     return []
 
   @abc.abstractmethod
