@@ -114,6 +114,20 @@ def require_files(name: str, data_dir: str) -> None:
   builder_class.source_files(user_files.folder(data_dir))
 
 
+def files_of(
+  name: str, data_dir: str
+) -> tuple[list[user_files.Path], list[str]]:
+  """Returns the files that a set is made of, and what is odd about them.
+
+  Raises:
+    UserError, MissingFileError: as `load_splits`.
+  """
+  builder_class, config = _find_builder(name)
+  folder = user_files.folder(data_dir)
+  builder_class = builder_class.for_folder(folder, config)
+  return builder_class.source_files(folder), builder_class.remarks(folder)
+
+
 def require_examples(examples: Examples, split: str, name: str) -> None:
   """Raises UserError if a split that is to be used has no images."""
   if not len(examples):
