@@ -64,7 +64,7 @@ def _inspect(given: flags.FlagValues) -> dict[str, Any]:
   found: dict[str, Any] = {"dataset": source.name, "broken": []}
   if not source.packed:
     with startup.without_chatter():
-      import tensorflow_datasets  # noqa: F401
+      import tensorflow  # noqa: F401
 
     found |= overview.of_files(source.name, source.dir)
     print("\n".join(overview.file_lines(found)))

@@ -142,11 +142,14 @@ def require_examples(examples: Examples, split: str, name: str) -> None:
 
 def _find_builder(name: str) -> tuple[type, str | None]:
   """Returns the builder class and configuration of a data set's name."""
+  from pattlite_jax.data.readers.affectnet import AffectNet, AffectNet7
   from pattlite_jax.data.readers.ck_plus import NUM_FOLDS, CkPlus
+  from pattlite_jax.data.readers.expw import ExpW
   from pattlite_jax.data.readers.fer2013 import Fer2013
   from pattlite_jax.data.readers.ferplus import FerPlus
   from pattlite_jax.data.readers.folders import NUM_SEEDS, Folders
   from pattlite_jax.data.readers.raf_db import RafDb
+  from pattlite_jax.data.readers.sfew import Sfew
   from pattlite_jax.data.readers.synthetic_faces import SyntheticFaces
 
   builders = {
@@ -156,6 +159,10 @@ def _find_builder(name: str) -> tuple[type, str | None]:
     "raf_db": (RafDb, None),
     "ck_plus": (CkPlus, "fold0"),
     **{f"ck_plus/fold{k}": (CkPlus, f"fold{k}") for k in range(NUM_FOLDS)},
+    "affectnet/7": (AffectNet7, "7"),
+    "affectnet/8": (AffectNet, "8"),
+    "sfew": (Sfew, None),
+    "expw": (ExpW, None),
     "folders": (Folders, "seed0"),
     **{f"folders/seed{k}": (Folders, f"seed{k}") for k in range(NUM_SEEDS)},
     "synthetic_faces": (SyntheticFaces, None),

@@ -75,7 +75,8 @@ def _with_progress(results: Iterator[Any], total: int) -> Iterator[Any]:
 
 def file_lines(found: Mapping[str, Any]) -> list[str]:
   """Returns what `of_files` found, for a terminal."""
-  lines = [f"{found['dataset']}: {found['files']:,} files"]
+  files = found["files"]
+  lines = [f"{found['dataset']}: {files:,} file{'s' * (files != 1)}"]
   lines += [f"  note: {remark}" for remark in found["remarks"]]
   broken = found["broken"]
   if broken:
