@@ -24,9 +24,10 @@ LINE = re.compile(
   r"(?P<name>\S.*?)\s+(?P<face>\d{1,6})\s+(?P<top>-?\d{1,6})\s+(?P<left>-?\d{1,6})"
   r"\s+(?P<right>-?\d{1,6})\s+(?P<bottom>-?\d{1,6})\s+\S+\s+(?P<label>[0-6])"
 )
+HOMEPAGE = "http://mmlab.ie.cuhk.edu.hk/projects/socialrelation/index.html"
 HOW_TO_GET = (
-  "Get ExpW from "
-  "http://mmlab.ie.cuhk.edu.hk/projects/socialrelation/index.html and unpack it, so that label/label.lst and image/origin are there."
+  f"Get ExpW from {HOMEPAGE} and unpack it, so that label/label.lst and "
+  "image/origin are there."
 )
 
 
@@ -43,7 +44,7 @@ class ExpW(image_files.ImageFiles, skip_registration=True):
     "neutral",
   )
   IMAGE_SHAPE = (None, None, 3)
-  HOMEPAGE = "http://mmlab.ie.cuhk.edu.hk/projects/socialrelation/index.html"
+  HOMEPAGE = HOMEPAGE
   SHRINKS = True
   PUBLISHED_COUNTS: ClassVar[builder.Counts] = {
     "all": (3671, 3995, 1088, 30537, 10559, 7060, 34883)

@@ -5,8 +5,8 @@ split here, as in the literature; a tenth of the training images is validation,
 by RAF-DB's rule.
 
 Class counts: as papers that use the set state them; they add up to the totals
-of the challenge (EmotiW 2015). The aligned copies have fewer, as not every face was
-found.
+of the challenge (EmotiW 2015). The aligned copies have fewer, as not every face
+was found.
 """
 
 from collections.abc import Iterator
