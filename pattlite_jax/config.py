@@ -262,7 +262,17 @@ FIELDS = {
     "needs neither TensorFlow nor clu, and logs text alone.",
   ),
   "data.image_size": Field(
-    224, _PIXELS, "Pixels a side; only for sets of mixed sizes (CK+)."
+    224,
+    _PIXELS,
+    "Pixels a side of images that differ in size within a set; larger ones "
+    "of such sets, as folders, are prepared in it. CK+'s keep their size until "
+    "they are read.",
+  ),
+  "data.classes": Field(
+    "",
+    Text("classes, with commas between"),
+    "Which classes to train on, such as happiness,sadness; "
+    "negative=anger+fear makes one of two. By default all.",
   ),
   "data.soft_targets": Field(
     False,

@@ -16,6 +16,7 @@ COMMANDS = (
   "report.__main__",
   "report.run",
   "benchmark.__main__",
+  "inspect",
   "pack",
   "weights.keras_port",
 )

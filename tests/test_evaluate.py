@@ -22,7 +22,7 @@ from pattlite_jax.data.source import DataChoice
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import inputs as inputs_lib
 from pattlite_jax.scoring import protocols, text
-from pattlite_jax.scoring.inputs import Inputs, match_classes
+from pattlite_jax.scoring.inputs import Inputs, describe_classes, match_classes
 from pattlite_jax.scoring.network import Predictors
 from pattlite_jax.trained import Trained
 from pattlite_jax.training import setup
@@ -238,6 +238,45 @@ def test_other_classes_are_an_error(make_examples):
     match_classes(make_examples(3), ("anger", "fear", "happiness"))
   assert "anger, disgust, happiness" in str(error.value)
   assert "anger, fear, happiness" in str(error.value)
+
+
+@pytest.mark.parametrize(
+  ("own", "translated", "absent"),
+  [
+    (("Happy", "ANGRY"), {"Happy": "happiness", "ANGRY": "anger"}, ["disgust"]),
+    (("disgust", "happiness", "anger"), {}, []),
+  ],
+)
+def test_names_that_mean_the_same_are_matched(
+  make_examples, own, translated, absent
+):
+  examples = make_examples(20)
+  labels = examples.labels % len(own)
+  examples = dataclasses.replace(examples, labels=labels, class_names=own)
+  matched = match_classes(examples, CLASS_NAMES)
+  meant = [CLASS_NAMES[label] for label in matched.labels]
+  assert meant == [translated.get(own[k], own[k]) for k in labels]
+  described = describe_classes(own, CLASS_NAMES)
+  assert described == {
+    "classes_reordered": True,
+    "classes_translated": translated,
+    "classes_absent": absent,
+  }
+  result = make_result(make_examples, **described)
+  report = text.report(result)
+  assert ("Happy = happiness, ANGRY = anger" in report) == bool(translated)
+  assert ("has no disgust" in report) == bool(absent)
+
+
+def test_two_names_for_one_class_are_refused(make_examples):
+  examples = make_examples(3)
+  examples = dataclasses.replace(
+    examples, class_names=("angry", "disgust", "anger")
+  )
+  with pytest.raises(
+    UserError, match="'angry' and 'anger', which are the same"
+  ):
+    match_classes(examples, ("anger", "disgust"))
 
 
 class Answering:

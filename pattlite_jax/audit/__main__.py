@@ -117,7 +117,7 @@ def _audit(given: flags.FlagValues) -> dict[str, Any]:
     "attention": network.attention if network else None,
     "batch_dependence": no_network,
     "duplicates": duplicates.audit(splits),
-    "counts": _audit_counts(source.name, splits),
+    "counts": _audit_counts(source, splits),
     "selection": selection.audit(network) if network else no_network,
     "challenge_lists": challenge_lists,
   }
@@ -135,12 +135,14 @@ def _audit_lists(folder: str | None, source: Any, test: Any) -> dict[str, Any]:
   return lists.audit(source.name, folder, data_dir, test)
 
 
-def _audit_counts(dataset: str, splits: Any) -> dict[str, Any]:
+def _audit_counts(source: Any, splits: Any) -> dict[str, Any]:
+  if source.classes:
+    return {"skipped": "the published counts are of all classes"}
   if not importlib.util.find_spec("tensorflow_datasets"):
     return {"skipped": "the published counts need tensorflow-datasets"}
   from pattlite_jax.audit import counts
 
-  return counts.audit(dataset, splits)
+  return counts.audit(source.name, splits)
 
 
 def _audit_network(

@@ -53,9 +53,9 @@ def download_if_missing(builder_class: type, data_dir: user_files.Path) -> None:
 
 
 def _has_csv(data_dir: pathlib.Path) -> bool:
-  from pattlite_jax.data.readers import fer2013
+  from pattlite_jax.data.readers import fer2013_files
 
-  return fer2013.find_file(data_dir, fer2013.CSV_NAMES) is not None
+  return fer2013_files.find(data_dir) is not None
 
 
 def _fetch_contest(data_dir: pathlib.Path) -> None:

@@ -16,6 +16,7 @@ OF_COMMANDS = {
   "data.name": "--dataset=<name>",
   "data.dir": "--data_dir=<folder>",
   "data.packed": "--packed=<file>",
+  "data.classes": "--classes=<classes>",
 }
 OF_TRAINING = {
   "data.name": "--config.data.name=<name>",
@@ -26,6 +27,7 @@ OF_TRAINING = {
   "data.packed": "--config.data.packed=<file>",
   "data.au_file": "--config.data.au_file=<file>",
   "data.label_file": "--config.data.label_file=<file>",
+  "data.classes": "--config.data.classes=<classes>",
   "data.soft_targets": "--config.data.soft_targets=False",
   "data.download": "--config.data.download=False",
   "distillation.teachers": "--config.distillation.teachers=<folders>",
@@ -70,8 +72,15 @@ def define_data(values: flags.FlagValues) -> None:
     "no TensorFlow.",
     flag_values=values,
   )
+  flags.DEFINE_string(
+    "classes",
+    None,
+    "Which of the data set's classes, as config.data.classes; default: as in "
+    "training.",
+    flag_values=values,
+  )
 
 
 def data_choice(given: flags.FlagValues) -> DataChoice:
   """Returns the data set that the flags of `define_data` name."""
-  return DataChoice(given.dataset, given.data_dir, given.packed)
+  return DataChoice(given.dataset, given.data_dir, given.packed, given.classes)

@@ -56,19 +56,28 @@ def load_splits(
     from pattlite_jax.data import download as download_lib
 
     download_lib.download_if_missing(builder_class, folder)
+  builder_class = builder_class.for_folder(folder, config)
   files = builder_class.source_files(folder)
+  for line in builder_class.remarks(folder):
+    logging.warning("%s: %s", name, line)
   prepared_root = os.path.expanduser(prepared_dir)  # May also be gs://...
-  target = f"{prepared_root}/{user_files.fingerprint(folder, files)}"
+  place = folder.parent if folder.is_file() else folder
+  target = f"{prepared_root}/{user_files.fingerprint(place, files)}"
+  if builder_class.SHRINKS:
+    target += f"-{image_size}"
   logging.info("Data set %s of %s, prepared in %s.", name, folder, target)
   with _quiet_tensorflow():
     builder = builder_class(data_dir=target, config=config)
     was_prepared = builder.data_path.exists()
     if not was_prepared:
-      builder = _prepare(builder, folder)
+      builder.files_dir, builder.image_size = folder, image_size
+      builder = _prepare(builder)
     if None in builder.info.features["image"].shape:
       splits = _read_and_resize(builder, image_size)
     else:
       splits = {split: _read_batched(builder, split) for split in SPLITS}
+  for line in builder.remarks_on(splits):
+    logging.warning("%s: %s", name, line)
   if not soft_targets:
     splits = {
       split: dataclasses.replace(examples, targets=None)
@@ -105,24 +114,42 @@ def require_files(name: str, data_dir: str) -> None:
   builder_class.source_files(user_files.folder(data_dir))
 
 
+def files_of(
+  name: str, data_dir: str
+) -> tuple[list[user_files.Path], list[str]]:
+  """Returns the files that a set is made of, and what is odd about them.
+
+  Raises:
+    UserError, MissingFileError: as `load_splits`.
+  """
+  builder_class, config = _find_builder(name)
+  folder = user_files.folder(data_dir)
+  builder_class = builder_class.for_folder(folder, config)
+  return builder_class.source_files(folder), builder_class.remarks(folder)
+
+
 def require_examples(examples: Examples, split: str, name: str) -> None:
   """Raises UserError if a split that is to be used has no images."""
   if not len(examples):
     raise UserError(
       f"The {split} split of {name} has no images, but some are needed. Use a "
       "copy of the data set that has the split (a FER2013 file must have rows "
-      "with the Usage PublicTest for validation and PrivateTest for test) as "
-      "the data directory.",
+      "with the Usage PublicTest for validation and PrivateTest for test, own "
+      "folders validation/ and test/) as the data directory.",
       setting="data.dir",
     )
 
 
 def _find_builder(name: str) -> tuple[type, str | None]:
   """Returns the builder class and configuration of a data set's name."""
+  from pattlite_jax.data.readers.affectnet import AffectNet, AffectNet7
   from pattlite_jax.data.readers.ck_plus import NUM_FOLDS, CkPlus
+  from pattlite_jax.data.readers.expw import ExpW
   from pattlite_jax.data.readers.fer2013 import Fer2013
   from pattlite_jax.data.readers.ferplus import FerPlus
+  from pattlite_jax.data.readers.folders import NUM_SEEDS, Folders
   from pattlite_jax.data.readers.raf_db import RafDb
+  from pattlite_jax.data.readers.sfew import Sfew
   from pattlite_jax.data.readers.synthetic_faces import SyntheticFaces
 
   builders = {
@@ -132,6 +159,12 @@ def _find_builder(name: str) -> tuple[type, str | None]:
     "raf_db": (RafDb, None),
     "ck_plus": (CkPlus, "fold0"),
     **{f"ck_plus/fold{k}": (CkPlus, f"fold{k}") for k in range(NUM_FOLDS)},
+    "affectnet/7": (AffectNet7, "7"),
+    "affectnet/8": (AffectNet, "8"),
+    "sfew": (Sfew, None),
+    "expw": (ExpW, None),
+    "folders": (Folders, "seed0"),
+    **{f"folders/seed{k}": (Folders, f"seed{k}") for k in range(NUM_SEEDS)},
     "synthetic_faces": (SyntheticFaces, None),
   }
   if name not in builders:
@@ -166,7 +199,7 @@ def _quiet_tensorflow() -> Iterator[None]:
     logging.set_verbosity(verbosity)
 
 
-def _prepare(builder, folder: user_files.Path):
+def _prepare(builder):
   """Writes the set; returns a builder of it.
 
   TFDS writes to a folder of another name and renames it at the end, so what
@@ -174,9 +207,7 @@ def _prepare(builder, folder: user_files.Path):
   """
   import tensorflow_datasets as tfds
 
-  options = tfds.download.DownloadConfig(
-    manual_dir=folder, try_download_gcs=False
-  )
+  options = tfds.download.DownloadConfig(try_download_gcs=False)
   try:
     builder.download_and_prepare(download_config=options)
   except OSError:
@@ -225,7 +256,16 @@ def _read_and_resize(builder, image_size: int) -> dict[str, Examples]:
       images[index] = _resize(row["image"], shape[:2])
     labels, ids = [row["label"] for row in rows], [row["id"] for row in rows]
     splits[split] = _examples(builder, images, labels, ids)
+  if builder.MAY_BE_GREY and not any(map(_has_colour, splits.values())):
+    return {
+      split: dataclasses.replace(own, images=own.images[..., :1].copy())
+      for split, own in splits.items()
+    }
   return splits
+
+
+def _has_colour(examples: Examples) -> bool:
+  return any((image != image[..., :1]).any() for image in examples.images)
 
 
 def _resize(

@@ -4,6 +4,7 @@ import dataclasses
 
 import ml_collections
 
+from pattlite_jax.data import class_names, classes
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.runtime.errors import UserError
 
@@ -18,13 +19,27 @@ class DataSource:
   image_size: int  # Pixels; only for sets of mixed sizes (CK+).
   packed: str = ""  # A file of `pack`, which is read in place of `dir`.
   download: bool = False  # Fetch missing files (FER2013 alone).
+  classes: str = ""  # Which of its classes, as `classes.parse` reads them.
 
   def load(self, *, soft_targets: bool = False) -> dict[str, Examples]:
     """Returns train, validation and test; a packed set needs no TensorFlow.
 
     Raises:
-      UserError, FileError: as `load.load_splits` and `packed.read`.
+      UserError, FileError: as `load.load_splits`, `packed.read` and
+        `classes.choose`; if two classes have names that mean the same.
     """
+    splits = self._load(soft_targets)
+    class_names.require_distinct(
+      next(iter(splits.values())).class_names, f"The data set {self.name}"
+    )
+    if not self.classes:
+      return splits
+    return {
+      split: classes.choose(examples, self.classes)
+      for split, examples in splits.items()
+    }
+
+  def _load(self, soft_targets: bool) -> dict[str, Examples]:
     if self.packed:
       from pattlite_jax.data import packed
 
@@ -50,6 +65,7 @@ def of_config(fields: ml_collections.ConfigDict) -> DataSource:
     fields.image_size,
     fields.packed,
     fields.download,
+    fields.classes,
   )
 
 
@@ -60,6 +76,7 @@ class DataChoice:
   name: str | None = None
   dir: str | None = None
   packed: str | None = None  # Also says the name, if that is None.
+  classes: str | None = None
 
   def source(self, fields: ml_collections.ConfigDict) -> DataSource:
     """Returns the source, given the `data` of the training's config.
@@ -83,5 +100,6 @@ class DataChoice:
       name=name,
       dir=trained_on.dir if self.dir is None else self.dir,
       packed=as_trained if self.packed is None else self.packed,
+      classes=trained_on.classes if self.classes is None else self.classes,
       download=False,
     )

@@ -57,7 +57,8 @@ def fingerprint(folder: Path, files: Sequence[Path]) -> str:
   for path in files:
     size, time = _size_and_time(path)
     name = path.relative_to(folder).as_posix()
-    digest.update(f"{name}\0{size}\0{time}\n".encode())
+    line = f"{name}\0{size}\0{time}\n"
+    digest.update(line.encode("utf-8", "surrogateescape"))  # Any file's name.
   return digest.hexdigest()[:16]
 
 

@@ -36,7 +36,11 @@ from pattlite_jax.data import challenges
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring import metrics
-from pattlite_jax.scoring.inputs import Inputs, match_classes
+from pattlite_jax.scoring.inputs import (
+  Inputs,
+  describe_classes,
+  match_classes,
+)
 from pattlite_jax.scoring.network import Network, Predictors
 
 # ids str[N], labels i32[N], logits f32[N, K] of each image alone; of a network
@@ -78,7 +82,7 @@ def evaluate(
     "trained_on": network.config.data.name,
     **describe(network, inputs.dataset),
     "class_names": list(network.class_names),
-    "classes_reordered": inputs.examples.class_names != network.class_names,
+    **describe_classes(inputs.examples.class_names, network.class_names),
     "splits": {inputs.split: scores},
   }
   return result, predictions

@@ -57,10 +57,7 @@ def report(result: dict[str, Any]) -> str:
     f"Weights: {result['checkpoint']}, {network(result)}, "
     f"trained on {result['trained_on'] or 'an unknown data set'}.",
   ]
-  if result["classes_reordered"]:
-    lines.append(
-      "Classes: the data set has another order; its labels were mapped by name."
-    )
+  lines += _classes(result)
   lines += ["", f"{'accuracy':<20}{_accuracy(alone)}"]
   lines += [
     f"{name:<20}{show(alone[key]):>8}" for key, (name, show) in _FIGURES.items()
@@ -73,6 +70,26 @@ def report(result: dict[str, Any]) -> str:
   for subset, found in scores.get("challenges", {}).items():
     lines += ["", *_challenge(subset, found)]
   return "\n".join(lines)
+
+
+def _classes(result: dict[str, Any]) -> list[str]:
+  """Says how the classes of the data set became those of the network."""
+  lines = []
+  translated = result.get("classes_translated")  # Younger than some results.
+  absent = result.get("classes_absent")
+  if translated:
+    pairs = ", ".join(f"{own} = {name}" for own, name in translated.items())
+    lines.append(f"Classes: {pairs}.")
+  elif result["classes_reordered"] and not absent:
+    lines.append(
+      "Classes: the data set has another order; its labels were mapped by name."
+    )
+  if absent:
+    lines.append(
+      f"Classes: the data set has no {', '.join(absent)}, which the network "
+      "knows."
+    )
+  return lines
 
 
 _FIGURES = {

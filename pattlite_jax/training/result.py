@@ -45,6 +45,8 @@ def finish(
   scores, logits = _score(network, scored)
   result = {
     **protocols.describe(network, config.data.name),
+    "class_names": list(class_names),
+    "classes": config.data.classes or None,
     "splits": scores,
     "epochs": {
       stage: sum(record["stage"] == stage for record in history)

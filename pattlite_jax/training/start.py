@@ -7,6 +7,7 @@ import numpy as np
 from flax import traverse_util
 
 from pattlite_jax import trained
+from pattlite_jax.data.class_names import index_in
 from pattlite_jax.method import CLASSIFIER, Variables
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import setup
@@ -34,7 +35,8 @@ def variables(
   """Returns what the first stage starts from.
 
   Copies every weight of the network that `load_network` returned. Classifier
-  columns of classes that it never saw keep their fresh initial values.
+  columns of classes that it never saw keep their fresh initial values; angry
+  is the class anger (`data.class_names`).
 
   Raises:
     UserError: if the network has another architecture.
@@ -46,8 +48,8 @@ def variables(
   own, place = _classifier(fresh)
   head, _ = _classifier(learned.variables)
   for column, class_name in enumerate(class_names):
-    if class_name in learned.class_names:
-      source = learned.class_names.index(class_name)
+    source = index_in(learned.class_names, class_name)
+    if source is not None:
       for key in own.keys() & head.keys():  # kernel [C, K], bias [K].
         own[key][..., column] = head[key][..., source]
   try:

@@ -165,7 +165,7 @@ def test_missing_lists_and_other_data_sets_are_errors(tmp_path):
 
 def test_images_without_a_label_are_those_of_the_test_rows(tmp_path):
   columns = "Usage,Image name," + ",".join(ferplus.VOTE_COLUMNS)
-  votes = ",".join("0" * 10)
+  votes = ",".join(["10", *"0" * 9])
   rows = [
     f"{usage},{name},{votes}"
     for usage, name in [

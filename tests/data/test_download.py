@@ -5,11 +5,11 @@ import types
 
 import pytest
 
-from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.data import download, load
 from pattlite_jax.data.readers.ck_plus import CkPlus
 from pattlite_jax.data.readers.fer2013 import Fer2013
 from pattlite_jax.data.readers.raf_db import RafDb
+from pattlite_jax.runtime.errors import UserError
 
 ROW = f"3,{' '.join(['9'] * 2304)},Training"
 CSV = f"emotion,pixels,Usage\n{ROW}\n"

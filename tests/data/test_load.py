@@ -247,7 +247,19 @@ def test_an_unknown_name_suggests_the_nearest(name, nearest):
 
 @pytest.mark.parametrize(
   "name",
-  ["fer2013", "ferplus/majority", "ferplus/argmax", "raf_db", "ck_plus/fold9"],
+  [
+    "fer2013",
+    "ferplus/majority",
+    "ferplus/argmax",
+    "raf_db",
+    "ck_plus/fold9",
+    "affectnet/7",
+    "affectnet/8",
+    "sfew",
+    "expw",
+    "folders",
+    "folders/seed9",
+  ],
 )
 def test_every_name_leads_to_its_own_files(tmp_path, name):
   with pytest.raises(FileNotFoundError):

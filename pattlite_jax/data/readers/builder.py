@@ -12,6 +12,8 @@ from absl import logging
 from jaxtyping import Float32, UInt8
 
 from pattlite_jax.data import user_files
+from pattlite_jax.data.examples import Examples
+from pattlite_jax.data.readers import listing
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 # Class counts of a split. The split "all" stands for all splits together.
@@ -32,7 +34,8 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   """A data set of faces with the splits train, validation and test.
 
   Subclasses set the constants and write `source_files` and `faces`. The
-  examples keep the order in which `faces` yields them.
+  examples keep the order in which `faces` yields them. Whoever prepares the set
+  gives the builder `files_dir` and `image_size` before.
   """
 
   VERSION = tfds.core.Version("1.0.0")
@@ -42,6 +45,27 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   HOMEPAGE: ClassVar[str]
   HAS_TARGETS: ClassVar[bool] = False  # Whether its faces have `targets`.
   PUBLISHED_COUNTS: ClassVar[Counts] = {}  # Empty: there is none to compare.
+  # Whether images that exceed `image_size` on both sides are prepared in it.
+  SHRINKS: ClassVar[bool] = False
+  # Whether a set whose pixels have no colour at all is read as grey.
+  MAY_BE_GREY: ClassVar[bool] = False
+
+  files_dir: user_files.Path  # Where the files lie.
+  image_size: int  # Pixels a side of images of mixed sizes.
+
+  @classmethod
+  def for_folder(
+    cls, data_dir: user_files.Path, config: str | None
+  ) -> "type[FaceBuilder]":
+    """Returns the builder of the files in a folder: itself, for most sets.
+
+    Another one where the class names depend on the files; `config` is the name
+    of the configuration.
+
+    Raises:
+      UserError: as `source_files`.
+    """
+    return cls
 
   @classmethod
   @abc.abstractmethod
@@ -51,6 +75,15 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     Raises:
       MissingFileError: if they are not there; says where to get them.
     """
+
+  @classmethod
+  def remarks(cls, data_dir: user_files.Path) -> list[str]:
+    """Returns what a user should know of the files, a line for each thing."""
+    return []
+
+  def remarks_on(self, splits: Mapping[str, Examples]) -> list[str]:
+    """Returns what a user should know of the images, as `remarks` does."""
+    return []
 
   @abc.abstractmethod
   def faces(self, data_dir: user_files.Path) -> dict[str, Iterable[Face]]:
@@ -102,13 +135,8 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   def _split_generators(
     self, dl_manager: tfds.download.DownloadManager
   ) -> dict[str, Iterator[tuple[int, dict[str, object]]]]:
-    # A set that is made by rule needs no files, and so no folder.
-    needs_files = self.MANUAL_DOWNLOAD_INSTRUCTIONS is not None
-    data_dir = user_files.folder(
-      str(dl_manager.manual_dir) if needs_files else "."
-    )
     generators = {}
-    for split, faces in self.faces(data_dir).items():
+    for split, faces in self.faces(self.files_dir).items():
       remaining = iter(faces)
       first = next(remaining, None)
       if first is None:  # TFDS cannot write an empty split.
@@ -119,8 +147,8 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       )
     if not generators:
       raise UserError(
-        f"{self.name}: no images in {data_dir}. The data directory must be the "
-        "folder of the data set.",
+        f"{self.name}: no images in {self.files_dir}. The data directory must "
+        "be the folder of the data set.",
         setting="data.dir",
       )
     return generators
@@ -179,8 +207,28 @@ def check_shape(
 def missing_files_error(
   set_name: str, where: user_files.Path | str, how_to_get: str
 ) -> MissingFileError:
-  """Returns the error for a data set that is not where it was looked for."""
+  """Returns the error for a file of a data set that is not where it should be.
+
+  `missing_set_error` is that for a whole set.
+  """
   return MissingFileError(
     f"No {set_name} at {where}. {how_to_get} Its folder is the data directory.",
     setting="data.dir",
+  )
+
+
+def missing_set_error(
+  set_name: str,
+  data_dir: user_files.Path,
+  *,
+  looked_for: str,
+  how_to_get: str,
+  remedy: str = "",
+) -> MissingFileError:
+  """Returns the error for a data set that is not in a folder: what is there?"""
+  remedy = f" {remedy}" if remedy else ""
+  return missing_files_error(
+    set_name,
+    f"{data_dir} ({looked_for})",
+    f"{listing.describe(data_dir)}{remedy} {how_to_get}",
   )

@@ -6,6 +6,7 @@ numbers of labelled sequences (45, 18, 59, 25, 69, 28, 83).
 
 import collections
 import math
+import re
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, NamedTuple
@@ -14,24 +15,25 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Float, UInt8
 
-from pattlite_jax.data import user_files
-from pattlite_jax.data.readers import builder
+from pattlite_jax.data import class_names, user_files
+from pattlite_jax.data.readers import builder, image_folder, listing
 from pattlite_jax.data.readers.image_file import read_image
 from pattlite_jax.runtime.errors import UserError
 
 NUM_FOLDS = 10
 FRAMES_PER_SEQUENCE = 3
+_FRAME = re.compile(r"S\d{3}_\d{3}_\d{8}.*")
 CROP_MARGIN = 0.2  # Share of the landmarks' box' longer side, on each side.
 NUM_LANDMARKS = 68
-LABEL_OF_FOLDER = {  # The class folders of the CK+48 copy.
-  "anger": 0,
-  "contempt": 1,
-  "disgust": 2,
-  "fear": 3,
-  "happy": 4,
-  "sadness": 5,
-  "surprise": 6,
-}
+CLASS_NAMES = (
+  "anger",
+  "contempt",
+  "disgust",
+  "fear",
+  "happiness",
+  "sadness",
+  "surprise",
+)
 HOW_TO_GET = (
   "Ask the authors for CK+ and unpack cohn-kanade-images, Emotion and "
   "Landmarks into one folder, or use the CK+48 copy."
@@ -50,27 +52,26 @@ class Frame(NamedTuple):
 class CkPlus(builder.FaceBuilder, skip_registration=True):
   """CK+ in ten folds by subject: nobody is in two splits."""
 
-  MANUAL_DOWNLOAD_INSTRUCTIONS = HOW_TO_GET
   BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
     tfds.core.BuilderConfig(
       name=f"fold{fold}", description=f"Fold {fold} of {NUM_FOLDS} is the test."
     )
     for fold in range(NUM_FOLDS)
   ]
-  CLASS_NAMES = (
-    "anger",
-    "contempt",
-    "disgust",
-    "fear",
-    "happiness",
-    "sadness",
-    "surprise",
-  )
+  CLASS_NAMES = CLASS_NAMES
   IMAGE_SHAPE = (None, None, 1)
   HOMEPAGE = "https://www.jeffcohn.net/resources/"
   PUBLISHED_COUNTS: ClassVar[builder.Counts] = {
     "all": (135, 54, 177, 75, 207, 84, 249)
   }
+
+  @classmethod
+  def remarks(cls, data_dir: user_files.Path) -> list[str]:
+    """Says what of the class folders of the CK+48 copy is not read."""
+    folders = listing.root(data_dir, _has_class_folders)
+    if listing.root(data_dir, _is_official) or not folders:
+      return []
+    return listing.unread(folders, cls.source_files(data_dir))
 
   @classmethod
   def source_files(cls, data_dir: user_files.Path) -> list[user_files.Path]:
@@ -121,18 +122,33 @@ def assign_folds(images_of_subject: Mapping[str, int]) -> dict[str, int]:
 
 def find_frames(data_dir: user_files.Path) -> list[Frame]:
   """Returns the labelled frames, ordered by name."""
-  official = data_dir / "cohn-kanade-images"
-  if official.is_dir():
-    frames = list(_official_frames(data_dir))
+  official = listing.root(data_dir, _is_official)
+  folders = listing.root(data_dir, _has_class_folders)
+  if official:
+    frames = list(_official_frames(official))
   else:
-    frames = list(_folder_frames(data_dir))
+    frames = list(_folder_frames(folders)) if folders else []
   if not frames:
-    places = (
-      f"{data_dir} (cohn-kanade-images/ and Emotion/, or the class folders "
-      "of CK+48)"
+    raise builder.missing_set_error(
+      "CK+",
+      data_dir,
+      looked_for="cohn-kanade-images/ and Emotion/, or the class folders of "
+      "CK+48",
+      how_to_get=HOW_TO_GET,
     )
-    raise builder.missing_files_error("CK+", places, HOW_TO_GET)
   return sorted(frames, key=lambda frame: frame.image_path.name)
+
+
+def _is_official(folder: user_files.Path) -> bool:
+  return (folder / "cohn-kanade-images").is_dir()
+
+
+def _has_class_folders(folder: user_files.Path) -> bool:
+  """Whether a folder is like the CK+48 copy: frames in folders of classes."""
+  return any(
+    class_names.index_in(CLASS_NAMES, path.name) is not None
+    for path in listing.folders(folder)
+  )
 
 
 def _official_frames(data_dir: user_files.Path) -> Iterator[Frame]:
@@ -140,7 +156,7 @@ def _official_frames(data_dir: user_files.Path) -> Iterator[Frame]:
   for emotion in sorted(data_dir.glob("Emotion/S*/*/S*_emotion.txt")):
     sequence = emotion.parent.relative_to(data_dir / "Emotion")
     images = data_dir / "cohn-kanade-images" / sequence
-    paths = sorted(images.glob("S*.png"))
+    paths = [p for p in image_folder.images(images) if p.name.startswith("S")]
     if len(paths) < FRAMES_PER_SEQUENCE:
       raise UserError(
         f"{images} has {len(paths)} frames, but a labelled sequence has at "
@@ -157,11 +173,21 @@ def _official_frames(data_dir: user_files.Path) -> Iterator[Frame]:
       yield Frame(path, label, emotion, landmarks if has_landmarks else None)
 
 
-def _folder_frames(data_dir: user_files.Path) -> Iterator[Frame]:
-  root = data_dir / "CK+48" if (data_dir / "CK+48").is_dir() else data_dir
-  for folder, label in LABEL_OF_FOLDER.items():
-    for path in sorted((root / folder).glob("S*.png")):
-      yield Frame(path, label, None, None)
+def _folder_frames(root: user_files.Path) -> Iterator[Frame]:
+  own = listing.folders(root)
+  class_names.require_distinct((path.name for path in own), str(root))
+  for folder in own:
+    label = class_names.index_in(CLASS_NAMES, folder.name)
+    if label is not None:
+      for path in image_folder.images(folder):
+        if not _FRAME.fullmatch(path.stem):
+          raise UserError(
+            f"{path} is not named like S005_001_00000011, so whose face it is "
+            "is not known, and the folds are by subject. Use a copy with the "
+            "original names.",
+            setting="data.dir",
+          )
+        yield Frame(path, label, None, None)
 
 
 def read_label(path: user_files.Path) -> int:
@@ -171,7 +197,7 @@ def read_label(path: user_files.Path) -> int:
     label = float(text)
   except ValueError:
     label = math.nan
-  if label not in range(1, len(LABEL_OF_FOLDER) + 1):
+  if label not in range(1, len(CLASS_NAMES) + 1):
     raise UserError(f"{path} holds {reprlib.repr(text)}, but must hold 1 to 7.")
   return int(label) - 1
 

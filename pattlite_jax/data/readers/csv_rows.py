@@ -4,29 +4,37 @@ import csv
 import io
 import itertools
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 from pattlite_jax.data import user_files
 from pattlite_jax.runtime.errors import UserError
 
+OpenText = Callable[[user_files.Path], AbstractContextManager[io.TextIOBase]]
 MAX_LINE = 100_000  # Characters; a row of FER2013 has at most 9,300.
 
 
 def csv_rows(
-  path: user_files.Path, columns: tuple[str, ...]
+  path: user_files.Path,
+  columns: tuple[str, ...],
+  *,
+  optional: tuple[str, ...] = (),
+  open_text: OpenText = user_files.open_text,
 ) -> Iterator[tuple[int, list[str]]]:
   """Yields the line number and the fields of `columns` of each row.
 
-  Columns are found by name, in any order and with spaces around the names.
+  Columns are found by name, in any order and letter case, with spaces around
+  the names. Those of `optional` follow; they are "" where the file lacks them.
 
   Raises:
     UserError: if a column is missing, or for the first row that is broken.
   """
   # utf-8-sig drops a byte-order mark; a bad byte becomes a bad value below.
-  with user_files.open_text(path) as file:
+  with open_text(path) as file:
     rows = _rows(file, path)
     header = [name.strip() for name in next(rows, (1, []))[1]]
-    missing = [name for name in columns if name not in header]
+    written = [name.casefold() for name in header]
+    missing = [name for name in columns if name.casefold() not in written]
     if missing:
       found = [reprlib.repr(name) for name in header[:12]]
       raise UserError(
@@ -35,14 +43,17 @@ def csv_rows(
         "original file.",
         setting="data.dir",
       )
-    positions = [header.index(name) for name in columns]
+    positions = [
+      written.index(name.casefold()) if name.casefold() in written else None
+      for name in (*columns, *optional)
+    ]
     for line, row in rows:
       if len(row) != len(header):
         raise UserError(
           f"{path}, line {line}: {len(row)} fields, but the header has "
           f"{len(header)}."
         )
-      yield line, [row[position].strip() for position in positions]
+      yield line, ["" if p is None else row[p].strip() for p in positions]
 
 
 def _rows(

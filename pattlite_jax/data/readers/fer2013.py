@@ -1,5 +1,7 @@
 """FER2013: 48 x 48 grey faces, from the Kaggle contest's csv or image folders.
 
+Kaggle's train.csv, which lacks the other splits, is read if there is no more.
+
 Class counts: several public copies of the labels agree; the total is 35,887.
 """
 
@@ -10,20 +12,27 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+from absl import logging
 from jaxtyping import Int32, UInt8
 
 from pattlite_jax.data import user_files
-from pattlite_jax.data.readers import builder, fer2013_folders
+from pattlite_jax.data.readers import (
+  builder,
+  fer2013_files,
+  fer2013_folders,
+  listing,
+)
 from pattlite_jax.data.readers.csv_rows import csv_rows
+from pattlite_jax.data.readers.held_out import held_out
 from pattlite_jax.runtime.errors import UserError
 
 SIZE = 48
-CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
 SPLIT_OF_USAGE = {
   "Training": "train",
   "PublicTest": "validation",
   "PrivateTest": "test",
 }
+MAX_ROWS = 200_000  # 460 MB; FER2013 has 35,887.
 HOW_TO_GET = (
   "Get fer2013.csv (or icml_face_data.csv) from the Kaggle contest "
   "'Challenges in Representation Learning: Facial Expression Recognition "
@@ -43,7 +52,6 @@ class Rows(NamedTuple):
 class Fer2013(builder.FaceBuilder, skip_registration=True):
   """FER2013; splits as in the contest, unless only image folders are there."""
 
-  MANUAL_DOWNLOAD_INSTRUCTIONS = HOW_TO_GET
   CLASS_NAMES = (
     "anger",
     "disgust",
@@ -67,42 +75,81 @@ class Fer2013(builder.FaceBuilder, skip_registration=True):
   @classmethod
   def source_files(cls, data_dir: user_files.Path) -> list[user_files.Path]:
     """Returns the csv, or the images of the folder copy."""
-    csv_path = find_file(data_dir, CSV_NAMES)
+    csv_path = fer2013_files.find(data_dir)
     if csv_path:
       return [csv_path]
-    files = [path for _, path, _ in fer2013_folders.folder_images(data_dir)]
-    if not files:
-      places = f"{data_dir} ({', '.join(CSV_NAMES)}, or train/ and test/)"
-      raise builder.missing_files_error("FER2013", places, HOW_TO_GET)
-    return files
+    root = fer2013_folders.find(data_dir)
+    if root:
+      return [path for _, path, _ in fer2013_folders.folder_images(root)]
+    kaggle = fer2013_files.find_kaggle_train(data_dir)
+    if kaggle:
+      return [kaggle]
+    names = ", ".join(fer2013_files.CSV_NAMES)
+    raise builder.missing_set_error(
+      "FER2013",
+      data_dir,
+      looked_for=f"{names}, or train/ and test/",
+      remedy=fer2013_folders.too_deep(data_dir),
+      how_to_get=HOW_TO_GET,
+    )
+
+  @classmethod
+  def remarks(cls, data_dir: user_files.Path) -> list[str]:
+    """Says what of the image folders is not read."""
+    files = cls.source_files(data_dir)
+    root = fer2013_folders.find(data_dir)
+    if not root or files[0].suffix.lower() == ".csv":
+      return []
+    return listing.unread(root, files)
 
   def faces(
     self, data_dir: user_files.Path
   ) -> dict[str, Iterable[builder.Face]]:
     """Returns the faces of each split, in the order of the file."""
-    csv_path = find_file(data_dir, CSV_NAMES)
-    if not csv_path:
-      return fer2013_folders.folder_faces(data_dir)
-    rows = read_rows(csv_path)
-    return {
-      split: _faces_of_usage(rows, usage)
-      for usage, split in SPLIT_OF_USAGE.items()
-    }
+    csv_path = fer2013_files.find(data_dir)
+    root = fer2013_folders.find(data_dir)
+    if root and not csv_path:
+      return fer2013_folders.folder_faces(root)
+    if csv_path:
+      return _splits(read_rows(csv_path))
+    (path,) = self.source_files(data_dir)
+    rows = read_rows(path, usage="Training")
+    return _with_validation(path, rows, _splits(rows))
 
 
-def find_file(
-  data_dir: user_files.Path, names: tuple[str, ...]
-) -> user_files.Path | None:
-  """Returns the first of `names` in the folder or its fer2013/, if any."""
-  for folder in (data_dir, data_dir / "fer2013"):  # The contest's archive.
-    for name in names:
-      if (folder / name).is_file():
-        return folder / name
-  return None
+def _splits(rows: Rows) -> dict[str, Iterable[builder.Face]]:
+  return {
+    split: _faces_of_usage(rows, usage)
+    for usage, split in SPLIT_OF_USAGE.items()
+  }
 
 
-def read_rows(path: user_files.Path) -> Rows:
-  """Reads fer2013.csv or icml_face_data.csv.
+def _with_validation(
+  path: user_files.Path, rows: Rows, splits: dict[str, Iterable[builder.Face]]
+) -> dict[str, Iterable[builder.Face]]:
+  """Takes a validation split out of the training rows; warns that it did."""
+  logging.warning(
+    "fer2013: %s has the training rows alone, so a tenth of them is held out "
+    "for validation and there is no test split (the labels of Kaggle's "
+    "test.csv are not in it). Use fer2013.csv for the official splits.",
+    path,
+  )
+  labels = dict(zip(rows.ids, rows.labels.tolist(), strict=True))
+  chosen = held_out(labels)
+  train = list(splits["train"])
+  return {
+    **splits,
+    "train": [face for face in train if face.id not in chosen],
+    "validation": [face for face in train if face.id in chosen],
+  }
+
+
+def read_rows(
+  path: user_files.Path, usage: str = "", max_rows: int = MAX_ROWS
+) -> Rows:
+  """Reads fer2013.csv or icml_face_data.csv, also from an archive.
+
+  `usage` is that of all rows of a file without the column.
 
   Raises:
     UserError: for the first row that is broken, with its line number.
@@ -112,14 +159,21 @@ def read_rows(path: user_files.Path) -> Rows:
   with warnings.catch_warnings():
     # NumPy before 2.3 only warns about text that is not a number.
     warnings.simplefilter("error", DeprecationWarning)
-    for line, (emotion, pixels, usage) in csv_rows(
-      path, ("emotion", "pixels", "Usage")
+    columns = ("emotion", "pixels") if usage else ("emotion", "pixels", "Usage")
+    for line, (emotion, pixels, own) in csv_rows(
+      path,
+      columns,
+      optional=("Usage",) if usage else (),
+      open_text=fer2013_files.open_text,
     ):
       where = f"{path}, line {line}"
-      check_usage(usage, where)
-      usages.append(usage)
-      ids.append(f"{usage}-{seen[usage]:05d}")
-      seen[usage] += 1
+      own = own or usage
+      check_usage(own, where)
+      if len(images) == max_rows:
+        raise UserError(f"{path} has more than {max_rows:,} rows.")
+      usages.append(own)
+      ids.append(f"{own}-{seen[own]:05d}")
+      seen[own] += 1
       labels.append(_parse_label(emotion, where))
       images.append(_parse_pixels(pixels, where))
   if not images:

@@ -4,6 +4,7 @@ Class counts: counted in fer2013new.csv of that repository.
 """
 
 import collections
+import functools
 import reprlib
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
@@ -13,7 +14,12 @@ import tensorflow_datasets as tfds
 from jaxtyping import Float32, Int32
 
 from pattlite_jax.data import user_files
-from pattlite_jax.data.readers import builder, fer2013
+from pattlite_jax.data.readers import (
+  builder,
+  fer2013,
+  fer2013_files,
+  fer2013_folders,
+)
 from pattlite_jax.data.readers.csv_rows import csv_rows
 from pattlite_jax.runtime.errors import UserError
 
@@ -33,6 +39,7 @@ RULES = ("majority", "argmax")
 DROPPED = -1
 NUM_VOTES = 10  # For each image, over all columns.
 _POSSIBLE_VOTES = {str(count) for count in range(NUM_VOTES + 1)}
+_POSSIBLE_TOTALS = (NUM_VOTES - 1, NUM_VOTES)  # A published row has 9.
 HOW_TO_GET = (
   f"{fer2013.HOW_TO_GET} Put fer2013new.csv from "
   "https://github.com/microsoft/FERPlus next to it."
@@ -42,7 +49,6 @@ HOW_TO_GET = (
 class FerPlus(builder.FaceBuilder, skip_registration=True):
   """FER+; the configuration is the rule that makes a label of the votes."""
 
-  MANUAL_DOWNLOAD_INSTRUCTIONS = HOW_TO_GET
   BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
     tfds.core.BuilderConfig(
       name="majority", description="The rule of microsoft/FERPlus."
@@ -72,13 +78,28 @@ class FerPlus(builder.FaceBuilder, skip_registration=True):
   @classmethod
   def source_files(cls, data_dir: user_files.Path) -> list[user_files.Path]:
     """Returns the csv of FER2013 and that of the votes."""
-    csv_path = fer2013.find_file(data_dir, fer2013.CSV_NAMES)
-    votes_path = fer2013.find_file(data_dir, (VOTES_NAME,))
+    if data_dir.is_file():
+      raise builder.missing_set_error(
+        "FER+",
+        data_dir,
+        looked_for=f"a folder of two files, such as {data_dir.parent}",
+        how_to_get=HOW_TO_GET,
+      )
+    csv_path = fer2013_files.find(data_dir)
+    votes_path = fer2013_files.find(data_dir, (VOTES_NAME,))
     if csv_path and votes_path:
       return [csv_path, votes_path]
-    names = VOTES_NAME if csv_path else " or ".join(fer2013.CSV_NAMES)
-    place = f"{data_dir} ({names})"
-    raise builder.missing_files_error("FER+", place, HOW_TO_GET)
+    names = VOTES_NAME if csv_path else " or ".join(fer2013_files.CSV_NAMES)
+    remedy = ""
+    if not csv_path and fer2013_folders.find(data_dir):
+      remedy = "The image folders have not the order that the votes need."
+    raise builder.missing_set_error(
+      "FER+",
+      data_dir,
+      looked_for=names,
+      remedy=remedy,
+      how_to_get=HOW_TO_GET,
+    )
 
   def published_counts(self) -> builder.Counts:
     """Returns the class counts of the rule."""
@@ -110,7 +131,10 @@ def read_votes(
   """
   usages, names, votes = [], [], []
   columns = ("Usage", "Image name", *VOTE_COLUMNS)
-  for line, (usage, name, *counts) in csv_rows(path, columns):
+  open_text = functools.partial(fer2013_files.open_text, names=(VOTES_NAME,))
+  for line, (usage, name, *counts) in csv_rows(
+    path, columns, open_text=open_text
+  ):
     fer2013.check_usage(usage, f"{path}, line {line}")
     for column, count in zip(VOTE_COLUMNS, counts, strict=True):
       if count not in _POSSIBLE_VOTES:
@@ -118,6 +142,12 @@ def read_votes(
           f"{path}, line {line}: {column} has {reprlib.repr(count)} votes, but "
           f"must have 0 to {NUM_VOTES}."
         )
+    total = sum(map(int, counts))
+    if total not in _POSSIBLE_TOTALS:
+      raise UserError(
+        f"{path}, line {line}: the votes add up to {total}, but {NUM_VOTES} "
+        "people voted."
+      )
     usages.append(usage)
     names.append(name.removesuffix(".png"))
     votes.append([int(count) for count in counts])

@@ -6,13 +6,16 @@ Class counts: counted in the official list_patition_label.txt.
 import pathlib
 import re
 import reprlib
-from collections.abc import Iterable, Iterator
 from typing import ClassVar, NamedTuple
 
 from pattlite_jax.data import user_files
-from pattlite_jax.data.readers import builder
-from pattlite_jax.data.readers.held_out import held_out, held_out_size
-from pattlite_jax.data.readers.image_file import read_image
+from pattlite_jax.data.readers import (
+  builder,
+  image_files,
+  listing,
+  raf_db_folders,
+)
+from pattlite_jax.data.readers.held_out import held_out_size
 from pattlite_jax.runtime.errors import UserError
 
 SIZE = 100
@@ -33,10 +36,9 @@ class Entry(NamedTuple):
   label: int  # 0 to 6; the list counts from 1.
 
 
-class RafDb(builder.FaceBuilder, skip_registration=True):
+class RafDb(image_files.ImageFiles, skip_registration=True):
   """RAF-DB; validation is a fixed tenth of the official training images."""
 
-  MANUAL_DOWNLOAD_INSTRUCTIONS = HOW_TO_GET
   CLASS_NAMES = (
     "surprise",
     "fear",
@@ -55,30 +57,41 @@ class RafDb(builder.FaceBuilder, skip_registration=True):
   }
 
   @classmethod
-  def source_files(cls, data_dir: user_files.Path) -> list[user_files.Path]:
-    """Returns the official list and the images that it names."""
-    root = _root(data_dir)
-    if not (root / LIST_NAME).is_file():
-      raise builder.missing_files_error("RAF-DB", root / LIST_NAME, HOW_TO_GET)
-    images = [_image_path(root, entry) for entry in read_list(root / LIST_NAME)]
-    for path in images:
-      if not path.is_file():
-        raise builder.missing_files_error("RAF-DB image", path, HOW_TO_GET)
-    return [root / LIST_NAME, *images]
+  def lists(cls, data_dir: user_files.Path) -> list[user_files.Path]:
+    """Returns the official list, or those of the class folders."""
+    root = listing.root(data_dir, _is_official)
+    if root:
+      return [root / LIST_NAME]
+    return raf_db_folders.label_files(data_dir, _class_folders(data_dir))
 
-  def faces(
-    self, data_dir: user_files.Path
-  ) -> dict[str, Iterable[builder.Face]]:
+  @classmethod
+  def remarks(cls, data_dir: user_files.Path) -> list[str]:
+    """Says what of the class folders is not read."""
+    if listing.root(data_dir, _is_official):
+      return []
+    root = _class_folders(data_dir)
+    return listing.unread(root, cls.source_files(data_dir))
+
+  @classmethod
+  def entries(cls, data_dir: user_files.Path) -> image_files.Splits:
     """Returns the faces of each split, in the order of the list."""
-    root = _root(data_dir)
-    entries = read_list(root / LIST_NAME)
-    train = [entry for entry in entries if entry.name.startswith("train_")]
-    test = [entry for entry in entries if entry.name.startswith("test_")]
-    chosen = held_out({entry.name: entry.label for entry in train})
+    root = listing.root(data_dir, _is_official)
+    if root:
+      listed = [
+        raf_db_folders.Picture(*entry, _image_path(root, entry))
+        for entry in read_list(root / LIST_NAME)
+      ]
+    else:
+      listed = raf_db_folders.pictures(data_dir, _class_folders(data_dir))
+    faces = {"train": [], "test": []}
+    for name, label, path in listed:
+      face_id = pathlib.PurePath(name).stem
+      split = face_id.partition("_")[0]
+      faces[split].append(image_files.Entry(path, label, face_id))
+    names = {entry.id: f"{entry.id}.jpg" for entry in faces["train"]}
     return {
-      "train": _faces(root, [e for e in train if e.name not in chosen]),
-      "validation": _faces(root, [e for e in train if e.name in chosen]),
-      "test": _faces(root, test),
+      **image_files.without_validation(faces["train"], names),
+      "test": faces["test"],
     }
 
 
@@ -109,24 +122,27 @@ def read_list(path: user_files.Path) -> list[Entry]:
   return [Entry(name, label) for name, label in entries.items()]
 
 
-def _root(data_dir: user_files.Path) -> user_files.Path:
-  """Returns the folder `basic`, which may be `data_dir` itself."""
-  if (data_dir / "EmoLabel").is_dir():
-    return data_dir
-  return data_dir / "basic"
+def _is_official(folder: user_files.Path) -> bool:
+  """Whether a folder is like the authors' `basic`."""
+  return (folder / LIST_NAME).is_file()
+
+
+def _class_folders(data_dir: user_files.Path) -> user_files.Path:
+  """Returns where the copy as class folders lies; raises if it does not."""
+  root = raf_db_folders.find(data_dir)
+  if root:
+    return root
+  raise builder.missing_set_error(
+    "RAF-DB",
+    data_dir,
+    looked_for=f"{LIST_NAME}, or class folders train/1 to train/7",
+    how_to_get=HOW_TO_GET,
+  )
 
 
 def _image_path(root: user_files.Path, entry: Entry) -> user_files.Path:
   stem = pathlib.PurePath(entry.name).stem
-  return root / "Image" / "aligned" / f"{stem}_aligned.jpg"
-
-
-def _faces(
-  root: user_files.Path, entries: list[Entry]
-) -> Iterator[builder.Face]:
-  for entry in entries:
-    path = _image_path(root, entry)
-    image = read_image(path, channels=3)
-    builder.check_shape(image, (SIZE, SIZE, 3), path)
-    face_id = pathlib.PurePath(entry.name).stem
-    yield builder.Face(image, entry.label, face_id)
+  path = root / "Image" / "aligned" / f"{stem}_aligned.jpg"
+  if not path.is_file():
+    raise builder.missing_files_error("RAF-DB image", path, HOW_TO_GET)
+  return path

@@ -88,6 +88,31 @@ def test_crop_is_centred_on_the_landmarks():
   np.testing.assert_array_equal(crop, image[21:49, 36:64])
 
 
+def test_class_folders_as_people_keep_them(tmp_path):
+  write_ck48(tmp_path / "CK+48")
+  root = tmp_path / "CK+48"
+  (root / "happy").rename(root / "Happiness")
+  frame = root / "fear/S010_004_00000017.png"
+  frame.rename(frame.with_suffix(".JPG"))
+  (root / "fear/notes.txt").touch()
+  (root / "__MACOSX/fear").mkdir(parents=True)
+  (root / "__MACOSX/fear/S999_004_00000017.png").touch()
+  frames = ck_plus.find_frames(tmp_path)
+  assert [(f.image_path.name, f.label) for f in frames] == [
+    ("S010_004_00000017.JPG", 3),
+    ("S022_003_00000030.png", 4),
+  ]
+  (line,) = ck_plus.CkPlus.remarks(tmp_path)
+  assert line.startswith("1 file in ") and "fear/notes.txt" in line
+
+
+def test_frames_without_a_subject_are_refused(tmp_path):
+  write_ck48(tmp_path)
+  (tmp_path / "fear/17.png").touch()
+  with pytest.raises(ValueError, match=r"17\.png is not named like S005_001"):
+    ck_plus.find_frames(tmp_path)
+
+
 @given(
   low=st.tuples(st.floats(-20, 120), st.floats(-20, 120)),
   extent=st.tuples(st.floats(0, 150), st.floats(0, 150)),

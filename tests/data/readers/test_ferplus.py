@@ -186,6 +186,16 @@ def test_broken_votes_are_named(tmp_path, votes):
     ferplus.read_votes(tmp_path / "fer2013new.csv")
 
 
+@pytest.mark.parametrize(
+  ("votes", "total"), [("0,0", 0), ("8,0", 8), ("10,1", 11), ("9,9", 18)]
+)
+def test_votes_that_ten_people_cannot_give_are_named(tmp_path, votes, total):
+  row = f"Training,fer0000000.png,{votes},0,0,0,0,0,0,0,0"
+  write_files(tmp_path, votes=(row, *VOTE_ROWS[1:]))
+  with pytest.raises(ValueError, match=f"line 2: .* add up to {total}, but 10"):
+    ferplus.read_votes(tmp_path / "fer2013new.csv")
+
+
 @pytest.mark.parametrize("missing", ["fer2013.csv", "fer2013new.csv"])
 def test_the_missing_file_is_named(tmp_path, missing):
   write_files(tmp_path)

@@ -127,3 +127,85 @@ def test_an_image_of_another_size_is_named(tmp_path):
   PIL.Image.new("RGB", (120, 100)).save(path)
   with pytest.raises(ValueError, match=r"test_0001.*100 x 120.*100 x 100"):
     faces(tmp_path)
+
+
+def write_class_folders(folder, labels=(5, 1, 7)):
+  """Writes the images of `write_set` as Kaggle's copy has them."""
+  pictures = {f"train_{n:05d}": k for n, k in enumerate(labels, start=1)}
+  pictures["test_0001"] = 4
+  rows = {"train": ["image,label"], "test": ["image,label"]}
+  for number, (name, label) in enumerate(pictures.items()):
+    split = name.partition("_")[0]
+    path = folder / f"DATASET/{split}/{label}/{name}_aligned.jpg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.new("RGB", (100, 100), (number, 10, 200)).save(path, "png")
+    rows[split].append(f"{path.name},{label}")
+  for split, lines in rows.items():
+    (folder / f"{split}_labels.csv").write_text("\n".join(lines))
+  (folder / "DATASET/train/1/Thumbs.db").touch()
+  return folder / "DATASET"
+
+
+def test_class_folders_give_the_faces_of_the_official_list(tmp_path):
+  labels = [1 + k % 2 for k in range(20)]
+  write_set(tmp_path / "official", labels)
+  write_class_folders(tmp_path / "folders", labels)
+  official, folders = faces(tmp_path / "official"), faces(tmp_path / "folders")
+  assert {split: len(own) for split, own in folders.items()} == {
+    "train": 18,
+    "validation": 2,
+    "test": 1,
+  }
+  for split, own in official.items():
+    assert [f[1:3] for f in own] == [f[1:3] for f in folders[split]]
+    for one, other in zip(own, folders[split], strict=True):
+      np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_the_lists_of_class_folders_are_files_of_the_set(tmp_path):
+  root = write_class_folders(tmp_path)
+  files = raf_db.RafDb.source_files(tmp_path)
+  assert [p.name for p in files[:2]] == ["train_labels.csv", "test_labels.csv"]
+  assert len(files) == 6
+  assert len(raf_db.RafDb.source_files(root)) == 4  # Without the csv.
+  assert raf_db.RafDb.remarks(tmp_path) == []
+  (root / "train/5/notes.txt").touch()
+  (line,) = raf_db.RafDb.remarks(tmp_path)
+  assert "train/5/notes.txt" in line
+
+
+@pytest.mark.parametrize(
+  ("line", "message"),
+  [
+    ("train_00002_aligned.jpg,3", "line 3 .*label 3, but it lies in .* 1;"),
+    ("train_00009_aligned.jpg,3", "line 3 names train_00009_aligned.jpg"),
+    ("train_00002_aligned.jpg,8", "line 3 has .*'8', but must"),
+    ("a.jpg,3", "line 3 has 'a.jpg'"),
+  ],
+)
+def test_lists_that_disagree_with_the_folders_are_named(
+  tmp_path, line, message
+):
+  write_class_folders(tmp_path)
+  (tmp_path / "train_labels.csv").write_text(
+    f"image,label\ntrain_00001_aligned.jpg,5\n{line}\n"
+  )
+  with pytest.raises(ValueError, match=message):
+    raf_db.RafDb.source_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+  ("name", "message"),
+  [
+    ("train/1/x.jpg", r"x\.jpg must be named like train_00001"),
+    ("train/1/test_0001_aligned.jpg", "must be named like train_00001"),
+    ("train/1/train_00001_aligned.jpg", "have the same name"),
+    ("test/8/test_0002_aligned.jpg", "8 is not a class of RAF-DB"),
+  ],
+)
+def test_images_that_are_not_raf_dbs_are_named(tmp_path, name, message):
+  root = write_class_folders(tmp_path)
+  (root / name).parent.mkdir(exist_ok=True)
+  (root / name).touch()
+  with pytest.raises(ValueError, match=message):
+    raf_db.RafDb.source_files(tmp_path)
