@@ -9,6 +9,7 @@ import PIL.ImageDraw
 import PIL.ImageFont
 from jaxtyping import UInt8
 
+from pattlite_jax.predict.detection import boxes as boxes_lib
 from pattlite_jax.predict.photo import Face
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
@@ -17,6 +18,7 @@ PALETTE = (
   *("#0072b2", "#d55e00", "#cc79a7", "#bbbbbb"),
 )
 _SHOWN = 3  # Classes with a bar.
+_SMALLEST, _LARGEST = 11, 48  # Pixels of the letters.
 _PAPER, _INK = "#101010", "#ffffff"
 
 
@@ -42,35 +44,72 @@ def annotated(
   The legend has even height and width, which videos need.
   """
   height, width, _ = pixels.shape
-  size = int(np.clip(max(width, height) / 50, 11, 48))
+  size = int(np.clip(max(width, height) / 50, _SMALLEST, _LARGEST))
   legend = _legend(width + width % 2, size, class_names, caption)
   odd = (height + legend.height) % 2
   canvas = PIL.Image.new(
     "RGB", (legend.width, height + legend.height + odd), _PAPER
   )
   canvas.paste(PIL.Image.fromarray(pixels))
+  taken: list[tuple[float, ...]] = [face.box for face in faces]
   for face in faces:
-    _mark(canvas, (width, height), face, size)
+    taken.append(_mark(canvas, (width, height), face, taken, size))
   canvas.paste(legend, (0, height))
   return canvas
 
 
 def _mark(
-  canvas: PIL.Image.Image, edge: tuple[int, int], face: Face, size: int
-) -> None:
-  """Draws the box of a face, and its bars below it, or where there is room."""
+  canvas: PIL.Image.Image,
+  edge: tuple[int, int],
+  face: Face,
+  taken: list[tuple[float, ...]],
+  size: int,
+) -> tuple[float, ...]:
+  """Draws a face's box and bars, beside what is `taken`; returns the bars'."""
   draw = PIL.ImageDraw.Draw(canvas)
   top = face.probabilities.argsort()[::-1][:_SHOWN]
   line = max(size // 6, 2)
   draw.rectangle(face.box, outline=colour(int(top[0])), width=line)
-  panel = _bars(face, top.tolist(), size)
-  left, upper, _, lower = face.box
-  x = min(max(round(left), 0), max(edge[0] - panel.width, 0))
-  y = round(lower) + line
-  if y + panel.height > edge[1]:
-    above = round(upper) - line - panel.height
-    y = above if above >= 0 else max(edge[1] - panel.height, 0)
-  canvas.paste(panel, (x, y))
+  # No wider than about twice the face, so that a crowd is seen.
+  panel = _bars(
+    face,
+    top.tolist(),
+    int(np.clip((face.box[2] - face.box[0]) / 6, _SMALLEST, size)),
+  )
+  box = _place(panel.size, face.box, edge, taken, line)
+  canvas.paste(panel, (int(box[0]), int(box[1])))
+  return box
+
+
+def _place(
+  panel: tuple[int, int],
+  box: tuple[float, ...],
+  edge: tuple[int, int],
+  taken: list[tuple[float, ...]],
+  gap: int,
+) -> tuple[float, ...]:
+  """Returns the box of a panel below, above or beside a face.
+
+  It lies within the picture, and covers as little as can be of what is taken.
+  """
+  width, height = panel
+  left, upper, right, lower = map(round, box)
+  places = []
+  for x, y in (
+    (left, lower + gap),
+    (left, upper - gap - height),
+    (right + gap, upper),
+    (left - gap - width, upper),
+  ):
+    x = min(max(x, 0), max(edge[0] - width, 0))
+    y = min(max(y, 0), max(edge[1] - height, 0))
+    places.append((x, y, x + width, y + height))
+  others = np.array([*taken, box], np.float64)
+  covered = [
+    boxes_lib.intersection(np.array(place, np.float64), others).sum()
+    for place in places
+  ]
+  return places[int(np.argmin(covered))]
 
 
 def _bars(face: Face, classes: list[int], size: int) -> PIL.Image.Image:
