@@ -50,7 +50,7 @@ def run(*command, **options):
 def wheel(tmp_path_factory):
   """A wheel of this tree, without what earlier builds left in build/."""
   folder = tmp_path_factory.mktemp("wheel")
-  for name in ("pyproject.toml", "README.md", "LICENSE"):
+  for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
     shutil.copy(ROOT / name, folder)
   for name in ("pattlite_jax", "configs", "tests"):
     shutil.copytree(ROOT / name, folder / name, symlinks=True)

@@ -109,11 +109,7 @@ def _describe(
     "config": config.to_dict(),
     "class_names": list(network.class_names),
     "image_shape": list(network.image_shape),
-    "preprocessing": (
-      "Faces become uint8 images of image_shape [H, W, C]; the network makes "
-      "grey RGB, resizes to config.model.image_size (bilinear) and scales to "
-      "[-1, 1]."
-    ),
+    "preprocessing": model_folder.PREPROCESSING,
     "training": training,
     "evaluation": result,
     "check": model_check.on_drawn_faces(network),
