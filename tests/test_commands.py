@@ -13,6 +13,7 @@ COMMANDS = (
   "evaluate",
   "audit.__main__",
   "release.__main__",
+  "export.__main__",
   "report.__main__",
   "report.run",
   "benchmark.__main__",

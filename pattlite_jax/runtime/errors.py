@@ -28,6 +28,7 @@ EXTRAS = {
   "onnxruntime": "predict",
   "cv2": "video",
   "onnx": "export",
+  "flatbuffers": "export",
 }
 
 
