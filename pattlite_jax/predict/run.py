@@ -174,8 +174,7 @@ def _copy(
     path = path.with_name(f"{path.name}{otherwise}")
   if path.resolve() == pathlib.Path(source.path).resolve():
     raise UserError(
-      "its marked copy would replace it; name another folder for copies",
-      setting="pictures",
+      "its marked copy would replace it; name another folder for copies"
     )
   return path
 

@@ -90,6 +90,12 @@ def found(folder, tmp_path_factory):
   return out
 
 
+@pytest.fixture(scope="module")
+def classify():
+  """The network by JAX, which the command does not need."""
+  return pattlite_jax.load("ferplus")
+
+
 def test_the_faces_are_found(found, folder):
   rows = read(found / "o.csv")
   by_name = {}
@@ -109,23 +115,20 @@ def test_what_is_broken_has_a_row_with_the_reason(found):
   assert rows["empty.png"]["expression"] == f"{start}it is empty"
   assert rows['broken, \n"it\'s".jpg']["expression"].startswith(start)
   huge = rows["huge.png"]["expression"]
-  assert huge.startswith(f"{start}it is 20000 x 20000 pixels, but must have")
-  assert "cannot be decoded" not in huge and "Replace" not in huge
+  assert huge == f"{start}it has more than 64,000,000 pixels"
 
 
-def test_json_names_the_network_and_the_detector(found):
+def test_json_names_the_network_and_the_detector(found, classify):
   lines = [json.loads(line) for line in (found / "o.json").open()]
   assert len(lines) == 6
-  network = pattlite_jax.load("ferplus").network
   for line in lines:
-    assert line["network"]["sha256"] == network.sha256()
+    assert line["network"]["sha256"] == classify.network.sha256()
     assert line["network"]["backend"].startswith("onnxruntime")
     assert "bilinear" in line["network"]["preprocessing"]
     assert line["detector"]["name"] == "BlazeFace full range"
 
 
-def test_the_figures_are_those_of_load(found, folder):
-  classify = pattlite_jax.load("ferplus")
+def test_the_figures_are_those_of_load(found, folder, classify):
   rows = [row for row in read(found / "o.csv") if row["face"] != "0"]
   faces = [
     face
@@ -155,8 +158,10 @@ def test_copies_are_marked(found):
   assert not (found / "marked" / "empty.png").exists()
 
 
-@pytest.mark.parametrize("orientation", [3, 6])
-@pytest.mark.parametrize("mode", ["L", "LA", "P", "CMYK", "RGBA"])
+@pytest.mark.parametrize(
+  "mode, orientation",
+  [("L", 3), ("LA", 6), ("P", 3), ("CMYK", 6), ("RGBA", 6)],
+)
 def test_every_mode_is_read_upright(tmp_path, mode, orientation):
   turned = {
     3: PIL.Image.Transpose.ROTATE_180,
@@ -174,12 +179,11 @@ def test_every_mode_is_read_upright(tmp_path, mode, orientation):
   assert row["expression"] == "happiness"
 
 
-def test_cut_faces_are_taken_as_they_are(tmp_path):
+def test_cut_faces_are_taken_as_they_are(tmp_path, classify):
   face = drawn_photo.photo()[60:204, 40:184]
   PIL.Image.fromarray(face).save(tmp_path / "a.png")
   assert predict(tmp_path, "--faces", f"--csv={tmp_path / 'o.csv'}") == 0
   (row,) = read(tmp_path / "o.csv")
-  classify = pattlite_jax.load("ferplus")
   shares = [float(row[name]) for name in classify.class_names]
   np.testing.assert_allclose(shares, classify(face), atol=1e-5)
   assert row["detection"] == "" and row["right"] == "144.0"
