@@ -168,8 +168,3 @@ def _wrapped(words: str, width: int, size: int) -> list[str]:
     else:
       lines[-1] = longer
   return lines
-
-
-def pixels_of(picture: PIL.Image.Image) -> UInt8[np.ndarray, "H W 3"]:
-  """Returns the pixels of an RGB picture."""
-  return np.asarray(picture)
