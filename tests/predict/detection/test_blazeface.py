@@ -3,7 +3,9 @@
 import pathlib
 
 import numpy as np
+import PIL.Image
 import pytest
+import skimage.data
 
 from pattlite_jax.predict.detection import blazeface, boxes, load
 from pattlite_jax.predict.detection.boxes import Detections
@@ -83,14 +85,22 @@ def test_boxes_are_those_of_mediapipe(name, count):
   np.testing.assert_allclose(found.scores, [s for s, _ in expected], rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["drawn", "astronaut"])
+def test_a_picture_is_given_as_mediapipe_gives_it(detector, name):
+  picture = PIL.Image.fromarray(SAVED[f"{name}_pixels"])
+  found = detector.find(picture, (0.0, 0.0, 192.0, 192.0))
+  values = (SAVED[f"{name}_{k}"] for k in ("raw", "logits", "rows"))
+  expected = reference(*values, detector.min_score)
+  scores, boxes_there = zip(*expected, strict=True)
+  np.testing.assert_allclose(found.boxes / 192, boxes_there, atol=1e-5)
+  np.testing.assert_allclose(found.scores, scores, atol=1e-5)
+
+
 def test_the_weights_are_stored_as_float16():
   assert 1_050_000 < load.SHIPPED.stat().st_size < 1_070_000
 
 
 def test_boxes_come_back_in_the_pictures_pixels(detector):
-  import PIL.Image
-  import skimage.data
-
   picture = PIL.Image.fromarray(skimage.data.astronaut())
   found = detector.find(picture, (0.0, 0.0, 512.0, 512.0))
   shifted = PIL.Image.new("RGB", (900, 600))
