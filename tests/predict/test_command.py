@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from concurrent import futures
 
 import drawn_photo
 import numpy as np
@@ -146,6 +147,37 @@ def test_the_figures_are_those_of_load(found, folder, classify):
   left, top, right, bottom = faces[0].cut
   cut = skimage.data.astronaut()[top:bottom, left:right]
   np.testing.assert_allclose(classify(cut), faces[0].probabilities, atol=1e-5)
+
+
+def test_photographs_of_any_kind_in_any_thread(folder, classify):
+  pixels = skimage.data.astronaut()
+  pictures = [folder / "astronaut.png", pixels, PIL.Image.fromarray(pixels)]
+  with futures.ThreadPoolExecutor(4) as threads:
+    found = list(threads.map(classify.photo, pictures * 3))
+  for (face,) in found:
+    assert face.box == found[0][0].box
+    np.testing.assert_array_equal(face.probabilities, found[0][0].probabilities)
+  assert classify.photo(np.zeros((9, 200, 3), np.uint8)) == []
+  grey = np.asarray(PIL.Image.fromarray(pixels).convert("L"))
+  assert [face.expression for face in classify.photo(grey)] == ["happiness"]
+
+
+@pytest.mark.parametrize(
+  "picture, message",
+  [
+    (None, "A picture is None"),
+    (np.zeros((9, 9, 3)), "A picture is float64, but must be uint8"),
+    ("nothing.png", "No such file"),
+  ],
+)
+def test_what_is_no_photograph_is_refused(classify, picture, message):
+  with pytest.raises((UserError, FileNotFoundError), match=message):
+    classify.photo(picture)
+
+
+def test_the_passes_are_named(classify):
+  with pytest.raises(UserError, match=r"half, but must be some of whole, pad"):
+    classify.photo(skimage.data.astronaut(), passes=["half"])
 
 
 def test_copies_are_marked(found):
