@@ -50,9 +50,10 @@ def read(folder: str | None) -> dict[str, bytes]:
       lines = (
         (getattr(error, "stderr", None) or str(error)).strip().splitlines()
       )
+      reason = lines[0] if lines else error
       raise UserError(
-        f"`npm pack {PACKAGE}@{VERSION}` failed: {lines[0] if lines else error}."
-        " Pass the folder of an installed one.",
+        f"`npm pack {PACKAGE}@{VERSION}` failed: {reason}. Pass the folder of "
+        "an installed one.",
         setting="onnxruntime_web",
       ) from error
     (archive,) = pathlib.Path(packed).glob("*.tgz")

@@ -1,5 +1,6 @@
 """Exported files give what JAX gives, and say what they are."""
 
+import copy
 import functools
 import io
 import json
@@ -44,12 +45,14 @@ VARIANTS = {
 }
 
 
-def draw(rng, leaf):
-  """Returns a kernel that keeps the size of what it multiplies, or a vector."""
-  if len(leaf.shape) < 2:
+def draw(rng, path, leaf):
+  """Returns a parameter or a statistic, large enough to matter."""
+  if path[-1].key in ("scale", "var"):
     return rng.uniform(0.3, 0.9, leaf.shape).astype(np.float32)
-  fan_in = np.prod(leaf.shape[:-1])
-  return (rng.normal(size=leaf.shape) / np.sqrt(fan_in)).astype(np.float32)
+  if len(leaf.shape) < 2:
+    return rng.normal(0, 0.3, leaf.shape).astype(np.float32)
+  size = 3 / np.sqrt(np.prod(leaf.shape[:-1]))
+  return rng.normal(0, size, leaf.shape).astype(np.float32)
 
 
 def make_network(variant, **fields):
@@ -65,7 +68,9 @@ def make_network(variant, **fields):
   )
   built = methods.build(config, len(CLASS_NAMES))
   rng = np.random.default_rng(0)
-  variables = jax.tree.map(functools.partial(draw, rng), built.shapes)
+  variables = jax.tree_util.tree_map_with_path(
+    functools.partial(draw, rng), built.shapes
+  )
   return Trained(variables, config, CLASS_NAMES, image_shape)
 
 
@@ -135,7 +140,7 @@ def test_the_onnx_graph_is_small_and_open_in_its_batch(files):
   content, _ = files("token", "onnx")
   model = onnx.load_model_from_string(content)
   kinds = [node.op_type for node in model.graph.node]
-  assert kinds.count("Conv") == 5 + 5 and len(kinds) < 40
+  assert kinds.count("Conv") == 5 + 5 and len(kinds) <= 40
   session = onnxruntime.InferenceSession(content)
   (given,), (output,) = session.get_inputs(), session.get_outputs()
   assert (given.name, given.type) == ("faces", "tensor(uint8)")
@@ -239,9 +244,8 @@ def test_int8_is_refused_where_it_costs_accuracy(files, made):
 
 def test_nothing_is_left_of_a_file_that_differs(made, tmp_path):
   network = made["eac"]
-  broken = jax.tree.map(
-    lambda leaf: leaf * np.float32(np.nan), network.variables
-  )
+  broken = copy.deepcopy(network.variables)
+  broken["params"]["classifier"]["kernel"][:] = 3e38  # Logits overflow.
   model_folder.write(
     tmp_path / "model",
     broken,
@@ -274,7 +278,7 @@ def test_what_a_format_cannot_hold_is_said():
       lowering="auto",
       choice=DataChoice(),
     )
-  network = make_network("eac", cut="global_average_pooling2d")
+  network = make_network("eac", cut="global_average_pooling2d", image_size=64)
   with pytest.raises(UserError, match="ends at global_average_pooling2d"):
     networks.probabilities(onnx_file.Graph(float16=False), "faces", network)
 
