@@ -17,6 +17,24 @@ from onnx import helper, numpy_helper
 _SMALLEST = 32  # Values; of shorter constants a Cast would cost more.
 
 
+def name_by_use(graph: onnx.GraphProto) -> None:
+  """Names the weights by the order of their use.
+
+  tf2onnx numbers them otherwise in each run.
+  """
+  weights = {weight.name: weight for weight in graph.initializer}
+  order: dict[str, str] = {}
+  for node in graph.node:
+    for place, name in enumerate(node.input):
+      if name in weights:
+        node.input[place] = order.setdefault(name, f"weight_{len(order)}")
+  ordered = [weights[name] for name in order]
+  for weight in ordered:
+    weight.name = order[weight.name]
+  del graph.initializer[:]
+  graph.initializer.extend(ordered)
+
+
 def store_as_float16(model: onnx.ModelProto) -> None:
   """Replaces each float32 weight by a float16 one and a Cast."""
   graph = model.graph
@@ -43,6 +61,7 @@ def store_as_float16(model: onnx.ModelProto) -> None:
 def main(source: str, original: str, out: str) -> None:
   """Writes the file, with what it is in its metadata."""
   model = onnx.load(source)
+  name_by_use(model.graph)
   store_as_float16(model)
   for node in model.graph.node:
     node.name = ""

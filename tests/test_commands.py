@@ -19,6 +19,8 @@ COMMANDS = (
   "report.run",
   "benchmark.__main__",
   "pack",
+  "predict.__main__",
+  "predict.measure_cut",
   "weights.keras_port",
 )
 

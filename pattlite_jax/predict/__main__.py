@@ -72,7 +72,11 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   from pattlite_jax.runtime import errors
 
   with errors.in_one_line(
-    {name: f"--{name}" for name in ("model", "passes", "detector", "pictures")}
+    {
+      "checkpoint": "--model=<name or folder>",
+      "passes": "--passes",
+      "detector": "--detector=<file>",
+    }
   ):
     try:
       from pattlite_jax.predict import command

@@ -103,7 +103,7 @@ def _place(
   ):
     x = min(max(x, 0), max(edge[0] - width, 0))
     y = min(max(y, 0), max(edge[1] - height, 0))
-    places.append((x, y, x + width, y + height))
+    places.append(tuple(map(float, (x, y, x + width, y + height))))
   others = np.array([*taken, box], np.float64)
   covered = [
     boxes_lib.intersection(np.array(place, np.float64), others).sum()
@@ -168,8 +168,3 @@ def _wrapped(words: str, width: int, size: int) -> list[str]:
     else:
       lines[-1] = longer
   return lines
-
-
-def pixels_of(picture: PIL.Image.Image) -> UInt8[np.ndarray, "H W 3"]:
-  """Returns the pixels of an RGB picture."""
-  return np.asarray(picture)

@@ -138,7 +138,9 @@ def _look(
   progress.clear()
   for warning in tally.warnings:
     _say(f"Warning: {warning}")
-  _say(_summary(tally, progress, stopped=status == _INTERRUPTED))
+  _say(_summary(tally, progress))
+  if status == _INTERRUPTED:
+    _say("Stopped; --resume goes on." if files else "Stopped.")
   return status or int(tally.unreadable > 0)
 
 
@@ -166,16 +168,18 @@ def _lines(result: Result) -> Iterator[str]:
     )
 
 
-def _summary(tally: run.Tally, progress: Progress, *, stopped: bool) -> str:
+def _summary(tally: run.Tally, progress: Progress) -> str:
   text = (
-    f"{tally.files:,} files, {tally.faces:,} faces "
+    f"{_count(tally.files, 'file')}, {_count(tally.faces, 'face')} "
     f"({progress.rate():.1f} a second)"
   )
   if tally.unreadable:
-    text += f"; {tally.unreadable:,} could not be read: their rows say why"
-  if stopped:
-    text = f"Stopped; --resume goes on. {text}"
+    text += f"; {_count(tally.unreadable, 'file')} could not be read"
   return f"{text}."
+
+
+def _count(number: int, name: str) -> str:
+  return f"{number:,} {name}{'' if number == 1 else 's'}"
 
 
 def _say(text: str) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 # Side of the square by the box's mean side. docs/use.md has the loss that
-# other sides cost (results/cut.json).
+# other sides cost (results/cut/ferplus.json).
 SIDE = 1.05
 
 Square = tuple[int, int, int, int]  # Left, top, right, bottom; pixels.

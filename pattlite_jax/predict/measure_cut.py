@@ -6,14 +6,23 @@ python -m pattlite_jax.predict.measure_cut --checkpoint ferplus --json F
 
 Each face is laid on a canvas, four times as large, with its last pixels
 repeated around it. The detector finds it again, and squares of several sides
-around its box are classified. `results/cut_<network>.json` are of this command.
+around its box are classified. `results/cut/` is of this command.
 """
 
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import PIL.Image
 from absl import app, flags
+from jaxtyping import Float, Int, UInt8
+
+from pattlite_jax.data import flags as data_flags
+from pattlite_jax.data.load import SPLITS
+from pattlite_jax.predict import cut, face
+from pattlite_jax.predict.detection import passes
 
 SCALE = 4  # Pixels of the canvas for one of the face.
 SIDES = (0.9, 1.0, 1.05, 1.1, 1.2, 1.3, 1.45)
@@ -22,14 +31,12 @@ _CHUNK = 128  # Faces.
 
 def define_flags(values: flags.FlagValues) -> None:
   """Defines the flags that `main` reads."""
-  from pattlite_jax.data import flags as data_flags
-
   data_flags.define_checkpoint(values, required=True)
   data_flags.define_data(values)
   flags.DEFINE_enum(
     "split",
     "validation",
-    ["train", "validation", "test"],
+    SPLITS,
     "The split to measure on.",
     flag_values=values,
   )
@@ -43,7 +50,6 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   """Prints the figures, and writes them to --json."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
-  from pattlite_jax.data import flags as data_flags
   from pattlite_jax.runtime import errors, provenance, startup
 
   startup.configure()
@@ -82,18 +88,19 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
 
 
 def measure(
-  probabilities: Any, detector: Any, images: Any, labels: Any
+  probabilities: Callable[..., np.ndarray],
+  detector: passes.Detector,
+  images: UInt8[np.ndarray, "N H W C"],
+  labels: Int[np.ndarray, "N"],
 ) -> dict[str, Any]:
   """Returns what is found, and the accuracy of each cut of what is found.
 
   Args:
     probabilities: u8[N, H, W, C] -> f32[N, K].
-    detector: a `detection.passes.Detector`.
-    images: u8[N, H, W, C] faces, as they were trained on.
-    labels: i32[N].
+    detector: finds the faces again.
+    images: faces, as the network was trained on.
+    labels: their classes.
   """
-  import numpy as np
-
   boxes, extra = [], 0
   for image in images:
     box, others = _found_again(image, detector)
@@ -101,9 +108,9 @@ def measure(
     extra += others
   there = np.array([box is not None for box in boxes])
   frame = np.array([box for box in boxes if box is not None]).reshape(-1, 4)
-  kept, shape = labels[there], images.shape[1:]
+  kept = labels[there]
 
-  def accuracy(faces: Any) -> float | None:
+  def accuracy(faces: np.ndarray | list[np.ndarray]) -> float | None:
     rows = [
       probabilities(np.array(faces[first : first + _CHUNK])).argmax(-1)
       for first in range(0, len(faces), _CHUNK)
@@ -115,12 +122,14 @@ def measure(
     "faces": len(images),
     "found": int(there.sum()),
     "boxes_elsewhere": extra,
-    "median_box": np.round(np.median(frame, axis=0), 3).tolist(),
+    "median_box": np.round(np.median(frame, axis=0), 3).tolist()
+    if len(frame)
+    else None,
     "accuracy_uncut": accuracy(images[there]),
     "accuracy_by_side": {
       str(side): accuracy(
         [
-          _cut(image, box, side, shape)
+          _cut(image, box, side)
           for image, box in zip(images[there], frame, strict=True)
         ]
       )
@@ -129,14 +138,13 @@ def measure(
   }
 
 
-def _canvas(image: Any) -> Any:
+def _canvas(
+  image: UInt8[np.ndarray, "h w C"],
+) -> UInt8[np.ndarray, "H W 3"]:
   """Returns RGB pixels: the face in the middle, as large again around it."""
-  import numpy as np
-  import PIL.Image
-
   height, width, channels = image.shape
-  face = PIL.Image.fromarray(image[..., 0] if channels == 1 else image)
-  large = face.convert("RGB").resize(
+  small = PIL.Image.fromarray(image[..., 0] if channels == 1 else image)
+  large = small.convert("RGB").resize(
     (width * SCALE, height * SCALE), PIL.Image.Resampling.BICUBIC
   )
   rows, columns = height * SCALE // 2, width * SCALE // 2
@@ -145,13 +153,10 @@ def _canvas(image: Any) -> Any:
   )
 
 
-def _found_again(image: Any, detector: Any) -> tuple[Any, int]:
+def _found_again(
+  image: UInt8[np.ndarray, "h w C"], detector: passes.Detector
+) -> tuple[Float[np.ndarray, "4"] | None, int]:
   """Returns the box on the face, 0 to 1 in its frame, and how many others."""
-  import numpy as np
-  import PIL.Image
-
-  from pattlite_jax.predict.detection import passes
-
   canvas = _canvas(image)
   found = passes.find(PIL.Image.fromarray(canvas), detector, passes.PASSES)
   height, width, _ = canvas.shape
@@ -164,14 +169,18 @@ def _found_again(image: Any, detector: Any) -> tuple[Any, int]:
   return boxes[best], len(found) - 1
 
 
-def _cut(image: Any, box: Any, side: float, shape: Any) -> Any:
-  from pattlite_jax.predict import cut, face
-
+def _cut(
+  image: UInt8[np.ndarray, "h w C"],
+  box: Float[np.ndarray, "4"],
+  side: float,
+) -> UInt8[np.ndarray, "h w C"]:
+  """Returns the face as the network would see it on the canvas."""
   canvas = _canvas(image)
   height, width, _ = canvas.shape
   placed = (box + 0.5) * ([width / 2, height / 2] * 2)
   square = cut.square(placed, side)
-  return face.like_training(cut.cut(canvas, square), shape)
+  height, width, channels = image.shape
+  return face.like_training(cut.cut(canvas, square), (height, width, channels))
 
 
 if __name__ == "__main__":

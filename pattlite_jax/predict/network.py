@@ -38,7 +38,7 @@ def load(name: str | os.PathLike[str]) -> Network:
     MissingFileError: if there is none.
     UserError: if it is broken.
   """
-  with errors.about("model"):
+  with errors.about("checkpoint"):
     folder = model_folder.find(name)
     if (
       folder

@@ -22,8 +22,8 @@ class Output:
     path: of the file, or "-" for standard output.
     header: its first line, if it has one.
     line: what it holds of a result.
-    file_of: the name in a line that `line` wrote, as `key` writes it.
-    key: a file's name as `file_of` returns it.
+    start: what every such file begins with.
+    file_of: the name in a line that `line` wrote.
   """
 
   def __init__(
@@ -31,15 +31,15 @@ class Output:
     path: str,
     *,
     header: str,
+    start: str,
     line: Callable[[Result], str],
     file_of: Callable[[str], str],
-    key: Callable[[str], str],
   ):
     self.path = path
-    self._header, self._line = header, line
-    self._file_of, self.key = file_of, key
+    self._header, self._start = header, start.encode()
+    self._line, self._file_of = line, file_of
     self._file: IO[str] | None = None
-    self.done: set[str] = set()  # Names, as `key` returns them.
+    self.done: set[str] = set()  # Names of files whose rows are all there.
     self.last: str | None = None  # That of the last rows, maybe not all.
     self._last_at = self._end = 0  # Bytes before those, and to their end.
 
@@ -53,15 +53,17 @@ class Output:
     if self.path == STDOUT or not _has_content(path):
       return
     with path.open("rb") as file:
+      begins = file.read(len(self._start))
+      # A killed run may not have written the whole of its first line.
+      if not self._start.startswith(begins):
+        raise UserError(
+          f"{path} begins with {begins!r}, but this run writes "
+          f"{self._start!r}; name another file."
+        )
+      file.seek(0)
       records = _records(file)
       if self._header:
-        first = next(records, b"").decode("utf-8", "replace")
-        if first and first != self._header:
-          raise UserError(
-            f"{path} begins with {first.strip()!r}, but this run writes "
-            f"{self._header.strip()!r}; name another file."
-          )
-        self._end = self._last_at = len(first.encode())
+        self._end = self._last_at = len(next(records, b""))
       for record in records:
         self._note(record)
 
@@ -156,17 +158,18 @@ def open_all(outputs: list[Output], *, resume: bool) -> None:
 
 def are_done(outputs: list[Output], file: str) -> bool:
   """Whether an earlier run has written all rows of a file."""
-  return bool(outputs) and all(o.key(file) in o.done for o in outputs)
+  return bool(outputs) and all(file in output.done for output in outputs)
 
 
 def csv_output(path: str, class_names: tuple[str, ...]) -> Output:
   """Returns the file of --csv."""
+  header = rows.csv_header(class_names)
   return Output(
     path,
-    header=rows.csv_header(class_names),
+    header=header,
+    start=header,
     line=lambda result: rows.csv_rows(result, class_names),
-    file_of=lambda text: next(csv.reader([text]))[0],
-    key=rows.cell,
+    file_of=lambda text: rows.text_of(next(csv.reader([text]))[0]),
   )
 
 
@@ -185,9 +188,9 @@ def json_output(path: str, about: dict) -> Output:
   return Output(
     path,
     header="",
+    start='{"file": ',
     line=lambda result: rows.json_line(result, about),
     file_of=file_of,
-    key=lambda file: file,
   )
 
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import TextIO
+from typing import Any
 
 _REDRAW_SECONDS = 0.2
 _BAR = 20  # Characters.
@@ -14,7 +14,7 @@ class Progress:
   `total` is how many files there are; None if that is not known.
   """
 
-  def __init__(self, total: int | None, screen: TextIO = sys.stderr):
+  def __init__(self, total: int | None, screen: Any = sys.stderr):
     self.total = total
     self.done = self.faces = 0
     self._screen = screen if screen.isatty() else None

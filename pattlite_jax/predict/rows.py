@@ -40,6 +40,11 @@ def cell(text: str) -> str:
   return f"'{text}" if text.startswith(_FORMULA) else text
 
 
+def text_of(cell: str) -> str:
+  """Returns the text that `cell` was made of."""
+  return cell.removeprefix("'")
+
+
 def csv_header(class_names: Sequence[str]) -> str:
   """Returns the first line of the CSV."""
   return _csv([[*COLUMNS, *map(cell, class_names)]])
@@ -69,9 +74,14 @@ def csv_rows(result: Result, class_names: Sequence[str]) -> str:
 
 
 def _csv(rows: list[list[Any]]) -> str:
-  text = io.StringIO()
-  csv.writer(text, lineterminator="\n").writerows(rows)
-  return text.getvalue()
+  lines = []
+  for row in rows:
+    text = io.StringIO()
+    # The writer quotes what its own line end is made of, and nothing else that
+    # readers take for one.
+    csv.writer(text, lineterminator="\r\n").writerow(row)
+    lines.append(text.getvalue().removesuffix("\r\n") + "\n")
+  return "".join(lines)
 
 
 def json_line(result: Result, about: dict[str, Any]) -> str:

@@ -1,20 +1,22 @@
 """Pictures and videos to rows and marked copies, one after the other."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import PIL.Image
 
 from pattlite_jax.data.readers import image_file
 from pattlite_jax.predict import annotate
-from pattlite_jax.predict.photo import Reader
+from pattlite_jax.predict.photo import Face, Reader
 from pattlite_jax.predict.progress import Progress
 from pattlite_jax.predict.rows import Result
 from pattlite_jax.predict.sources import Source
 from pattlite_jax.predict.timeline import Timeline
-from pattlite_jax.predict.video import Video, Writer
+from pattlite_jax.predict.video import Frame, Video, Writer
 from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import UserError
 
@@ -108,10 +110,16 @@ def _video(
   progress: Progress,
   tally: Tally,
 ) -> None:
-  with Video(source) as video, _Copies(source, video, settings, reader) as copy:
+  with contextlib.ExitStack() as stack:
+    video = stack.enter_context(Video(source))
+    copies = None
+    if settings.pictures:
+      path = _copy(source, settings.pictures, (".mp4",), ".mp4")
+      copies = stack.enter_context(_Copies(path, video, settings, reader))
     for frame in video.frames(settings.every, settings.fps):
       faces = reader.faces(frame.pixels, settings.video_passes)
-      copy.add(frame, faces)
+      if copies:
+        copies.add(frame, faces)
       add(Result(source.shown, faces, frame.number, frame.time_s))
       tally.faces += len(faces)
       part = video.count / video.expected if video.expected else 0.0
@@ -124,37 +132,31 @@ def _video(
 
 
 class _Copies:
-  """The marked copy of a video and its time line, where they are wanted."""
+  """The marked copy of a video, and its time line; a context manager."""
 
   def __init__(
-    self, source: Source, video: Video, settings: Settings, reader: Reader
+    self, path: pathlib.Path, video: Video, settings: Settings, reader: Reader
   ):
-    self._is_wanted = settings.pictures is not None
-    self._names, self._caption = reader.class_names, settings.caption
-    if settings.pictures is None:
-      return
-    self._path = _copy(source, settings.pictures, (".mp4",), ".mp4")
-    self._path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     fps = video.fps / settings.every
-    self._writer = Writer(str(self._path), min(fps, settings.fps or fps))
+    self._path, self._caption = path, settings.caption
+    self._names = reader.class_names
+    self._writer = Writer(str(path), min(fps, settings.fps or fps))
     self._timeline = Timeline(reader.class_names)
 
   def __enter__(self) -> "_Copies":
     return self
 
   def __exit__(self, *_: object) -> None:
-    """Ends the video, also one that was stopped."""
-    if not self._is_wanted:
-      return
+    """Ends the files, also of a run that is stopped."""
     self._writer.__exit__()
     drawn = self._timeline.draw(self._path.name)
     _save(drawn, self._path.with_name(f"{self._path.name}.timeline.png"))
 
-  def add(self, frame, faces) -> None:
-    if not self._is_wanted:
-      return
+  def add(self, frame: Frame, faces: Sequence[Face]) -> None:
+    """Adds a frame, marked."""
     marked = annotate.annotated(frame.pixels, faces, self._names, self._caption)
-    self._writer.write(annotate.pixels_of(marked))
+    self._writer.write(np.asarray(marked))
     self._timeline.add(frame.time_s, faces)
 
 
@@ -174,8 +176,7 @@ def _copy(
     path = path.with_name(f"{path.name}{otherwise}")
   if path.resolve() == pathlib.Path(source.path).resolve():
     raise UserError(
-      "its marked copy would replace it; name another folder for copies",
-      setting="pictures",
+      "its marked copy would replace it; name another folder for copies"
     )
   return path
 

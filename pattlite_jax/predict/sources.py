@@ -79,18 +79,21 @@ def _named(path: str, is_alone: bool, without: str | None) -> Iterator[Source]:
     return
   reached = os.path.expanduser(path)
   whole = _below(reached)
-  try:
-    mode = os.stat(reached).st_mode
-  except (OSError, ValueError) as error:  # ValueError: a NUL in the name.
-    yield Source(path, whole, _reason(error))
-    return
-  if stat.S_ISDIR(mode):
+  if os.path.isdir(reached):
     top = pathlib.PurePath() if is_alone else whole
     yield from _in_folder(reached, top, without)
-  elif stat.S_ISREG(mode):
-    yield Source(reached, pathlib.PurePath(whole.name) if is_alone else whole)
   else:
-    yield Source(path, whole, "it is no file")
+    yield _file(reached, pathlib.PurePath(whole.name) if is_alone else whole)
+
+
+def _file(path: str, copy: pathlib.PurePath) -> Source:
+  """Returns a file, with the reason if it is none that can be read."""
+  try:
+    if stat.S_ISREG(os.stat(path).st_mode):
+      return Source(path, copy)
+  except (OSError, ValueError) as error:  # ValueError: a NUL in the name.
+    return Source(path, copy, _reason(error))
+  return Source(path, copy, "it is no file")  # Reading a pipe would wait.
 
 
 def _below(path: str) -> pathlib.PurePath:
@@ -125,7 +128,7 @@ def _in_folder(
       continue
     for name in files:
       count += 1
-      yield Source(os.path.join(folder, name), below / name)
+      yield _file(os.path.join(folder, name), below / name)
     todo += [
       (os.path.join(folder, name), below / name) for name in reversed(folders)
     ]
@@ -140,11 +143,18 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
     for entry in entries:
       if entry.name.startswith("."):
         continue
-      if entry.is_dir():
+      if _is_folder(entry):
         folders.append(entry.name)
-      elif _is_wanted(entry.name) and (entry.is_file() or entry.is_symlink()):
-        files.append(entry.name)  # A link to nowhere is named as unreadable.
+      elif _is_wanted(entry.name):
+        files.append(entry.name)
   return sorted(files), sorted(folders)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+  try:
+    return entry.is_dir()
+  except OSError:  # A link to itself, which will be named as unreadable.
+    return False
 
 
 def _is_wanted(name: str) -> bool:

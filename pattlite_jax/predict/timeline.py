@@ -13,7 +13,7 @@ from pattlite_jax.predict import annotate
 from pattlite_jax.predict.photo import Face
 
 SMOOTHED_OVER_S = 1.0  # Seconds of the moving average.
-_WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT = 1280, 480, 70, 80, 20
+_WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT = 1280, 480, 70, 80, 40
 _BOTTOM = 60
 
 

@@ -34,7 +34,7 @@ def joined(parts: list[Detections]) -> Detections:
   )
 
 
-def area(boxes: Float[np.ndarray, "... 4"]) -> Float[np.ndarray, "..."]:
+def area(boxes: Float[np.ndarray, "N 4"]) -> Float[np.ndarray, "N"]:
   """Returns the area of each box; 0 where it is inside out."""
   sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
   return sides.prod(axis=-1)
@@ -55,7 +55,7 @@ def overlap(
 ) -> Float[np.ndarray, "N"]:
   """Returns intersection over union of a box with each of others."""
   shared = intersection(box, boxes)
-  union = area(box) + area(boxes) - shared
+  union = area(box[None]) + area(boxes) - shared
   return shared / np.maximum(union, 1e-9)
 
 
@@ -118,5 +118,5 @@ def _is_inside(
   boxes: Float[np.ndarray, "N 4"],
   min_inside: float,
 ) -> Bool[np.ndarray, "N"]:
-  smaller = np.maximum(np.minimum(area(box), area(boxes)), 1e-9)
+  smaller = np.maximum(np.minimum(area(box[None]), area(boxes)), 1e-9)
   return intersection(box, boxes) / smaller > min_inside
