@@ -14,6 +14,7 @@ COMMANDS = (
   "audit.__main__",
   "release.__main__",
   "export.__main__",
+  "page.__main__",
   "report.__main__",
   "report.run",
   "benchmark.__main__",

@@ -31,12 +31,13 @@ ALLOWED = {
 }
 COMMANDS = {
   "__init__", "main", "evaluate", "pack", "audit", "benchmark", "release",
-  "report", "export",
+  "report", "export", "page",
 }  # fmt: skip
-# The report shows what the benchmark has measured; release and the benchmark
-# write exported files.
+# The report shows what the benchmark has measured; the others write exported
+# files.
 BESIDE = {
   "report": {"benchmark"}, "release": {"export"}, "benchmark": {"export"},
+  "page": {"export"},
 }  # fmt: skip
 
 

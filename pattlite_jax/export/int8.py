@@ -44,11 +44,13 @@ class _Reader(quantization.CalibrationDataReader):
     return None if batch is None else {onnx_file.INPUT: batch}
 
 
-def content(float32: bytes, faces: Faces) -> tuple[bytes, dict[str, float]]:
+def content(
+  float32: bytes, faces: Faces, *, largest_fall: float = LARGEST_FALL
+) -> tuple[bytes, dict[str, float]]:
   """Returns the file in 8 bits, and both accuracies on the judging faces.
 
   Raises:
-    UserError: if the accuracy falls by more than `LARGEST_FALL`.
+    UserError: if the accuracy falls by more than `largest_fall`, a share.
   """
   quantised = _quantised(float32, faces.calibration)
   accuracies = {
@@ -56,10 +58,10 @@ def content(float32: bytes, faces: Faces) -> tuple[bytes, dict[str, float]]:
     "int8_accuracy": _accuracy(quantised, faces.judging),
   }
   before, after = accuracies.values()
-  if before - after > LARGEST_FALL:
+  if before - after > largest_fall:
     raise UserError(
       f"In 8 bits the accuracy on {len(faces.judging):,} faces falls from "
-      f"{before:.4f} to {after:.4f}, by more than {LARGEST_FALL}, so nothing "
+      f"{before:.4f} to {after:.4f}, by more than {largest_fall}, so nothing "
       "was written. float16 halves the file without that.",
       setting="precision",
     )

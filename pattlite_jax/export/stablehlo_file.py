@@ -55,7 +55,7 @@ def _probabilities_of(
 ) -> Callable[[UInt8[Array, "B H W C"]], Float[Array, "B K"]]:
   """Returns faces -> probabilities, each face alone."""
   method = network.method
-  variables = jax.device_get(jax.jit(method.fold)(network.variables))
+  variables = jax.jit(method.fold)(network.variables)
 
   def probabilities(faces):
     mask = jnp.ones(faces.shape[0], bool)
