@@ -13,11 +13,15 @@ COMMANDS = (
   "evaluate",
   "audit.__main__",
   "release.__main__",
+  "export.__main__",
+  "page.__main__",
   "report.__main__",
   "report.run",
   "benchmark.__main__",
   "inspect",
   "pack",
+  "predict.__main__",
+  "predict.measure_cut",
   "weights.keras_port",
 )
 

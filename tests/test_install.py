@@ -50,7 +50,7 @@ def run(*command, **options):
 def wheel(tmp_path_factory):
   """A wheel of this tree, without what earlier builds left in build/."""
   folder = tmp_path_factory.mktemp("wheel")
-  for name in ("pyproject.toml", "README.md", "LICENSE"):
+  for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
     shutil.copy(ROOT / name, folder)
   for name in ("pattlite_jax", "configs", "tests"):
     shutil.copytree(ROOT / name, folder / name, symlinks=True)
@@ -125,11 +125,15 @@ def test_the_wheel_installs_the_package_alone_with_its_networks(base_install):
   assert names == {"pattlite_jax"}
   package = base_install / "pattlite_jax"
   for name in ("ferplus", "fer2013"):
-    for file in ("weights.safetensors", "config.json", "README.md"):
+    for file in (
+      *("weights.safetensors", "network.onnx", "config.json", "README.md"),
+    ):
       assert (package / "released" / name / file).is_file()
   assert (package / "weights/mobilenet_v1_imagenet_trunk.safetensors").is_file()
-  (licence,) = base_install.glob("pattlite_jax-*/licenses/LICENSE")
-  assert licence.read_text() == (ROOT / "LICENSE").read_text()
+  assert (package / "predict/detection/blazeface_full_range.onnx").is_file()
+  for name in ("LICENSE", "NOTICE"):
+    (licence,) = base_install.glob(f"pattlite_jax-*/licenses/{name}")
+    assert licence.read_text() == (ROOT / name).read_text()
 
 
 @pytest.mark.slow

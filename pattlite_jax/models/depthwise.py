@@ -110,11 +110,14 @@ def depthwise_conv(
   *,
   strides: Pair,
   padding: str,
+  lowering: str = "auto",
 ) -> Float[Array, "B P Q C"]:
   """Convolves each channel with its own kernel; reverse-mode gradients only.
 
   `padding` is "SAME" or "VALID", as XLA and TensorFlow define them. Sums are
-  f32 even for bf16 images; the result has the images' dtype.
+  f32 even for bf16 images; the result has the images' dtype. `lowering` is
+  "auto", the fastest way on each platform, or "plain", the grouped convolution
+  on all, for files that other programs read.
   """
   if images.dtype != kernel.dtype:
     raise TypeError(
@@ -122,7 +125,8 @@ def depthwise_conv(
       "have one dtype."
     )
   pads = pads_of(images, kernel, strides, padding)
-  return _depthwise(images, kernel, tuple(strides), pads)
+  convolve = {"auto": _depthwise, "plain": _grouped}[lowering]
+  return convolve(images, kernel, tuple(strides), pads)
 
 
 class DepthwiseConv(nn.Module):
@@ -133,6 +137,7 @@ class DepthwiseConv(nn.Module):
   padding: str = "SAME"
   use_bias: bool = False
   kernel_init: Callable[..., Array] = keras_glorot_uniform
+  lowering: str = "auto"  # Or "plain"; see `depthwise_conv`.
 
   @nn.compact
   def __call__(
@@ -145,6 +150,7 @@ class DepthwiseConv(nn.Module):
       jnp.asarray(kernel[:, :, 0], images.dtype),
       strides=self.strides,
       padding=self.padding,
+      lowering=self.lowering,
     )
     if self.use_bias:
       bias = self.param("bias", nn.initializers.zeros, shape[-1:])

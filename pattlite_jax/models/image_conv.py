@@ -112,14 +112,18 @@ def image_conv(
   *,
   strides: Pair,
   padding: str,
+  lowering: str = "auto",
 ) -> Float[Array, "B P Q D"]:
   """Convolves images of few channels; reverse-mode gradients only.
 
   `padding` is "SAME" or "VALID". On CPUs sums are f32 even for bf16 images;
-  the result has the images' dtype.
+  the result has the images' dtype. `lowering` is "auto", the fastest way on
+  each platform, or "plain", XLA's convolution on all, for files that other
+  programs read.
   """
   pads = pads_of(images, kernel, strides, padding)
-  return _conv(images, kernel, tuple(strides), pads)
+  convolve = {"auto": _conv, "plain": _lax_conv}[lowering]
+  return convolve(images, kernel, tuple(strides), pads)
 
 
 class ImageConv(nn.Module):
@@ -133,6 +137,7 @@ class ImageConv(nn.Module):
   kernel_size: Pair
   strides: Pair
   use_bias: bool = False
+  lowering: str = "auto"  # Or "plain"; see `image_conv`.
 
   @nn.compact
   def __call__(
@@ -147,6 +152,7 @@ class ImageConv(nn.Module):
       jnp.asarray(kernel, images.dtype),
       strides=self.strides,
       padding="SAME",
+      lowering=self.lowering,
     )
     if self.use_bias:
       bias = self.param("bias", nn.initializers.zeros, (self.features,))

@@ -1,7 +1,8 @@
 """Faces of any size to the probability of each expression, one at a time."""
 
+import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +14,9 @@ from jaxtyping import Float, UInt8
 from pattlite_jax import trained
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.predict import face as face_lib
+from pattlite_jax.predict import photo as photo_lib
+from pattlite_jax.predict.detection import load as detectors
+from pattlite_jax.predict.detection import passes as passes_lib
 from pattlite_jax.runtime.errors import UserError
 
 # Faces that a GPU or TPU takes together. Each size is compiled once, and a list
@@ -66,25 +70,54 @@ class Classifier:
       UserError: if a face is none of these; says what to pass.
       RuntimeError: in a process that was forked after loading.
     """
+    self._require_own_process()
+    one = face_lib.is_one(faces)
+    images = [
+      face_lib.like_training(face, self._image_shape)
+      for face in ([faces] if one else faces)
+    ]
+    probabilities = self.probabilities(
+      np.array(images, np.uint8).reshape(-1, *self._image_shape)
+    )
+    return probabilities[0] if one else probabilities
+
+  def photo(
+    self, picture: Any, *, passes: Sequence[str] = passes_lib.PASSES
+  ) -> list[photo_lib.Face]:
+    """Returns the faces of a photograph, from left to right.
+
+    `picture` is what a face may be: an array, a PIL image, a path. `passes` are
+    the regions to look at (see `detection.passes`).
+
+    Raises:
+      UserError: if it is none of these; says what to pass.
+      ModuleNotFoundError: without onnxruntime, of the extra "predict".
+    """
+    self._require_own_process()
+    pixels = face_lib.pixels_of(picture, 3, "A picture")
+    return self._reader.faces(pixels, photo_lib.checked_passes(passes))
+
+  @functools.cached_property
+  def _reader(self) -> photo_lib.Reader:
+    return photo_lib.Reader(
+      self.probabilities,
+      self._image_shape,
+      self.class_names,
+      detectors.load(),
+    )
+
+  def _require_own_process(self) -> None:
     if os.getpid() != self._process:
       raise RuntimeError(
         "This process was forked from the one that loaded the classifier, and "
         "JAX does not survive a fork. Load the classifier in each process, or "
         'start processes with multiprocessing.get_context("spawn").'
       )
-    one = face_lib.is_one(faces)
-    images = [
-      face_lib.like_training(face, self._image_shape)
-      for face in ([faces] if one else faces)
-    ]
-    probabilities = self._probabilities(
-      np.array(images, np.uint8).reshape(-1, *self._image_shape)
-    )
-    return probabilities[0] if one else probabilities
 
-  def _probabilities(
+  def probabilities(
     self, images: UInt8[np.ndarray, "N H W C"]
   ) -> Float[np.ndarray, "N K"]:
+    """Returns the probabilities of images of the training images' shape."""
     logits = [np.zeros((0, len(self.class_names)), np.float32)]
     for rows in cut(len(images), self._sizes):
       examples = examples_lib.unlabelled(images[rows], self.class_names)

@@ -1,4 +1,4 @@
-"""Anything that a person calls a face, as pixels like those of training."""
+"""Anything that a person calls a picture, as pixels like those of training."""
 
 import os
 from typing import Any
@@ -40,10 +40,7 @@ def like_training(
     UserError: if it is none of these; says what to pass.
   """
   height, width, channels = image_shape
-  if isinstance(face, str | os.PathLike):
-    pixels = image_file.read_image(user_files.folder(os.fspath(face)), channels)
-  else:
-    pixels = image_file.pixels(_picture(face), channels, "A face")
+  pixels = pixels_of(face, channels)
   if pixels.shape[:2] == (height, width):
     return pixels
   picture = PIL.Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
@@ -52,29 +49,43 @@ def like_training(
   return np.asarray(picture).reshape(image_shape)
 
 
-def _picture(face: Any) -> PIL.Image.Image:
+def pixels_of(
+  picture: Any, channels: int, name: str = "A face"
+) -> UInt8[np.ndarray, "H W {channels}"]:
+  """Returns an array of any library, a PIL image or a file as pixels.
+
+  Raises:
+    UserError: if it is none of these; begins with `name`, says what to pass.
+  """
+  if isinstance(picture, str | os.PathLike):
+    path = user_files.folder(os.fspath(picture))
+    return image_file.read_image(path, channels)
+  return image_file.pixels(_picture(picture, name), channels, name)
+
+
+def _picture(face: Any, name: str) -> PIL.Image.Image:
   if isinstance(face, PIL.Image.Image):
     return face
   if face is None:
     raise UserError(
-      "A face is None, which OpenCV's imread returns for a file that it cannot "
-      "read. Pass the path of the picture to see what is wrong with it."
+      f"{name} is None, which OpenCV's imread returns for a file that it "
+      "cannot read. Pass the path of the picture to see what is wrong with it."
     )
   if isinstance(face, bytes):
     raise UserError(
-      "A face is bytes; pass PIL.Image.open(io.BytesIO(...)) of them."
+      f"{name} is bytes; pass PIL.Image.open(io.BytesIO(...)) of them."
     )
   try:
     array = np.asarray(face)
   except Exception as error:  # Tensors on a GPU, and lists of uneven lists.
     raise UserError(
-      f"A face is a {type(face).__name__} that NumPy cannot read ({error}); "
+      f"{name} is a {type(face).__name__} that NumPy cannot read ({error}); "
       f"{_PASS}."
     ) from error
-  return PIL.Image.fromarray(_checked(array))
+  return PIL.Image.fromarray(_checked(array, name))
 
 
-def _checked(array: np.ndarray) -> UInt8[np.ndarray, "..."]:
+def _checked(array: np.ndarray, name: str) -> UInt8[np.ndarray, "..."]:
   """Returns an array as PIL takes it.
 
   Raises:
@@ -87,7 +98,7 @@ def _checked(array: np.ndarray) -> UInt8[np.ndarray, "..."]:
     if is_picture and array.dtype.kind == "f":
       hint = "; for pixels in 0 to 1 that is (255 * face).round().astype('u1')"
     raise UserError(
-      f"A face is {array.dtype}, but must be uint8 in 0 to 255{hint}. "
+      f"{name} is {array.dtype}, but must be uint8 in 0 to 255{hint}. "
       f"Otherwise {_PASS}."
     )
   if not is_picture:
@@ -95,7 +106,7 @@ def _checked(array: np.ndarray) -> UInt8[np.ndarray, "..."]:
     if array.ndim == 3 and array.shape[0] in (1, 3, 4):
       hint = " With channels first, pass face.transpose(1, 2, 0)."
     raise UserError(
-      f"A face has the shape {array.shape}; {_PASS}. A batch of grey faces is "
+      f"{name} has the shape {array.shape}; {_PASS}. A batch of grey faces is "
       f"[N, H, W, 1].{hint}"
     )
   return array.reshape(array.shape[:2]) if channels == 1 else array

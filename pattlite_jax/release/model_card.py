@@ -47,8 +47,10 @@ a still picture, and people often show what they do not feel.
   (AI Act, Regulation (EU) 2024/1689, Article 5(1)(f)). Other emotion
   recognition is a high-risk use there (Annex III) with duties of its own.
 - Not for decisions about people, nor for health, lie detection, or hiring.
-- Faces must be found and cut out first; none is rejected, a wall gets a class
-  too. Expect less on other cameras, ages, poses, occlusion, and video.
+- The figures above are of faces as the data set cuts them. A face that
+  `classify.photo` finds costs about two points of accuracy (measured on FER+,
+  docs/use.md). What is passed as a face is not rejected: a wall gets a class.
+  Expect less on other cameras, ages, poses, occlusion, and video.
 
 ## Known biases
 
@@ -62,6 +64,7 @@ import pattlite_jax
 
 classify = pattlite_jax.load("{name}")
 probabilities = classify(face)  # uint8 [H, W] or [H, W, 3], of any size
+faces = classify.photo("photo.jpg")  # finds them; needs onnxruntime
 ```"""
 
 

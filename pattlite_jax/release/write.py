@@ -10,7 +10,7 @@ from etils import epath
 from pattlite_jax import config as config_lib
 from pattlite_jax import trained
 from pattlite_jax.data.source import DataChoice
-from pattlite_jax.release import model_card, model_check
+from pattlite_jax.release import model_card, model_check, onnx_file
 from pattlite_jax.runtime import provenance, train_time
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.scoring import pictures, protocols
@@ -54,7 +54,12 @@ def release(
   image_shape = network.image_shape or inputs.examples.images.shape[1:]
   network = dataclasses.replace(network, image_shape=image_shape)
   described = _describe(network, training, result)
+  file = onnx_file.of(network)
+  if file:
+    described["onnx"] = file.noted
   model_folder.write(out, network.variables, described)
+  if file:
+    (out / model_folder.ONNX).write_bytes(file.content)
   pictures.draw_evaluation(out, result)
   (out / "README.md").write_text(model_card.text(out.name, described))
 
@@ -109,11 +114,7 @@ def _describe(
     "config": config.to_dict(),
     "class_names": list(network.class_names),
     "image_shape": list(network.image_shape),
-    "preprocessing": (
-      "Faces become uint8 images of image_shape [H, W, C]; the network makes "
-      "grey RGB, resizes to config.model.image_size (bilinear) and scales to "
-      "[-1, 1]."
-    ),
+    "preprocessing": model_folder.PREPROCESSING,
     "training": training,
     "evaluation": result,
     "check": model_check.on_drawn_faces(network),

@@ -22,6 +22,14 @@ TRAINING_MODULES = (
   "tensorflow",
   "tensorflow_datasets",
 )
+# The extra that installs a module, where it is not a base dependency.
+EXTRAS = {
+  **dict.fromkeys(TRAINING_MODULES, "train"),
+  "onnxruntime": "predict",
+  "cv2": "video",
+  "onnx": "export",
+  "flatbuffers": "export",
+}
 
 
 class UserError(ValueError):
@@ -54,7 +62,7 @@ def is_for_user(error: Exception) -> bool:
   if isinstance(error, UserError):
     return True
   if isinstance(error, ModuleNotFoundError):
-    return error.name in TRAINING_MODULES
+    return error.name in EXTRAS
   return isinstance(error, OSError) and error.errno is not None
 
 
@@ -82,20 +90,20 @@ def in_one_line(
   except Exception as error:
     if is_for_user(error):
       logging.debug("The traceback of the error below:", exc_info=True)
-      print(f"Error: {_text(error, flags or {})}", file=sys.stderr)
+      print(f"Error: {text_of(error, flags)}", file=sys.stderr)
     else:
       traceback.print_exc()
     sys.exit(status)
 
 
-def _text(error: Exception, flags: Mapping[str, str]) -> str:
+def text_of(error: Exception, flags: Mapping[str, str] | None = None) -> str:
   """Returns what a user reads of an error that is for users."""
   if isinstance(error, ModuleNotFoundError):
     return (
       f"This command needs {error.name}. Install it with: "
-      'pip install "pattlite-jax[train]"'
+      f'pip install "pattlite-jax[{EXTRAS[str(error.name)]}]"'
     )
   setting = error.setting if isinstance(error, UserError) else None
-  if setting not in flags:
+  if not flags or setting not in flags:
     return str(error)
   return f"{error} The flag is {flags[setting]}."

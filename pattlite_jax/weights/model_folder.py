@@ -4,6 +4,7 @@ weights.safetensors   the variables, see weights/safetensors_io.py
 config.json           what they are: the run's config, class_names,
 image_shape [H, W, C] of the images it was trained on,
 and what `release` found out about them
+network.onnx          the network for onnxruntime, whose hashes config.json has
 README.md, *.png      the model card
 """
 
@@ -13,9 +14,14 @@ from typing import Any
 from etils import epath
 
 from pattlite_jax.runtime.errors import MissingFileError, UserError
-from pattlite_jax.weights import safetensors_io
 
 WEIGHTS, CONFIG = "weights.safetensors", "config.json"
+ONNX = "network.onnx"
+PREPROCESSING = (
+  "Faces become uint8 images of image_shape [H, W, C]; the network makes "
+  "grey RGB, resizes to config.model.image_size (bilinear) and scales to "
+  "[-1, 1]."
+)
 _SHIPPED = epath.Path(__file__).parent.parent / "released"
 
 
@@ -39,6 +45,8 @@ def write(
   folder: epath.PathLike, variables: dict[str, Any], described: dict[str, Any]
 ) -> None:
   """Writes the weights and the config."""
+  from pattlite_jax.weights import safetensors_io
+
   folder = epath.Path(folder).expanduser()
   safetensors_io.save_variables(folder / WEIGHTS, variables, {"format": "flax"})
   (folder / CONFIG).write_text(json.dumps(described, indent=1) + "\n")
@@ -51,11 +59,25 @@ def read(folder: epath.Path) -> tuple[dict[str, Any], Any]:
     MissingFileError: if one of the files is missing.
     UserError: if one is broken.
   """
+  # Not at the top: it needs Flax, which takes longer to import than
+  # onnxruntime needs to find the faces of a photograph.
+  from pattlite_jax.weights import safetensors_io
+
+  described = read_config(folder)
+  return safetensors_io.load_variables(folder / WEIGHTS), described
+
+
+def read_config(folder: epath.Path) -> Any:
+  """Returns what config.json holds.
+
+  Raises:
+    MissingFileError: if it is missing.
+    UserError: if it is broken.
+  """
   path = folder / CONFIG
   if not path.is_file():
     raise MissingFileError(f"{folder} has {WEIGHTS}, but no {CONFIG}.")
   try:
-    described = json.loads(path.read_text())
+    return json.loads(path.read_text())
   except ValueError as error:  # It is not JSON, or not UTF-8.
     raise UserError(f"{path} is not valid JSON: {error}.") from error
-  return safetensors_io.load_variables(folder / WEIGHTS), described

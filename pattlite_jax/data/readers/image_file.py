@@ -48,6 +48,8 @@ def read_image(
         return _pixels(picture, channels)
     except PIL.UnidentifiedImageError as error:
       raise _error(path, f"it is not one of {', '.join(FORMATS)}") from error
+    except PIL.Image.DecompressionBombError as error:
+      raise _error(path, f"it has more than {MAX_PIXELS:,} pixels") from error
     except Exception as error:  # Broken files make Pillow raise any kind.
       raise _error(path, _reason(error)) from error
 
