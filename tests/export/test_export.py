@@ -129,9 +129,7 @@ def test_another_network_is_told_by_the_difference(made, files):
       kernel = numpy_helper.to_array(constant)[:, :, ::-1]
       constant.CopyFrom(numpy_helper.from_array(kernel.copy(), constant.name))
   wrong = model.SerializeToString()
-  difference = check.largest_difference(
-    made["token"], lambda faces: onnx_file.run(wrong, faces)
-  )
+  difference = check.largest_difference(made["token"], onnx_file.opened(wrong))
   with pytest.raises(UserError, match="differs from JAX by"):
     check.require_small(difference, "float32")
 
@@ -174,8 +172,8 @@ def test_files_say_what_they_are(files, made):
   faces = check.drawn_faces(made["token"])[:2]
   content, _ = files("token", "tflite")
   np.testing.assert_allclose(
-    tflite_file.run(content, faces),
-    onnx_file.run(files("token", "onnx")[0], faces),
+    tflite_file.opened(content)(faces),
+    onnx_file.opened(files("token", "onnx")[0])(faces),
     atol=1e-5,
   )
 
@@ -211,14 +209,16 @@ numpy.save("p.npy", jax.jit(network.call)(numpy.load("faces.npy")))
 """
   subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
   np.testing.assert_allclose(
-    np.load(tmp_path / "p.npy"), stablehlo_file.run(content, faces), atol=1e-6
+    np.load(tmp_path / "p.npy"),
+    stablehlo_file.opened(content)(faces),
+    atol=1e-6,
   )
 
 
 def faces_for_int8(network, content):
   """Returns drawn faces whose labels are what the float32 file says."""
   images = check.drawn_faces(network)
-  labels = onnx_file.run(content, images).argmax(-1).astype(np.int32)
+  labels = onnx_file.opened(content)(images).argmax(-1).astype(np.int32)
   ids = np.arange(len(images)).astype(str)
   examples = Examples(images, labels, ids, CLASS_NAMES)
   return int8.Faces(examples, examples)
@@ -229,7 +229,7 @@ def test_int8_is_refused_where_it_costs_accuracy(files, made):
   faces = faces_for_int8(made["token"], content)
   quantised, accuracies = int8.content(content, faces, largest_fall=0.2)
   assert accuracies["float32_accuracy"] == 1
-  found = onnx_file.run(quantised, faces.judging.images).argmax(-1)
+  found = onnx_file.opened(quantised)(faces.judging.images).argmax(-1)
   right = (found == faces.judging.labels).mean()
   assert accuracies["int8_accuracy"] == right > 0.8
   kinds = {

@@ -37,8 +37,9 @@ export function grey({ width, height, data }) {
 }
 
 // What each output pixel of an axis takes: [first input pixel, weights].
-function weights(inSize, start, end, outSize) {
-  const scale = (end - start) / outSize;
+function weights(inSize, from, to, outSize) {
+  const start = Math.fround(from); // Pillow keeps boxes in 32 bits.
+  const scale = Math.fround(Math.fround(to) - start) / outSize;
   const support = Math.max(scale, 1);
   const taps = [];
   for (let out = 0; out < outSize; out++) {
