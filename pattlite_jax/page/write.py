@@ -84,12 +84,12 @@ def _folder(out: str) -> pathlib.Path:
   folder = pathlib.Path(out).expanduser()
   if folder.exists() and not folder.is_dir():
     raise UserError(f"{folder} is a file, not a folder.", setting="out")
-  if folder.is_dir() and any(folder.iterdir()):
-    if not (folder / "about.json").exists():
-      raise UserError(
-        f"{folder} holds files that are not of a page; choose a new folder.",
-        setting="out",
-      )
+  names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+  if names and "about.json" not in names:
+    raise UserError(
+      f"{folder} holds files that are not of a page; choose a new folder.",
+      setting="out",
+    )
   return folder
 
 
