@@ -51,7 +51,7 @@ def draw(rng, path, leaf):
     return rng.uniform(0.3, 0.9, leaf.shape).astype(np.float32)
   if len(leaf.shape) < 2:
     return rng.normal(0, 0.3, leaf.shape).astype(np.float32)
-  size = 3 / np.sqrt(np.prod(leaf.shape[:-1]))
+  size = 1.5 / np.sqrt(np.prod(leaf.shape[:-1]))
   return rng.normal(0, size, leaf.shape).astype(np.float32)
 
 
@@ -108,12 +108,13 @@ def test_an_onnx_file_gives_what_jax_gives(files, variant):
   assert said["largest_difference"] <= 1e-5
 
 
-@pytest.mark.parametrize("variant", ["token", "colours", "eac"])
+@pytest.mark.parametrize("variant", ["token", "colours"])
 def test_a_tflite_file_gives_what_jax_gives(files, variant):
   _, said = files(variant, "tflite")
   assert said["largest_difference"] <= 1e-5
 
 
+@pytest.mark.slow
 def test_every_method_becomes_stablehlo(files):
   assert {method for method, _, _ in VARIANTS.values()} == set(methods.METHODS)
   for variant in ("token", "colours", "eac"):
@@ -146,6 +147,7 @@ def test_the_onnx_graph_is_small_and_open_in_its_batch(files):
   assert output.name == "probabilities" and output.shape == ["batch", 3]
 
 
+@pytest.mark.slow
 def test_float16_halves_a_file(files):
   for file_format in ("onnx", "tflite"):
     (whole, _), (half, said) = (
@@ -190,7 +192,8 @@ def test_plain_stablehlo_has_no_branch(files):
       assert exported.platforms == ("cpu", "cuda", "tpu")
   assert "stablehlo.case" in texts["auto"]
   assert "stablehlo.case" not in texts["plain"]
-  assert "custom_call @" not in texts["plain"].replace("shape_assertion", "")
+  calls = texts["plain"].count("custom_call @")
+  assert calls == texts["plain"].count("custom_call @shape_assertion")
 
 
 @pytest.mark.slow
