@@ -82,9 +82,9 @@ def test_smoothing_is_the_mean_of_what_is_near_in_time():
 
 def test_the_time_line_shows_the_largest_face():
   line = timeline.Timeline(NAMES)
-  for number in range(50):
+  for number in range(12):
     small, large = face((0, 0, 9, 9), best=2), face((0, 0, 90, 90), best=1)
-    line.add(number / 10, [small, large] if number % 10 else [])
+    line.add(number / 10, [small, large] if number % 6 else [])
   picture = np.asarray(line.draw("made.mp4"))
   area = picture[90:300, 100:].reshape(-1, 3).tolist()
   assert rgb(annotate.colour(1)) in area
