@@ -1,12 +1,14 @@
 """Times PAtt-Lite against Keras, PyTorch and ONNX Runtime.
 
-python -m pattlite_jax.benchmark [--what forward,train_step,input,startup]
+python -m pattlite_jax.benchmark
+  [--what forward,train_step,input,startup,export]
   [--batch_sizes 1,8,32] [--peers keras,torch,onnxruntime] [--json F] [--png F]
 
 All sides do the same work with the same weights, each in a process of its own
 and in turns; pip install "pattlite-jax[bench]" brings the peers. A ratio is our
 time over that of the faster peer: below 1 we are ahead. Training is timed from
-batch size 2 on, as batch norm needs two images.
+batch size 2 on, as batch norm needs two images. "export" times the files that
+pattlite_jax.export writes of a shipped network.
 """
 
 import json
@@ -16,7 +18,7 @@ from typing import Any
 from absl import app, flags
 from etils import epath
 
-WHAT = ("forward", "train_step", "input", "startup")
+WHAT = ("forward", "train_step", "input", "startup", "export")
 PEERS = ("keras", "torch", "torch_compile", "onnxruntime")
 
 
@@ -38,7 +40,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def _define_work(values: flags.FlagValues) -> None:
   for name, default, text in (
-    ("what", list(WHAT), f"What to time: some of {', '.join(WHAT)}."),
+    ("what", list(WHAT[:-1]), f"What to time: some of {', '.join(WHAT)}."),
     ("batch_sizes", ["1", "8", "32"], "Numbers of images in a batch."),
     (
       "peers",
@@ -70,6 +72,8 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   _require_known("what", given.what, WHAT)
   _require_known("peers", given.peers, PEERS)
+  if given.png and not {"forward", "train_step"} & set(given.what):
+    raise app.UsageError("--png draws forward and train_step; --what has none.")
   sizes = _batch_sizes(given.batch_sizes)
   # Else the first process on a GPU takes most of its memory from the others.
   os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -101,14 +105,22 @@ def _benchmark(given: flags.FlagValues, sizes: list[int]) -> None:
 
 def _measure(given: flags.FlagValues, sizes: list[int]) -> dict[str, Any]:
   from pattlite_jax.benchmark import computations, startup_time
+  from pattlite_jax.runtime import startup
 
   found: dict[str, Any] = {}
   what = set(given.what)
   if "startup" in what:  # First, while nothing else runs.
     found["startup"] = startup_time.milliseconds(given.rounds)
-  if what - {"startup"}:
+  if "export" in what:
+    from pattlite_jax.benchmark import export_time
+
+    startup.configure()
+    found["export"] = export_time.measure(
+      sizes, rounds=given.rounds, seconds=given.seconds
+    )
+  if what - {"startup", "export"}:
     found |= computations.measure(
-      sorted(what - {"startup"}, key=WHAT.index),
+      sorted(what - {"startup", "export"}, key=WHAT.index),
       sizes,
       computations.installed(given.peers),
       dtype=given.dtype,

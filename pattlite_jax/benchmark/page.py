@@ -19,6 +19,8 @@ def text(result: dict[str, Any]) -> list[str]:
   lines = [f"{result['machine']}, {result['device']}, {result['dtype']}", ""]
   if "computations" in result:
     lines += [*table(result), ""]
+  if "export" in result:
+    lines += [*export_table(result["export"]), ""]
   for entry in result.get("input", []):
     lines.append(
       f"- input, batch {entry['batch_size']}: "
@@ -48,6 +50,25 @@ def table(result: dict[str, Any]) -> list[str]:
       lines.append(
         f"| {title} | {entry['batch_size']} | " + " | ".join(cells) + " |"
       )
+  return lines
+
+
+def export_table(entries: list[dict[str, Any]]) -> list[str]:
+  """Returns the lines of a Markdown table of exported files."""
+  sizes = [time["batch_size"] for time in entries[0]["times"]]
+  lines = [
+    "| file | bytes | largest difference | "
+    + " | ".join(f"batch {size}, ms" for size in sizes)
+    + " |",
+    "|---|---|---|" + "---|" * len(sizes),
+  ]
+  for entry in entries:
+    bytes_, difference = "", ""
+    if "bytes" in entry:
+      bytes_ = f"{entry['bytes']:,}"
+      difference = f"{entry['largest_difference']:.1g}"
+    times = " | ".join(f"{time['ms']:.2f}" for time in entry["times"])
+    lines.append(f"| {entry['file']} | {bytes_} | {difference} | {times} |")
   return lines
 
 

@@ -1,16 +1,16 @@
 """Does a file give what JAX gives? Tried on drawn faces at each export."""
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 import numpy as np
 import scipy.special
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing import face
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
+from pattlite_jax.export.networks import Run
 from pattlite_jax.predict import face as face_lib
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.trained import Trained
@@ -20,8 +20,6 @@ NUM_FACES = 64
 # 11 bits; int8 is judged by its accuracy (int8.py).
 LIMITS = {"float32": 1e-5, "float16": 0.05}
 _SEED = 2
-
-Run = Callable[[UInt8[np.ndarray, "B H W C"]], Float[np.ndarray, "B K"]]
 
 
 def in_float32(network: Trained) -> Trained:

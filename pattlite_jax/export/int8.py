@@ -106,5 +106,5 @@ def _convolutions(model: onnx.ModelProto) -> list[str]:
 
 
 def _accuracy(content: bytes, faces: Examples) -> float:
-  classes = onnx_file.run(content, faces.images).argmax(-1)
+  classes = onnx_file.opened(content)(faces.images).argmax(-1)
   return float((classes == faces.labels).mean())

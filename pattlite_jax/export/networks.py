@@ -21,6 +21,8 @@ from pattlite_jax.trained import Trained
 
 Tensor = Any  # Of the format at hand.
 Weights = Mapping[str, Any]  # Of one layer: kernel, bias.
+# A file in its own runtime: u8[B, H, W, C] -> probabilities f32[B, K].
+Run = Callable[[np.ndarray], np.ndarray]
 Pads = tuple[tuple[int, int], tuple[int, int]]  # (top, bottom), (left, right)
 
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from onnx import TensorProto, helper, numpy_helper
 
 from pattlite_jax.export import networks
+from pattlite_jax.export.networks import Run
 from pattlite_jax.trained import Trained
 
 _OPSET, _IR = 18, 10  # Of ONNX Runtime 1.18 and newer.
@@ -153,21 +154,20 @@ def content(network: Trained, *, float16: bool = False) -> bytes:
   return model_of(network, float16=float16).SerializeToString()
 
 
-def run(
-  content: bytes, faces: UInt8[np.ndarray, "N H W C"]
-) -> Float[np.ndarray, "N K"]:
-  """Returns the probabilities that a file gives."""
+def opened(content: bytes) -> Run:
+  """Returns the file as a function of faces."""
   session = onnxruntime.InferenceSession(
     content, providers=["CPUExecutionProvider"]
   )
-  return np.concatenate(
-    [
-      np.asarray(
-        session.run([OUTPUT], {INPUT: faces[first : first + _BATCH]})[0]
-      )
+
+  def run(faces):
+    parts = [
+      session.run([OUTPUT], {INPUT: faces[first : first + _BATCH]})[0]
       for first in range(0, len(faces), _BATCH)
     ]
-  )
+    return np.concatenate(list(map(np.asarray, parts)))
+
+  return run
 
 
 def with_metadata(content: bytes, said: dict[str, Any]) -> bytes:

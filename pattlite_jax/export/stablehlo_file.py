@@ -15,6 +15,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 
+from pattlite_jax.export.networks import Run
 from pattlite_jax.trained import Trained
 
 LOWERINGS = ("auto", "plain")
@@ -42,12 +43,10 @@ def content(network: Trained, lowering: str = "auto") -> bytes:
   return bytes(export(faces).serialize())
 
 
-def run(
-  content: bytes, faces: UInt8[np.ndarray, "B H W C"]
-) -> Float[np.ndarray, "B K"]:
-  """Returns the probabilities that a file gives."""
-  network = jax.export.deserialize(bytearray(content))
-  return np.asarray(jax.jit(network.call)(faces))
+def opened(content: bytes) -> Run:
+  """Returns the file as a function of faces; each batch size compiles anew."""
+  call = jax.jit(jax.export.deserialize(bytearray(content)).call)
+  return lambda faces: np.asarray(call(faces))
 
 
 def _probabilities_of(

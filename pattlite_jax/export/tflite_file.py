@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from jaxtyping import Float, UInt8
 
 from pattlite_jax.export import networks
+from pattlite_jax.export.networks import Run
 from pattlite_jax.trained import Trained
 
 _LITE: Any = tf.lite  # Loaded at its first use, so that checkers do not see it.
@@ -96,20 +96,24 @@ def content(network: Trained, *, float16: bool = False) -> bytes:
   return converter.convert()
 
 
-def run(
-  content: bytes, faces: UInt8[np.ndarray, "B H W C"]
-) -> Float[np.ndarray, "B K"]:
-  """Returns the probabilities that a file gives."""
+def opened(content: bytes) -> Run:
+  """Returns the file as a function of faces."""
   interpreter = _LITE.Interpreter(model_content=content)
-  (given,), (output,) = (
-    interpreter.get_input_details(),
-    interpreter.get_output_details(),
-  )
-  interpreter.resize_tensor_input(given["index"], faces.shape)
-  interpreter.allocate_tensors()
-  interpreter.set_tensor(given["index"], faces)
-  interpreter.invoke()
-  return interpreter.get_tensor(output["index"])
+  (given,) = interpreter.get_input_details()
+  (output,) = interpreter.get_output_details()
+  shape = None
+
+  def run(faces):
+    nonlocal shape
+    if faces.shape != shape:
+      interpreter.resize_tensor_input(given["index"], faces.shape)
+      interpreter.allocate_tensors()
+      shape = faces.shape
+    interpreter.set_tensor(given["index"], faces)
+    interpreter.invoke()
+    return interpreter.get_tensor(output["index"])
+
+  return run
 
 
 def _times(x, matrix: np.ndarray):

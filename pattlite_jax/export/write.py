@@ -93,9 +93,7 @@ def content_of(
     from pattlite_jax.export import stablehlo_file as file_lib
 
     content, more = file_lib.content(network, lowering), {"lowering": lowering}
-  difference = check.largest_difference(
-    network, lambda faces: file_lib.run(content, faces)
-  )
+  difference = check.largest_difference(network, file_lib.opened(content))
   check.require_small(difference, precision)
   said = metadata.of(network, precision, difference, **more)
   return _said_in(file_format, content, said), said

@@ -61,10 +61,12 @@ def read(folder: str | None) -> dict[str, bytes]:
 
 
 def _from_folder(folder: pathlib.Path) -> dict[str, bytes]:
+  inside = pathlib.Path(PACKAGE) / "dist"
   for place in (
     folder,
     folder / "dist",
-    folder / "node_modules" / PACKAGE / "dist",
+    folder / inside,
+    folder / "node_modules" / inside,
   ):
     if (place / FILES[0]).is_file():
       missing = [name for name in FILES if not (place / name).is_file()]

@@ -58,15 +58,7 @@ def write(model: str, out: str, onnxruntime_web: str | None) -> Transfer:
     UserError: if the folder holds anything, the network cannot be exported, or
       the runtime is not to be had.
   """
-  folder = pathlib.Path(out).expanduser()
-  if folder.is_dir() and any(folder.iterdir()):
-    if not (folder / "about.json").exists():
-      raise UserError(
-        f"{folder} holds files that are not of a page; choose a new folder.",
-        setting="out",
-      )
-  elif folder.exists() and not folder.is_dir():
-    raise UserError(f"{folder} is a file, not a folder.", setting="out")
+  folder = _folder(out)
   network = trained.load(model, setting="model")
   content, said = export.content_of(network, "onnx", precision="float16")
   files = {
@@ -85,6 +77,20 @@ def write(model: str, out: str, onnxruntime_web: str | None) -> Transfer:
   for name, file in files.items():
     (folder / name).write_bytes(file)
   return transfer
+
+
+def _folder(out: str) -> pathlib.Path:
+  """Returns the folder, which is new, empty, or of an earlier page."""
+  folder = pathlib.Path(out).expanduser()
+  if folder.exists() and not folder.is_dir():
+    raise UserError(f"{folder} is a file, not a folder.", setting="out")
+  names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+  if names and "about.json" not in names:
+    raise UserError(
+      f"{folder} holds files that are not of a page; choose a new folder.",
+      setting="out",
+    )
+  return folder
 
 
 def _about(

@@ -63,7 +63,7 @@ def test_sides_that_compute_different_networks_are_refused():
 @pytest.mark.parametrize(
   ("flag", "words"),
   [
-    ("--what=forwards", "forward, train_step, input, startup"),
+    ("--what=forwards", "forward, train_step, input, startup, export"),
     ("--batch_sizes=8,x", "whole numbers"),
     ("--batch_sizes=0", "whole numbers"),
     ("--peers=tf", "keras, torch, torch_compile, onnxruntime"),
@@ -89,3 +89,26 @@ def test_the_table_leaves_out_what_was_not_measured():
     "| forward | 1 | 2.0 | 2.0 | **1.00** |  |",
     "| train step, trunk frozen | 8 | 2.0 |  |  |  |",
   ]
+
+
+@pytest.mark.slow
+def test_exported_files_are_timed(tmp_path):
+  for package in ("onnx", "onnxruntime"):
+    pytest.importorskip(package)
+  done = run(
+    "--what=export",
+    "--batch_sizes=1,3",
+    "--rounds=3",
+    "--seconds=0.01",
+    f"--json={tmp_path}/bench.json",
+  )
+  assert done.returncode == 0, done.stderr
+  jax, *files = json.loads((tmp_path / "bench.json").read_text())["export"]
+  assert jax["file"].startswith("JAX") and len(files) == 7
+  for entry in files:
+    assert entry["bytes"] > 1e6
+    one, three = entry["times"]
+    assert 0 < one["ms"] < three["ms"]
+    if "float32" in entry["file"] or "stablehlo" in entry["file"]:
+      assert entry["largest_difference"] <= 1e-5
+    assert f"| {entry['file']} | {entry['bytes']:,} |" in done.stdout

@@ -51,7 +51,7 @@ def draw(rng, path, leaf):
     return rng.uniform(0.3, 0.9, leaf.shape).astype(np.float32)
   if len(leaf.shape) < 2:
     return rng.normal(0, 0.3, leaf.shape).astype(np.float32)
-  size = 3 / np.sqrt(np.prod(leaf.shape[:-1]))
+  size = 1.5 / np.sqrt(np.prod(leaf.shape[:-1]))
   return rng.normal(0, size, leaf.shape).astype(np.float32)
 
 
@@ -108,12 +108,13 @@ def test_an_onnx_file_gives_what_jax_gives(files, variant):
   assert said["largest_difference"] <= 1e-5
 
 
-@pytest.mark.parametrize("variant", ["token", "colours", "eac"])
+@pytest.mark.parametrize("variant", ["token", "colours"])
 def test_a_tflite_file_gives_what_jax_gives(files, variant):
   _, said = files(variant, "tflite")
   assert said["largest_difference"] <= 1e-5
 
 
+@pytest.mark.slow
 def test_every_method_becomes_stablehlo(files):
   assert {method for method, _, _ in VARIANTS.values()} == set(methods.METHODS)
   for variant in ("token", "colours", "eac"):
@@ -129,9 +130,7 @@ def test_another_network_is_told_by_the_difference(made, files):
       kernel = numpy_helper.to_array(constant)[:, :, ::-1]
       constant.CopyFrom(numpy_helper.from_array(kernel.copy(), constant.name))
   wrong = model.SerializeToString()
-  difference = check.largest_difference(
-    made["token"], lambda faces: onnx_file.run(wrong, faces)
-  )
+  difference = check.largest_difference(made["token"], onnx_file.opened(wrong))
   with pytest.raises(UserError, match="differs from JAX by"):
     check.require_small(difference, "float32")
 
@@ -148,6 +147,7 @@ def test_the_onnx_graph_is_small_and_open_in_its_batch(files):
   assert output.name == "probabilities" and output.shape == ["batch", 3]
 
 
+@pytest.mark.slow
 def test_float16_halves_a_file(files):
   for file_format in ("onnx", "tflite"):
     (whole, _), (half, said) = (
@@ -174,8 +174,8 @@ def test_files_say_what_they_are(files, made):
   faces = check.drawn_faces(made["token"])[:2]
   content, _ = files("token", "tflite")
   np.testing.assert_allclose(
-    tflite_file.run(content, faces),
-    onnx_file.run(files("token", "onnx")[0], faces),
+    tflite_file.opened(content)(faces),
+    onnx_file.opened(files("token", "onnx")[0])(faces),
     atol=1e-5,
   )
 
@@ -192,7 +192,8 @@ def test_plain_stablehlo_has_no_branch(files):
       assert exported.platforms == ("cpu", "cuda", "tpu")
   assert "stablehlo.case" in texts["auto"]
   assert "stablehlo.case" not in texts["plain"]
-  assert "custom_call @" not in texts["plain"].replace("shape_assertion", "")
+  calls = texts["plain"].count("custom_call @")
+  assert calls == texts["plain"].count("custom_call @shape_assertion")
 
 
 @pytest.mark.slow
@@ -211,14 +212,16 @@ numpy.save("p.npy", jax.jit(network.call)(numpy.load("faces.npy")))
 """
   subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
   np.testing.assert_allclose(
-    np.load(tmp_path / "p.npy"), stablehlo_file.run(content, faces), atol=1e-6
+    np.load(tmp_path / "p.npy"),
+    stablehlo_file.opened(content)(faces),
+    atol=1e-6,
   )
 
 
 def faces_for_int8(network, content):
   """Returns drawn faces whose labels are what the float32 file says."""
   images = check.drawn_faces(network)
-  labels = onnx_file.run(content, images).argmax(-1).astype(np.int32)
+  labels = onnx_file.opened(content)(images).argmax(-1).astype(np.int32)
   ids = np.arange(len(images)).astype(str)
   examples = Examples(images, labels, ids, CLASS_NAMES)
   return int8.Faces(examples, examples)
@@ -229,7 +232,7 @@ def test_int8_is_refused_where_it_costs_accuracy(files, made):
   faces = faces_for_int8(made["token"], content)
   quantised, accuracies = int8.content(content, faces, largest_fall=0.2)
   assert accuracies["float32_accuracy"] == 1
-  found = onnx_file.run(quantised, faces.judging.images).argmax(-1)
+  found = onnx_file.opened(quantised)(faces.judging.images).argmax(-1)
   right = (found == faces.judging.labels).mean()
   assert accuracies["int8_accuracy"] == right > 0.8
   kinds = {

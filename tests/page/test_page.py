@@ -66,6 +66,42 @@ in_a_browser = pytest.mark.skipif(
 )
 
 
+@pytest.mark.skipif(not NEEDS["node"], reason="There is no node.")
+def test_pixels_are_resized_as_pillow_resizes_them():
+  """To the bit: smaller, larger, stretched, and a region between pixels."""
+  pixels = np.random.default_rng(0).integers(0, 256, (37, 50, 3), np.uint8)
+  picture = PIL.Image.fromarray(pixels)
+  bilinear = PIL.Image.Resampling.BILINEAR
+  box = (3.3, 0.7, 44.1, 37.0)
+  jobs = {
+    '["grey"]': picture.convert("L"),
+    '["reduce", 4]': picture.reduce(4),
+    '["resize", [12, 9]]': picture.resize((12, 9), bilinear),
+    '["resize", [71, 80]]': picture.resize((71, 80), bilinear),
+    '["resize", [50, 11]]': picture.resize((50, 11), bilinear),
+    f'["resize", [20, 48], {list(box)}]': picture.resize(
+      (20, 48), bilinear, box=box
+    ),
+  }
+  given = {
+    "width": 50,
+    "height": 37,
+    "data": pixels.ravel().tolist(),
+    "jobs": list(map(json.loads, jobs)),
+  }
+  done = subprocess.run(
+    ["node", HERE / "resize.mjs", WEB / "pixels.js"],
+    input=json.dumps(given),
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  for (job, right), found in zip(
+    jobs.items(), json.loads(done.stdout), strict=True
+  ):
+    assert found == np.asarray(right).ravel().tolist(), job
+
+
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
   """A photograph in the public domain, drawn faces, and an empty picture."""

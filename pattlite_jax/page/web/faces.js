@@ -5,6 +5,7 @@ import { image, reduce, resize, round } from "./pixels.js";
 
 const SIDE = 192;
 const GRID = 48;
+const UNIT = Math.fround(2 / 255);
 const MIN_SCORE = 0.6;
 const TILE = 0.6;
 const SQUARE = 1.05; // Side of what the network sees, by the box's.
@@ -125,10 +126,10 @@ export async function find(picture, detect, passes) {
   const all = [];
   for (const region of regions(small.width, small.height, passes)) {
     const { canvas, scale, offset } = letterbox(small, region);
-    const input = Float32Array.from(
-      canvas.data,
-      (v) => Math.fround(v * Math.fround(2 / 255)) - 1,
-    );
+    const input = new Float32Array(canvas.data.length);
+    for (let i = 0; i < input.length; i++) {
+      input[i] = Math.fround(canvas.data[i] * UNIT) - 1;
+    }
     const { raw, logits } = await detect(input);
     for (const face of mergeWeighted(decode(raw, logits))) {
       const box = face.box.map((v, k) => v * scale[k % 2] + offset[k % 2]);

@@ -36,36 +36,50 @@ export function grey({ width, height, data }) {
   return made;
 }
 
-// What each output pixel of an axis takes: [first input pixel, weights].
-function weights(inSize, start, end, outSize) {
-  const scale = (end - start) / outSize;
+// What each output pixel of an axis takes: from input pixel `first` on, as many
+// as `count` has, by their weights, `most` places apart in `values`.
+function weights(inSize, from, to, outSize) {
+  const start = Math.fround(from); // Pillow keeps boxes in 32 bits.
+  const scale = Math.fround(Math.fround(to) - start) / outSize;
   const support = Math.max(scale, 1);
-  const taps = [];
+  const most = 2 * Math.ceil(support) + 1;
+  const first = new Int32Array(outSize);
+  const count = new Int32Array(outSize);
+  const values = new Float64Array(outSize * most);
   for (let out = 0; out < outSize; out++) {
     const centre = start + (out + 0.5) * scale;
-    const first = Math.max(Math.trunc(centre - support + 0.5), 0);
-    const last = Math.min(Math.trunc(centre + support + 0.5), inSize);
-    const row = [];
-    for (let i = first; i < last; i++) {
-      row.push(Math.max(1 - Math.abs((i - centre + 0.5) / support), 0));
+    const low = Math.max(Math.trunc(centre - support + 0.5), 0);
+    const high = Math.min(Math.trunc(centre + support + 0.5), inSize);
+    let sum = 0;
+    for (let i = low; i < high; i++) {
+      const weight = Math.max(1 - Math.abs((i - centre + 0.5) / support), 0);
+      values[out * most + i - low] = weight;
+      sum += weight;
     }
-    const sum = row.reduce((a, b) => a + b, 0);
-    taps.push([first, row.map((w) => Math.trunc(0.5 + (w / sum) * PRECISION))]);
+    for (let k = out * most; k < out * most + high - low; k++) {
+      values[k] = Math.trunc(0.5 + (values[k] / sum) * PRECISION);
+    }
+    first[out] = low;
+    count[out] = high - low;
   }
-  return taps;
+  return { size: outSize, most, first, count, values };
 }
 
-function resizeRows(source, taps) {
+// Resizes the rows from `top` to `bottom`, and leaves the others black.
+function resizeRows(source, { size, most, first, count, values }, top, bottom) {
   const { width, height, channels, data } = source;
-  const made = image(taps.length, height, channels);
-  let to = 0;
-  for (let y = 0; y < height; y++) {
-    for (const [first, row] of taps) {
+  const made = image(size, height, channels);
+  let to = top * size * channels;
+  for (let y = top; y < bottom; y++) {
+    for (let out = 0; out < size; out++) {
+      const start = (y * width + first[out]) * channels;
+      const weight = out * most;
+      const taps = count[out];
       for (let c = 0; c < channels; c++) {
         let sum = PRECISION / 2;
-        let from = (y * width + first) * channels + c;
-        for (const weight of row) {
-          sum += weight * data[from];
+        let from = start + c;
+        for (let k = 0; k < taps; k++) {
+          sum += values[weight + k] * data[from];
           from += channels;
         }
         made.data[to++] = Math.floor(sum / PRECISION);
@@ -75,20 +89,21 @@ function resizeRows(source, taps) {
   return made;
 }
 
-function resizeColumns(source, taps) {
+function resizeColumns(source, { size, most, first, count, values }) {
   const { width, channels, data } = source;
   const line = width * channels;
-  const made = image(width, taps.length, channels);
-  let to = 0;
-  for (const [first, column] of taps) {
+  const made = image(width, size, channels);
+  const sums = new Float64Array(line);
+  for (let out = 0; out < size; out++) {
+    sums.fill(PRECISION / 2);
+    for (let k = 0; k < count[out]; k++) {
+      const weight = values[out * most + k];
+      const from = (first[out] + k) * line;
+      for (let x = 0; x < line; x++) sums[x] += weight * data[from + x];
+    }
+    const to = out * line;
     for (let x = 0; x < line; x++) {
-      let sum = PRECISION / 2;
-      let from = first * line + x;
-      for (const weight of column) {
-        sum += weight * data[from];
-        from += line;
-      }
-      made.data[to++] = Math.floor(sum / PRECISION);
+      made.data[to + x] = Math.floor(sums[x] / PRECISION);
     }
   }
   return made;
@@ -104,13 +119,17 @@ export function resize(source, width, height, box) {
     width === source.width && left === 0 && right === source.width;
   const sameColumns =
     height === source.height && top === 0 && bottom === source.height;
+  const columns = weights(source.height, top, bottom, height);
+  const last = height - 1;
   let made = source;
   if (!sameRows) {
-    made = resizeRows(made, weights(source.width, left, right, width));
+    const rows = weights(source.width, left, right, width);
+    const end = columns.first[last] + columns.count[last];
+    made = sameColumns
+      ? resizeRows(made, rows, 0, source.height)
+      : resizeRows(made, rows, columns.first[0], end);
   }
-  if (!sameColumns) {
-    made = resizeColumns(made, weights(source.height, top, bottom, height));
-  }
+  if (!sameColumns) made = resizeColumns(made, columns);
   return made;
 }
 
