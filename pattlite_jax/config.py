@@ -18,6 +18,7 @@ import ml_collections
 from pattlite_jax import config_rules
 from pattlite_jax.config_rules import STAGES, Number, Switch, Text, Words
 from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES, PATT_LITE_CUT
+from pattlite_jax.runtime import output
 from pattlite_jax.runtime.errors import UserError
 
 METHODS = ("pattlite", "eac")
@@ -502,4 +503,5 @@ def _wrapped(says: str) -> str:
 
 
 if __name__ == "__main__":
+  output.watch()
   print(text())

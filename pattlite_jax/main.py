@@ -29,7 +29,7 @@ from ml_collections import config_flags
 
 from pattlite_jax import config_files
 from pattlite_jax.data import flags as data_flags
-from pattlite_jax.runtime import errors, hosts
+from pattlite_jax.runtime import errors, hosts, output
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -128,4 +128,4 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main, flags_parser=_parse_flags)
+  output.run(main, flags_parser=_parse_flags)

@@ -24,6 +24,7 @@ OF_TRAINING = {
     "--config=synthetic"
   ),
   "data.packed": "--config.data.packed=<file>",
+  "data.prepared_dir": "--config.data.prepared_dir=<folder>",
   "data.soft_targets": "--config.data.soft_targets=False",
   "data.download": "--config.data.download=False",
   "distillation.teachers": "--config.distillation.teachers=<folders>",

@@ -52,6 +52,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
 def _load_and_fit(config: ml_collections.ConfigDict) -> dict[str, Any]:
   inputs = inputs_lib.load(config)
   preflight.check(config_lib.flat(config.to_dict()), inputs.splits)
+  parallel.connect()
   with contextlib.closing(log.Log(inputs.make_writer())) as run_log:
     return fit(config, inputs.splits, inputs.make_batches, run_log)
 

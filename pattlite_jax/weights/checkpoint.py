@@ -23,7 +23,7 @@ from jaxtyping import PyTree
 
 from pattlite_jax.runtime import durable, parallel
 from pattlite_jax.runtime.errors import FileError, MissingFileError
-from pattlite_jax.weights import checkpoint_items
+from pattlite_jax.weights import checkpoint_items, save_errors
 from pattlite_jax.weights.checkpoint_items import DamagedError
 
 FOLDER = "checkpoints"
@@ -124,11 +124,7 @@ def _explained(manager: Manager) -> Iterator[None]:
   try:
     yield
   except Exception as error:  # Orbax and TensorStore have errors of their own.
-    raise FileError(
-      f"A checkpoint could not be written to {manager.directory} "
-      f"({checkpoint_items.first_line(error)}). Is the disk full? Earlier "
-      "checkpoints are whole: start the same command again to go on from them."
-    ) from error
+    raise FileError(save_errors.explain(manager.directory, error)) from error
 
 
 def describe(
