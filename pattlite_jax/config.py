@@ -9,6 +9,7 @@ all fields. Needs neither JAX nor TensorFlow.
 
 import dataclasses
 import difflib
+import pathlib
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -31,6 +32,9 @@ SCHEDULES = ("by_epoch", "cosine")
 OPTIMIZERS = ("adam", "adamw")
 DTYPES = ("float32", "bfloat16")
 RESUME = ("same", "force")
+
+
+_RECIPES = pathlib.Path(__file__).parent / "recipes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -404,8 +408,16 @@ def _check_methods(fields: Mapping[str, Any]) -> None:
       raise UserError(
         f"config.{name} is {fields[name]!r}, but has no effect with "
         f"config.method={method}; leave it at {field.default!r}. It is read by "
-        f"{', '.join(field.methods)}."
+        f"{', '.join(field.methods)}.{_recipes_of(method)}"
       )
+
+
+def _recipes_of(method: str) -> str:
+  """Says which recipes are of a method; they end in its name."""
+  names = sorted(path.stem for path in _RECIPES.glob(f"*_{method}.py"))
+  if not names:
+    return ""
+  return f" Recipes of {method}: {', '.join(f'--config={n}' for n in names)}."
 
 
 def unknown(name: str, former: Mapping[str, Former] = FORMER) -> str:

@@ -102,12 +102,15 @@ def _of_command(
   """Yields the flags of the command that differ from those of the row."""
   words = shlex.split(command)
   if scoring:
-    flags = dict(w.lstrip("-").partition("=")[::2] for w in words if "=" in w)
+    flags = {}
+    for word in words:
+      name, _, value = word.lstrip("-").partition("=")
+      flags[name] = value
     for name, value in scoring.flags.items():
       if name in flags and flags[name] != str(value):
         yield f"was scored with --{name}={flags[name]}, not {value}."
     return
-  given = dict(m.groups() for m in map(_FIELD.fullmatch, words) if m)
+  given = {m[1]: m[2] for m in map(_FIELD.fullmatch, words) if m}
   for field, value in {"seed": seed, **row.overrides}.items():
     if field in given and given[field] != str(value):
       yield f"was trained with config.{field}={given[field]}, not {value}."

@@ -6,6 +6,7 @@ comes out whole (in_axes and out_axes None), so it never has a device axis.
 
 import collections
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -52,9 +53,8 @@ def require_devices() -> None:
   try:
     jax.devices()
   except (AssertionError, RuntimeError) as error:
-    wanted = jax.config.jax_platforms
     raise UserError(
-      f"JAX finds no device of JAX_PLATFORMS={wanted} "
+      f"JAX finds no device of JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')} "
       f"({_first_line(error)}). Set JAX_PLATFORMS=cpu, or leave it out for "
       'what there is; GPUs need pip install "pattlite-jax[cuda]" and a driver, '
       'TPUs pip install "pattlite-jax[tpu]".'

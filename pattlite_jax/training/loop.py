@@ -50,6 +50,7 @@ def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def _load_and_fit(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  start.require_networks(config)  # Reading the data set may take minutes.
   inputs = inputs_lib.load(config)
   preflight.check(config_lib.flat(config.to_dict()), inputs.splits)
   parallel.connect()

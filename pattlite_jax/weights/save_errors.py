@@ -31,11 +31,11 @@ def explain(folder: epath.Path, error: BaseException) -> str:
       "command again to train from the start."
     )
   if number in _FULL:
-    cause = f"the disk is full ({os.strerror(number)}). Make room"
+    cause = "the disk is full. Make room"
   elif number in _FORBIDDEN:
-    cause = f"it may not be written to ({os.strerror(number)}). Allow it"
+    cause = "it may not be written to. Allow it"
   elif number == errno.EFBIG:
-    cause = f"{os.strerror(number)}: raise the limit (ulimit -f)"
+    cause = f"{os.strerror(errno.EFBIG)}: raise the limit (ulimit -f)"
   else:
     cause = f"{line}. Mend that"
   return (
