@@ -15,8 +15,9 @@ The flags used most:
   --distributed           one run on many hosts (docs/many_hosts.md)
 
 Ctrl-C stops a run once its state is saved; the same command goes on from there.
-Exit status: 0 when the run has ended, 1 for an error, 75 when Ctrl-C, SIGTERM
-or a preemption has stopped it.
+Exit status: 0 when the run has ended, 1 for an error, 75 when a signal (Ctrl-C,
+SIGTERM, SIGUSR1, or SIGHUP as from a closed terminal) or a preemption has
+stopped it.
 """
 
 import functools
