@@ -25,5 +25,5 @@ source launch/environment.sh
 if [[ "$device" == gpu ]]; then
   python -c 'import jax; assert jax.default_backend() == "gpu", jax.devices()'
 fi
-python -m pattlite_jax.benchmark "${flags[@]}" \
+python -m pattlite_jax.benchmark ${flags[@]+"${flags[@]}"} \
   --json="results/bench_$device.json" --png="results/bench_$device.png" "$@"

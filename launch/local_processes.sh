@@ -9,7 +9,13 @@
 set -euo pipefail
 
 usage() {
-  sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"
+  sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p;}' "$0"
+}
+
+numbered() {  # number of the host
+  while IFS= read -r line || [[ -n "$line" ]]; do
+    printf '[%s] %s\n' "$1" "$line"
+  done
 }
 
 if [[ "${1:-}" == --help || "${1:-}" == -h ]]; then
@@ -29,15 +35,15 @@ with socket.socket() as s:
   print(s.getsockname()[1])')"
 pids=()
 # Without job control, children of a script ignore Ctrl-C: pass it on.
-trap 'kill "${pids[@]}" 2>/dev/null || true' INT TERM
+trap 'kill ${pids[@]+"${pids[@]}"} 2>/dev/null || true' INT TERM
 for ((i = 0; i < num_processes; i++)); do
   "$@" --distributed --coordinator_address="localhost:$port" \
     --num_processes="$num_processes" --process_id="$i" \
-    > >(sed -u "s/^/[$i] /") 2> >(sed -u "s/^/[$i] /" >&2) &
+    > >(numbered "$i") 2> >(numbered "$i" >&2) &
   pids+=("$!")
 done
 status=0
-for pid in "${pids[@]}"; do
+for pid in ${pids[@]+"${pids[@]}"}; do
   wait "$pid" || status="$?"
   # A signal ends the wait before the process.
   while kill -0 "$pid" 2>/dev/null; do

@@ -3,6 +3,7 @@
 # challenges, ablations or methods. Finished rows are not run again.
 # Usage: launch/table.sh NAME [--rows=A,B] [--seed=N] [--scored_split=SPLIT]
 #   [--dry-run] [--config.FIELD=VALUE ...]
+# No FIELD may be one that tells the rows apart: --seed=N chooses the seeds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [[ $# -lt 1 || "$1" == -* ]]; then
@@ -20,4 +21,5 @@ done
 # shellcheck source=/dev/null
 source launch/environment.sh
 
-python -m pattlite_jax.report.run "${options[@]}" -- "${overrides[@]}"
+python -m pattlite_jax.report.run ${options[@]+"${options[@]}"} -- \
+  ${overrides[@]+"${overrides[@]}"}

@@ -17,7 +17,7 @@
 set -euo pipefail
 
 usage() {
-  sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0"
+  sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p;}' "$0"
 }
 
 stop() {
@@ -62,10 +62,10 @@ gcloud_tpu() {  # group, verb and the rest of `gcloud compute tpus`
   local command=(gcloud compute tpus "$@" --zone="$zone")
   [[ -z "$project" ]] || command+=(--project="$project")
   if "$dry_run"; then
-    printf '%q ' "${command[@]}"
+    printf '%q ' ${command[@]+"${command[@]}"}
     echo
   else
-    "${command[@]}"
+    ${command[@]+"${command[@]}"}
   fi
 }
 
@@ -118,7 +118,8 @@ start() {
   if [[ -n "$data" ]]; then
     gcloud_tpu tpu-vm scp --recurse "$data" "$name:" --worker=all || return
   fi
-  printf -v worker ' %q' launch/tpu_worker.sh start "${arguments[@]}"
+  printf -v worker ' %q' launch/tpu_worker.sh start \
+    ${arguments[@]+"${arguments[@]}"}
   on_workers all "git init -q pattlite_jax && cd pattlite_jax && \
 git fetch -q ../pattlite_jax.bundle HEAD && git checkout -qf FETCH_HEAD && \
 bash$worker"

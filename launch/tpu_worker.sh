@@ -36,7 +36,12 @@ case "${1:-}" in
     python -m pattlite_jax.main --distributed "${@:2}"
     ;;
   follow)
-    tail --lines=+1 --follow=name --pid="$(< "$pid_file")" "$log"
+    tail -n +1 -F "$log" 2> /dev/null &
+    trap 'kill "$!"' EXIT
+    while kill -0 "$(< "$pid_file")" 2> /dev/null; do
+      sleep 1
+    done
+    sleep 1 # For the last lines.
     ;;
   status)
     if [[ -e "$status_file" ]]; then
@@ -44,7 +49,7 @@ case "${1:-}" in
     fi
     ;;
   *)
-    sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p}' "$0" >&2
+    sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//p;}' "$0" >&2
     exit 2
     ;;
 esac

@@ -9,6 +9,7 @@ all fields. Needs neither JAX nor TensorFlow.
 
 import dataclasses
 import difflib
+import pathlib
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +19,7 @@ import ml_collections
 from pattlite_jax import config_rules
 from pattlite_jax.config_rules import STAGES, Number, Switch, Text, Words
 from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES, PATT_LITE_CUT
+from pattlite_jax.runtime import output
 from pattlite_jax.runtime.errors import UserError
 
 METHODS = (
@@ -45,6 +47,9 @@ DTYPES = ("float32", "bfloat16")
 FILLS = ("image_mean", "imagenet_mean", "noise")
 VIEWS = ("clean", "student")
 RESUME = ("same", "force")
+
+
+_RECIPES = pathlib.Path(__file__).parent / "recipes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -662,8 +667,16 @@ def _check_methods(fields: Mapping[str, Any]) -> None:
       raise UserError(
         f"config.{name} is {fields[name]!r}, but has no effect with "
         f"config.method={method}; leave it at {field.default!r}. It is read by "
-        f"{', '.join(field.methods)}."
+        f"{', '.join(field.methods)}.{_recipes_of(method)}"
       )
+
+
+def _recipes_of(method: str) -> str:
+  """Says which recipes are of a method; they end in its name."""
+  names = sorted(path.stem for path in _RECIPES.glob(f"*_{method}.py"))
+  if not names:
+    return ""
+  return f" Recipes of {method}: {', '.join(f'--config={n}' for n in names)}."
 
 
 def unknown(name: str, former: Mapping[str, Former] = FORMER) -> str:
@@ -761,4 +774,5 @@ def _wrapped(says: str) -> str:
 
 
 if __name__ == "__main__":
+  output.watch()
   print(text())

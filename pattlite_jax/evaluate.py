@@ -9,6 +9,7 @@ depends on --order and --batch_size; those of other modes depend on neither.
 --flip_views adds those of two views of each image, itself and its mirror image.
 """
 
+import io
 import json
 from typing import Any
 
@@ -19,7 +20,7 @@ from etils import epath
 from pattlite_jax.config import ORDERS
 from pattlite_jax.data import flags as data_flags
 from pattlite_jax.data.load import SPLITS
-from pattlite_jax.runtime import hosts
+from pattlite_jax.runtime import hosts, output
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -79,15 +80,15 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   # Imported here so that --help needs none of it.
-  from pattlite_jax.runtime import startup
+  from pattlite_jax.runtime import errors, startup
 
   startup.configure()
-  with hosts.joined(given):
+  with errors.in_one_line(), hosts.joined(given):
     _evaluate(given)
 
 
 def _evaluate(given: flags.FlagValues) -> None:
-  from pattlite_jax.runtime import errors, parallel, provenance
+  from pattlite_jax.runtime import durable, errors, parallel, provenance
 
   with errors.in_one_line(data_flags.OF_COMMANDS):
     from pattlite_jax import trained
@@ -100,6 +101,7 @@ def _evaluate(given: flags.FlagValues) -> None:
       split=given.split,
       challenge_lists=given.challenge_lists,
     )
+    parallel.connect()
     batches = protocols.Batches(given.order, given.batch_size, given.seed)
     result, predictions = protocols.evaluate(
       inputs, batches, flip_views=given.flip_views
@@ -110,14 +112,15 @@ def _evaluate(given: flags.FlagValues) -> None:
   print(text.report(result))
   if given.json:
     text = json.dumps(result | provenance.environment(), indent=1)
-    _parent(given.json).write_text(text + "\n")
+    durable.write_text(_parent(given.json), text + "\n")
   if given.predictions:
     arrays: dict[str, Any] = {
       **predictions,
       "class_names": result["class_names"],
     }
-    with _parent(given.predictions).open("wb") as file:
-      np.savez(file, **arrays)
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    durable.write_bytes(_parent(given.predictions), file.getvalue())
   if given.pictures:
     pictures.draw_evaluation(epath.Path(given.pictures).expanduser(), result)
 
@@ -131,4 +134,4 @@ def _parent(path: str) -> epath.Path:
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main)
+  output.run(main)

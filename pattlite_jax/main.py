@@ -15,8 +15,9 @@ The flags used most:
   --distributed           one run on many hosts (docs/many_hosts.md)
 
 Ctrl-C stops a run once its state is saved; the same command goes on from there.
-Exit status: 0 when the run has ended, 1 for an error, 75 when Ctrl-C, SIGTERM
-or a preemption has stopped it.
+Exit status: 0 when the run has ended, 1 for an error, 75 when a signal (Ctrl-C,
+SIGTERM, SIGUSR1, or SIGHUP as from a closed terminal) or a preemption has
+stopped it.
 """
 
 import functools
@@ -29,7 +30,7 @@ from ml_collections import config_flags
 
 from pattlite_jax import config_files
 from pattlite_jax.data import flags as data_flags
-from pattlite_jax.runtime import errors, hosts
+from pattlite_jax.runtime import errors, hosts, output
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -128,4 +129,4 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main, flags_parser=_parse_flags)
+  output.run(main, flags_parser=_parse_flags)

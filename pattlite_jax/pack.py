@@ -10,6 +10,7 @@ import dataclasses
 from absl import app, flags
 
 from pattlite_jax.data import flags as data_flags
+from pattlite_jax.runtime import output
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -60,4 +61,4 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main)
+  output.run(main)

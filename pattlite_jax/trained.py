@@ -126,6 +126,7 @@ def load(path: epath.PathLike, setting: str = "checkpoint") -> Trained:
     MissingFileError: if there is none, or a file of it is missing.
     UserError: if it is damaged, or its weights do not fit its config.
   """
+  require(path, setting)
   with errors.about(setting):
     folder = model_folder.find(path)
     if folder:
@@ -133,15 +134,21 @@ def load(path: epath.PathLike, setting: str = "checkpoint") -> Trained:
       where = str(folder / model_folder.CONFIG)
       _require_config(described, where)
       history = described.get("history", [])
-    elif checkpoint.is_there(path):
+    else:
       items = checkpoint.restore(path, ("best", "config", "progress"))
       variables, described = jax.device_get(items["best"]), items["config"]
       where = f"The config in the checkpoint at {path}"
       _require_config(described, where)
       history = items["progress"]["history"]
-    else:
-      raise MissingFileError(_what_is_missing(epath.Path(path).expanduser()))
     return _trained(variables, described, history, where)
+
+
+def require(path: epath.PathLike, setting: str) -> None:
+  """Raises MissingFileError, with what is there, if `load` finds no network."""
+  if not (model_folder.find(path) or checkpoint.is_there(path)):
+    raise MissingFileError(
+      _what_is_missing(epath.Path(path).expanduser()), setting=setting
+    )
 
 
 def _require_config(described: Any, where: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -242,6 +243,13 @@ def test_zero_is_off_where_that_has_a_meaning(name):
 def test_values_that_would_do_nothing_are_refused(changes, message):
   with pytest.raises(UserError, match=message):
     config_lib.check(a_run(**changes))
+
+
+def test_a_refused_method_names_its_recipes():
+  with pytest.raises(UserError, match="eac: --config=fer2013_eac") as caught:
+    config_lib.check(a_run(**{"method": "eac", "model.patch_stride": 2}))
+  names = re.findall("--config=([a-z0-9_]+)", str(caught.value))
+  assert {config_files.load(name).method for name in names} == {"eac"}
 
 
 def test_a_method_reads_its_own_fields():

@@ -283,12 +283,12 @@ def test_a_worker_does_not_start_twice(repository, with_tools):
 
 def test_a_table_passes_flags_on(repository):
   script = repository / "launch/table.sh"
-  flags = ["--rows=a,b", "--dry-run", "--config.seed=1", "--seed=2"]
+  flags = ["--rows=a,b", "--dry-run", "--config.data.dir=a b", "--seed=2"]
   done = run(script, "best", *flags, cwd=repository.parent)
   assert done.returncode == 0, done.stderr
   assert done.stdout == (
     "EXTRAS= python -m pattlite_jax.report.run --table=best --rows=a,b "
-    "--dry_run --seed=2 -- --config.seed=1\n"
+    "--dry_run --seed=2 -- --config.data.dir=a b\n"
   )
 
 
@@ -304,7 +304,9 @@ def test_a_table_wants_its_name(repository, wrong):
 def test_a_gpu_runs_rows_of_the_best_table(repository):
   (repository / "results").mkdir()
   (repository / "results/bench_gpu.json").write_text("{}")  # Measured before.
-  done = run(repository / "launch/gpu.sh", "", "plus.npz", "--config.seed=1")
+  done = run(
+    repository / "launch/gpu.sh", "", "plus.npz", "--config.batch_size=8"
+  )
   assert done.returncode == 0, done.stderr
   (command,) = done.stdout.splitlines()
   assert command.startswith("EXTRAS=cuda python -m pattlite_jax.report.run")
@@ -312,7 +314,7 @@ def test_a_gpu_runs_rows_of_the_best_table(repository):
     "--table=best",
     "--rows=ferplus_argmax,",
     "--config.data.packed=plus.npz",
-    "--config.seed=1",
+    "--config.batch_size=8",
   ):
     assert flag in command
 

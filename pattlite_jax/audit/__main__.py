@@ -19,11 +19,11 @@ import json
 import sys
 from typing import Any, NoReturn
 
-from absl import app, flags
+from absl import flags
 
 from pattlite_jax.data import flags as data_flags
 from pattlite_jax.data.load import SPLITS
-from pattlite_jax.runtime import hosts
+from pattlite_jax.runtime import hosts, output
 
 _SEED = 0  # Seed of the drawn images and of their orders.
 
@@ -92,7 +92,7 @@ def _audit(given: flags.FlagValues) -> dict[str, Any]:
   from pattlite_jax import trained
   from pattlite_jax.audit import duplicates, selection
   from pattlite_jax.data import load
-  from pattlite_jax.runtime import provenance
+  from pattlite_jax.runtime import parallel, provenance
   from pattlite_jax.scoring.inputs import match_classes
 
   path = given.checkpoint
@@ -100,6 +100,7 @@ def _audit(given: flags.FlagValues) -> dict[str, Any]:
   config = network.config if network else config_lib.get_config()
   source = data_flags.data_choice(given).source(config.data)
   splits = source.load()
+  parallel.connect()
   split = given.split or ("test" if len(splits["test"]) else "validation")
   load.require_examples(splits[split], split, source.name)
   examples = splits[split]
@@ -172,7 +173,9 @@ def _audit_network(
 def _write(path: str, text: str) -> None:
   from etils import epath
 
-  epath.Path(path).expanduser().write_text(text)
+  from pattlite_jax.runtime import durable
+
+  durable.write_text(epath.Path(path).expanduser(), text)
 
 
 def _stop(message: str) -> NoReturn:
@@ -191,4 +194,4 @@ def _parse_flags(argv: list[str]) -> list[str]:
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main, flags_parser=_parse_flags)
+  output.run(main, flags_parser=_parse_flags)

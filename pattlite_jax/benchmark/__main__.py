@@ -18,6 +18,8 @@ from typing import Any
 from absl import app, flags
 from etils import epath
 
+from pattlite_jax.runtime import output
+
 WHAT = ("forward", "train_step", "input", "startup", "export")
 PEERS = ("keras", "torch", "torch_compile", "onnxruntime")
 
@@ -86,7 +88,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
 
 def _benchmark(given: flags.FlagValues, sizes: list[int]) -> None:
   from pattlite_jax.benchmark import page
-  from pattlite_jax.runtime import provenance
+  from pattlite_jax.runtime import durable, provenance
   from pattlite_jax.scoring import pictures
 
   result = {
@@ -97,8 +99,8 @@ def _benchmark(given: flags.FlagValues, sizes: list[int]) -> None:
   }
   print("\n".join(page.text(result)))
   if given.json:
-    with epath.Path(given.json).expanduser().open("w") as file:
-      json.dump(result, file, indent=2)
+    path = epath.Path(given.json).expanduser()
+    durable.write_text(path, json.dumps(result, indent=2))
   if given.png:
     pictures.save(page.picture(result), epath.Path(given.png).expanduser())
 
@@ -154,4 +156,4 @@ def _batch_sizes(texts: list[str]) -> list[int]:
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main)
+  output.run(main)

@@ -14,8 +14,9 @@ import numpy as np
 from absl import logging
 from jaxtyping import UInt8
 
-from pattlite_jax.data import user_files
+from pattlite_jax.data import prepared, user_files
 from pattlite_jax.data.examples import Examples, class_counts
+from pattlite_jax.runtime import durable
 from pattlite_jax.runtime.errors import FileError, UserError
 
 SPLITS = ("train", "validation", "test")
@@ -208,12 +209,15 @@ def _prepare(builder):
   import tensorflow_datasets as tfds
 
   options = tfds.download.DownloadConfig(try_download_gcs=False)
-  try:
-    builder.download_and_prepare(download_config=options)
-  except OSError:
-    # Another process may have finished the same set first.
-    if not builder.data_path.exists():
-      raise
+  with prepared.made_alone(builder.data_path):
+    try:
+      if not builder.data_path.exists():  # Another process has made it.
+        builder.download_and_prepare(download_config=options)
+    except OSError:
+      # Or made it meanwhile, where there are no locks.
+      if not builder.data_path.exists():
+        raise
+  durable.sync_tree(builder.data_path)
   return type(builder)(
     data_dir=builder.data_dir_root, config=builder.builder_config
   )

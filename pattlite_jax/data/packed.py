@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 
 from pattlite_jax.data import user_files
 from pattlite_jax.data.examples import Examples
+from pattlite_jax.runtime import durable
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 _BROKEN = (EOFError, LookupError, OSError, ValueError, zipfile.BadZipFile)
@@ -39,8 +40,9 @@ def write(path: epath.PathLike, name: str, splits: dict[str, Examples]) -> None:
     for first in range(0, len(split), _PER_MOSAIC):
       part = split.images[first : first + _PER_MOSAIC]
       arrays[f"{key}/png/{first}"] = _to_png(part)
-  with user_files.folder(str(path)).open("wb") as file:
-    np.savez_compressed(file, **arrays)
+  file = io.BytesIO()
+  np.savez_compressed(file, **arrays)
+  durable.write_bytes(user_files.folder(str(path)), file.getvalue())
 
 
 def read(

@@ -14,6 +14,7 @@ from absl import app, flags
 
 from pattlite_jax.data import flags as data_flags
 from pattlite_jax.data.load import SPLITS
+from pattlite_jax.runtime import output
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -56,4 +57,4 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main)
+  output.run(main)

@@ -11,7 +11,7 @@ from pattlite_jax import config as config_lib
 from pattlite_jax import trained
 from pattlite_jax.data.source import DataChoice
 from pattlite_jax.release import model_card, model_check, onnx_file
-from pattlite_jax.runtime import provenance, train_time
+from pattlite_jax.runtime import durable, provenance, train_time
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.scoring import pictures, protocols
 from pattlite_jax.scoring.inputs import load_inputs
@@ -61,7 +61,8 @@ def release(
   if file:
     (out / model_folder.ONNX).write_bytes(file.content)
   pictures.draw_evaluation(out, result)
-  (out / "README.md").write_text(model_card.text(out.name, described))
+  durable.write_text(out / "README.md", model_card.text(out.name, described))
+  durable.sync_tree(out)
 
 
 def _training(workdir: epath.Path) -> dict[str, Any]:

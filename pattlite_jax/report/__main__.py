@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax.report import lines, methods, page, write
+from pattlite_jax.report import consistent, lines, methods, page, write
 from pattlite_jax.report.rows import TABLES
-from pattlite_jax.runtime import errors
+from pattlite_jax.runtime import durable, errors, output
 from pattlite_jax.runtime.errors import UserError
 
 
@@ -49,15 +49,16 @@ def write_all(
   """Writes the README's tables, the page, and the picture of the leak.
 
   Raises:
-    UserError: if the README lacks a table's marks.
+    UserError: if the README lacks a table's marks; as `consistent.check`.
   """
   from pattlite_jax.scoring import pictures
 
+  consistent.check(results, TABLES)
   text = readme.read_text()
   for name, table in page.readme_tables(results).items():
     text = insert(text, name, table)
-  readme.write_text(text)
-  results_page.write_text(page.text(results))
+  durable.write_text(readme, text)
+  durable.write_text(results_page, page.text(results))
   scores = write.leak_scores(lines.read(results / "leak", TABLES["leak"]))
   if scores:
     pictures.save(pictures.leak(scores), results / "leak.png")
@@ -95,4 +96,4 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main)
+  output.run(main)

@@ -10,6 +10,7 @@ get. Arguments after -- go to every training command.
 
 import json
 import os
+import re
 import runpy
 import shlex
 import signal
@@ -17,13 +18,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from absl import app, flags
+from absl import flags
 from etils import epath
 
 from pattlite_jax.report.row import CHALLENGE_LISTS, HOW_TO_GET_LISTS, Row
 from pattlite_jax.report.rows import TABLES
 from pattlite_jax.report.rows_methods import CLEAN, CONFIG, STEP_TIMES
-from pattlite_jax.runtime import errors, train_time
+from pattlite_jax.runtime import durable, errors, output, train_time
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 _AUDIT = "pattlite_jax.audit"
@@ -142,8 +143,10 @@ def run(
   exit status. Returns the number of commands that failed.
 
   Raises:
-    UserError: if there is no row of a name.
+    UserError: if there is no row of a name, or `extra` changes what tells the
+      rows apart.
   """
+  _require_other_fields(rows, extra)
   names = [row.name for row in rows]
   for name in only:
     if name not in names:
@@ -195,6 +198,25 @@ def time_steps(
   return True
 
 
+def _require_other_fields(rows: Sequence[Row], extra: Sequence[str]) -> None:
+  """Raises UserError for a field that makes a row another than it says."""
+  own = {name for row in rows for name in row.overrides}
+  own |= {"seed", "workdir", "method", "data.name"}
+  for argument in extra:
+    flag, equals, _ = argument.partition("=")
+    field = re.sub("^--?(no)?config[.]", "", flag)
+    if flag == field or not equals:
+      raise UserError(
+        f"A table takes --config.FIELD=VALUE, but not {argument!r}."
+      )
+    if field in own or any(field.startswith(f"{name}.") for name in own):
+      hint = " Choose seeds with --seed=N." if field == "seed" else ""
+      raise UserError(
+        f"{flag} would give rows of the table the same {field}, under names "
+        f"that say otherwise; leave it out.{hint}"
+      )
+
+
 def _run(
   command: list[str],
   target: epath.Path,
@@ -210,7 +232,7 @@ def _run(
       a.partition("=")[2] for a in command if a.startswith("--config.workdir=")
     )
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(_with_hours(epath.Path(workdir)))
+    durable.write_text(target, _with_hours(epath.Path(workdir)))
   return True
 
 
@@ -288,4 +310,4 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main)
+  output.run(main)

@@ -4,6 +4,7 @@ Any other error is a mistake of the program and shows its traceback.
 """
 
 import contextlib
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,12 @@ EXTRAS = {
   "flatbuffers": "export",
 }
 
+# What JAX's coordination service and Gloo say when a process has died.
+_LOST_HOST = re.compile(
+  r"Gloo .*(closed by peer|[Cc]onnect|[Tt]imed out|reset)"
+  r"|heartbeat|[Bb]arrier|[Cc]oordination|is unhealthy|tasks? .*(died|failed)"
+)
+
 
 class UserError(ValueError):
   """Something that the user can mend; its text says what, and how.
@@ -53,13 +60,27 @@ class MissingFileError(FileError, FileNotFoundError):
   """A file or folder that is not there."""
 
 
+def lost_host(error: BaseException) -> str:
+  """Returns what to say where an error means that another host has gone.
+
+  "" for any other error. JAX and Gloo have no type for it.
+  """
+  text = str(error).partition("\n")[0]
+  if not (isinstance(error, RuntimeError) and _LOST_HOST.search(text)):
+    return ""
+  return (
+    f"Another host of this run was killed, or cannot be reached ({text[:200]})."
+    " Its own output says more. Start the same command again on all hosts."
+  )
+
+
 def is_for_user(error: Exception) -> bool:
   """Whether one line helps: our errors, the system's, a package to install.
 
   The system's are those such as "No space left on device: 'F'", which have a
   number; libraries raise OSError without one for mistakes of programs, too.
   """
-  if isinstance(error, UserError):
+  if isinstance(error, UserError) or lost_host(error):
     return True
   if isinstance(error, ModuleNotFoundError):
     return error.name in EXTRAS
@@ -96,6 +117,10 @@ def in_one_line(
     sys.exit(status)
 
 
+def _of_others(error: Exception) -> str:
+  return lost_host(error) or str(error)
+
+
 def text_of(error: Exception, flags: Mapping[str, str] | None = None) -> str:
   """Returns what a user reads of an error that is for users."""
   if isinstance(error, ModuleNotFoundError):
@@ -105,5 +130,5 @@ def text_of(error: Exception, flags: Mapping[str, str] | None = None) -> str:
     )
   setting = error.setting if isinstance(error, UserError) else None
   if not flags or setting not in flags:
-    return str(error)
+    return str(error) if isinstance(error, UserError) else _of_others(error)
   return f"{error} The flag is {flags[setting]}."

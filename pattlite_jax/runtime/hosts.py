@@ -72,16 +72,18 @@ def joined(given: flags.FlagValues) -> Iterator[None]:
   hosts, which wait for this one in their next step.
 
   Raises:
-    UserError: if the flags are needed.
+    UserError: if it cannot join, or has nothing to compute on.
   """
+  from pattlite_jax.runtime import parallel
+
+  if given.distributed:
+    parallel.initialize(
+      given.coordinator_address, given.num_processes, given.process_id
+    )
+  parallel.require_devices()
   if not given.distributed:
     yield
     return
-  from pattlite_jax.runtime import parallel
-
-  parallel.initialize(
-    given.coordinator_address, given.num_processes, given.process_id
-  )
   index, num_hosts = parallel.host()
   logging.info("Host %d of %d.", index, num_hosts)
   try:

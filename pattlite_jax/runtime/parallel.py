@@ -6,6 +6,7 @@ comes out whole (in_axes and out_axes None), so it never has a device axis.
 
 import collections
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from jax._src import distributed
 from jax.experimental import multihost_utils
 from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 
+from pattlite_jax.runtime import coordinator
 from pattlite_jax.runtime.errors import UserError
 
 AXIS = "data"  # The name of the mapped axis: devices that share a batch.
@@ -32,8 +34,10 @@ def initialize(
   On TPU pods, SLURM, Open MPI and Kubernetes JAX finds the values itself.
 
   Raises:
-    UserError: if JAX finds none.
+    UserError: if JAX finds none; if no process can be, or is, the coordinator.
   """
+  if coordinator_address:
+    coordinator.check(coordinator_address, is_own=process_id == 0)
   try:
     jax.distributed.initialize(coordinator_address, num_processes, process_id)
   except ValueError as error:
@@ -42,6 +46,23 @@ def initialize(
       "Pass --coordinator_address=<host 0>:<port> --num_processes=<N> "
       "--process_id=<0 to N-1>, or leave out --distributed."
     ) from None
+
+
+def require_devices() -> None:
+  """Raises UserError if JAX can compute on nothing."""
+  try:
+    jax.devices()
+  except (AssertionError, RuntimeError) as error:
+    raise UserError(
+      f"JAX finds no device of JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')} "
+      f"({_first_line(error)}). Set JAX_PLATFORMS=cpu, or leave it out for "
+      'what there is; GPUs need pip install "pattlite-jax[cuda]" and a driver, '
+      'TPUs pip install "pattlite-jax[tpu]".'
+    ) from None
+
+
+def _first_line(error: Exception) -> str:
+  return str(error).partition("\n")[0] or "there is no such plugin"
 
 
 def num_devices() -> int:
@@ -81,6 +102,17 @@ def exchange(name: str, text: str) -> list[str]:
     client.blocking_key_value_get(f"pattlite_jax/{name}/{i}", _EXCHANGE_MS)
     for i in range(num_hosts)
   ]
+
+
+def connect() -> None:
+  """Waits for all hosts, then opens what connects their devices; once.
+
+  Gloo, between CPUs, gives the hosts 30 seconds for their first collective and
+  much more for each later one.
+  """
+  if jax.process_count() > 1:
+    exchange("connect", "")
+    multihost_utils.sync_global_devices("connect")
 
 
 def check_batch_size(batch_size: int) -> None:

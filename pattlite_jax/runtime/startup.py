@@ -8,6 +8,7 @@ import pathlib
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 from absl import flags, logging
 
@@ -21,13 +22,45 @@ def configure(compilation_cache: str = "~/.cache/pattlite_jax/xla") -> None:
   The environment's JAX_COMPILATION_CACHE_DIR comes before `compilation_cache`.
   """
   keep_freed_memory()
+  sys.unraisablehook = _without_echoes
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Read at its import.
   _quieten_logs()
   _use_wide_vectors()
   import jax
 
   folder = os.environ.get("JAX_COMPILATION_CACHE_DIR", compilation_cache)
-  jax.config.update("jax_compilation_cache_dir", os.path.expanduser(folder))
+  jax.config.update("jax_compilation_cache_dir", _writable(folder))
+
+
+def _writable(folder: str) -> str | None:
+  """Returns a folder for compilations; None, with a warning, without one."""
+  folder = os.path.expanduser(folder)
+  if "://" in folder:
+    return folder
+  try:
+    os.makedirs(folder, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()
+  except OSError as error:
+    # Matplotlib would say at length that it cannot write there, either.
+    os.environ.setdefault("MPLCONFIGDIR", tempfile.gettempdir())
+    logging.warning(
+      "Compilations are not kept, as %s cannot be written to (%s); "
+      "JAX_COMPILATION_CACHE_DIR=<folder> chooses another.",
+      folder,
+      error.strerror,
+    )
+    return None
+  return folder
+
+
+def _without_echoes(unraisable: Any) -> None:
+  """Drops what follows from an error that is raised, too.
+
+  TensorStore tells of each array that it could not write after the save has
+  ended with the first of them.
+  """
+  if "Event loop is closed" not in str(unraisable.exc_value):
+    sys.__unraisablehook__(unraisable)
 
 
 def _quieten_logs() -> None:
@@ -45,7 +78,9 @@ def _quieten_logs() -> None:
 
 def _is_for_the_reader(record: python_logging.LogRecord) -> bool:
   if "orbax" in record.pathname:  # Logs as errors what it raises besides.
-    return record.levelno == python_logging.WARNING
+    # What it misses is part of a step that has gone, or of no use.
+    is_of_use = "Metadata file" not in record.getMessage()
+    return record.levelno == python_logging.WARNING and is_of_use
   ours = str(pathlib.Path(__file__).parents[1])
   return record.levelno >= python_logging.WARNING or record.pathname.startswith(
     ours

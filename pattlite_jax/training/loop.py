@@ -57,10 +57,12 @@ def train_and_evaluate(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def _load_and_fit(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  start.require_networks(config)  # Reading the data set may take minutes.
   inputs = inputs_lib.load(config)
   # What one host's own files, such as config.data.label_file, may change.
   used = {"used train": training_set.of_config(config, inputs.splits)}
   preflight.check(config_lib.flat(config.to_dict()), inputs.splits | used)
+  parallel.connect()
   with contextlib.closing(log.Log(inputs.make_writer())) as run_log:
     return fit(config, inputs.splits, inputs.make_batches, run_log)
 

@@ -11,7 +11,7 @@ from etils import epath
 from jaxtyping import Float
 
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.runtime import parallel, provenance
+from pattlite_jax.runtime import durable, parallel, provenance
 from pattlite_jax.runtime.origin import Networks, networks_to_json
 from pattlite_jax.scoring import pictures, protocols
 from pattlite_jax.trained import Trained
@@ -63,10 +63,10 @@ def finish(
   if parallel.is_writer():
     workdir = epath.Path(config.workdir)
     draw(workdir / "pictures", history, scored, logits, scores)
-    # Last, and renamed when whole: where it is, the run has ended.
+    durable.sync_tree(workdir / "pictures")
+    # Last: where it is, the run has ended.
     text = json.dumps(result, indent=1) + "\n"
-    (workdir / "result.json.part").write_text(text)
-    (workdir / "result.json.part").replace(workdir / "result.json")
+    durable.write_text(workdir / "result.json", text)
   return result
 
 

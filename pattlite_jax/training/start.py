@@ -9,11 +9,28 @@ from flax import traverse_util
 from pattlite_jax import trained
 from pattlite_jax.data.class_names import index_in
 from pattlite_jax.method import CLASSIFIER, Variables
+from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import setup
 from pattlite_jax.weights import trunk
 
 Place = tuple[str, ...]  # The names on the way to a module's parameters.
+
+
+def require_networks(config: ml_collections.ConfigDict) -> None:
+  """Raises, as loading them would, if a network that a run needs is not there.
+
+  Raises:
+    MissingFileError: for start_from and the teachers of distillation.
+    UserError: also for model.trunk_weights, if they are damaged.
+  """
+  if config.start_from:
+    trained.require(config.start_from, "start_from")
+  for name in filter(None, config.distillation.teachers.split(",")):
+    trained.require(name, "distillation.teachers")
+  if config.model.trunk_weights != "imagenet":
+    with errors.about("model.trunk_weights"):
+      trunk.load_imagenet_trunk(config.model.trunk_weights)
 
 
 def load_network(name: str) -> dict[str, trained.Trained]:

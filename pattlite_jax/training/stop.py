@@ -1,10 +1,14 @@
-"""Stops a run when it is asked to: SIGTERM, Ctrl-C, or a host's preemption.
+"""Stops a run when it is asked to: by a signal, or a host's preemption.
+
+The signals are SIGTERM, Ctrl-C, SIGHUP (a terminal that is closed; nohup keeps
+it away) and SIGUSR1 (SLURM's --signal=USR1@120, before the time is up).
 
 The run ends its step, saves a checkpoint and raises StoppedError; the command
 then exits with EXIT_STATUS. A second Ctrl-C ends the process at once, as
 SIGKILL would; nothing that was saved before is lost by it.
 """
 
+import contextlib
 import os
 import signal
 import threading
@@ -38,7 +42,9 @@ class StopRequests:
 
   def __enter__(self) -> "StopRequests":
     if threading.current_thread() is threading.main_thread():
-      numbers = [signal.SIGINT]
+      numbers = [signal.SIGINT, signal.SIGUSR1]
+      if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # As nohup sets it.
+        numbers.append(signal.SIGHUP)
       # In a run of several hosts JAX listens to SIGTERM, and tells the others.
       if not parallel.is_distributed():
         numbers.append(signal.SIGTERM)
@@ -70,13 +76,14 @@ class StopRequests:
       if self._interrupts > 1:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
-      elif parallel.is_distributed():
-        os.kill(os.getpid(), signal.SIGTERM)  # JAX tells the other hosts.
-        return
+    if parallel.is_distributed():
+      os.kill(os.getpid(), signal.SIGTERM)  # JAX tells the other hosts.
+      return
     if not self.reason:
       self.reason = name
       text = f"{name}: saving after this step, then stopping.\n"
       if os.isatty(2):  # Writes over the progress bar.
         text = f"\r\x1b[K{text}"
-      # Loggers may be in use by what this interrupts.
-      os.write(2, text.encode())
+      with contextlib.suppress(OSError):  # A terminal that has gone.
+        # Loggers may be in use by what this interrupts.
+        os.write(2, text.encode())

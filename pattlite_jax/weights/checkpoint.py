@@ -10,6 +10,7 @@ A step that is not what was saved is named in a warning, and the one before is
 used.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,14 +21,30 @@ from absl import logging
 from etils import epath
 from jaxtyping import PyTree
 
-from pattlite_jax.runtime import parallel
+from pattlite_jax.runtime import durable, parallel
 from pattlite_jax.runtime.errors import FileError, MissingFileError
-from pattlite_jax.weights import checkpoint_items
+from pattlite_jax.weights import checkpoint_items, save_errors
 from pattlite_jax.weights.checkpoint_items import DamagedError
 
 FOLDER = "checkpoints"
 DAMAGED_FOLDER = "damaged_checkpoints"
 Manager = ocp.CheckpointManager
+_TRIES = 100  # To read a folder whose steps come and go.
+
+
+class _Synced(ocp.path.atomicity.AtomicRenameTemporaryPath):
+  """A step's folder that gets its final name once a power cut spares it.
+
+  Orbax deletes older steps after that.
+  """
+
+  async def finalize(self) -> None:
+    """Syncs and renames the folder; the items in it come before the step."""
+    final = self.get_final()
+    if not final.parent.name.isdigit():  # A step, of which items are parts.
+      await asyncio.to_thread(durable.sync_tree, self.get())
+    await super().finalize()  # Writes some more, which nothing needs.
+    await asyncio.to_thread(durable.sync_names, final)
 
 
 def open_manager(
@@ -38,11 +55,13 @@ def open_manager(
   `exclusive` says that no other process saves there, so that what is left of
   a killed process' save can go.
   """
+  folder = _absolute(workdir) / FOLDER
   return ocp.CheckpointManager(
-    _absolute(workdir) / FOLDER,
+    folder,
     options=ocp.CheckpointManagerOptions(
       preservation_policy=ocp.checkpoint_managers.LatestN(2),
       cleanup_tmp_directories=exclusive,
+      temporary_path_class=_Synced if durable.is_local(folder) else None,
     ),
   )
 
@@ -105,11 +124,7 @@ def _explained(manager: Manager) -> Iterator[None]:
   try:
     yield
   except Exception as error:  # Orbax and TensorStore have errors of their own.
-    raise FileError(
-      f"A checkpoint could not be written to {manager.directory} "
-      f"({checkpoint_items.first_line(error)}). Is the disk full? Earlier "
-      "checkpoints are whole: start the same command again to go on from them."
-    ) from error
+    raise FileError(save_errors.explain(manager.directory, error)) from error
 
 
 def describe(
@@ -135,9 +150,11 @@ def restore_newest(
     try:
       items = checkpoint_items.read(manager, step, names)
     except DamagedError as error:
-      logging.warning("Damaged checkpoint: %s. Trying the one before.", error)
       problems.append(str(error))
       continue
+    # Not before: steps may fail because a run that trains has deleted them.
+    for problem in problems:
+      logging.warning("Damaged checkpoint: %s.", problem)
     if problems:
       logging.warning("Using the checkpoint of step %d instead.", step)
     return step, items
@@ -184,21 +201,48 @@ def restore(path: epath.PathLike, names: Sequence[str]) -> dict[str, Any]:
   if located is None:
     raise MissingFileError(f"No checkpoint at {path}.")
   folder, step = located
-  with open_manager(folder.parent) as manager:
-    if step is not None:
-      return _restore_step(manager, step, names)
-    newest = restore_newest(manager, names, setting=None)
-  if newest is None:
-    raise MissingFileError(f"{folder} holds no finished step yet.")
-  return newest[1]
+  if step is None:
+    return _read_newest(folder, names)
+  return _read_step(folder, step, names)
 
 
-def _restore_step(
-  manager: Manager, step: int, names: Sequence[str]
+def _read_newest(folder: epath.Path, names: Sequence[str]) -> dict[str, Any]:
+  """Reads again as long as a run that trains there deletes what is read."""
+  seen: set[int] = set()
+  for _ in range(_TRIES):
+    steps: set[int] = set()
+    try:
+      with open_manager(folder.parent) as manager:
+        steps = set(manager.all_steps())
+        newest = restore_newest(manager, names, setting=None)
+    except FileNotFoundError:  # It went while Orbax listed it.
+      continue
+    except DamagedError:
+      if steps <= seen:
+        raise
+      seen |= steps
+      continue
+    if newest is None:
+      raise MissingFileError(f"{folder} holds no finished step yet.")
+    return newest[1]
+  raise FileError(
+    f"{folder} changes faster than it can be read: is something else than a "
+    "training at work there?"
+  )
+
+
+def _read_step(
+  folder: epath.Path, step: int, names: Sequence[str]
 ) -> dict[str, Any]:
   try:
-    return checkpoint_items.read(manager, step, names)
-  except DamagedError as error:
+    with open_manager(folder.parent) as manager:
+      return checkpoint_items.read(manager, step, names)
+  except (DamagedError, FileNotFoundError) as error:
+    if not (folder / str(step)).exists():
+      raise MissingFileError(
+        f"{folder / str(step)} was deleted while it was read: a run that "
+        "trains keeps its two newest steps. Pass its workdir for the newest."
+      ) from error
     raise DamagedError(f"A checkpoint is damaged: {error}.") from error
 
 

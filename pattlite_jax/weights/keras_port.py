@@ -28,7 +28,7 @@ from pattlite_jax.models.mobilenet_v1_layers import (
   LAYERS,
   PATT_LITE_CUT,
 )
-from pattlite_jax.runtime import errors
+from pattlite_jax.runtime import errors, output
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.weights.safetensors_io import Path, Variables, save_variables
 from pattlite_jax.weights.trunk import select_layers, trunk_shapes
@@ -255,4 +255,4 @@ def _port_weights(given: flags.FlagValues) -> None:
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main)
+  output.run(main)

@@ -13,6 +13,7 @@ from typing import Any
 
 from etils import epath
 
+from pattlite_jax.runtime import durable
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 WEIGHTS, CONFIG = "weights.safetensors", "config.json"
@@ -44,12 +45,18 @@ def find(name: epath.PathLike) -> epath.Path | None:
 def write(
   folder: epath.PathLike, variables: dict[str, Any], described: dict[str, Any]
 ) -> None:
-  """Writes the weights and the config."""
+  """Writes the weights and the config.
+
+  The config comes last, and a former one goes first: where it is, it is that of
+  the weights, whatever has happened meanwhile.
+  """
   from pattlite_jax.weights import safetensors_io
 
   folder = epath.Path(folder).expanduser()
+  (folder / CONFIG).unlink(missing_ok=True)
+  durable.sync_names(folder / CONFIG)
   safetensors_io.save_variables(folder / WEIGHTS, variables, {"format": "flax"})
-  (folder / CONFIG).write_text(json.dumps(described, indent=1) + "\n")
+  durable.write_text(folder / CONFIG, json.dumps(described, indent=1) + "\n")
 
 
 def read(folder: epath.Path) -> tuple[dict[str, Any], Any]:

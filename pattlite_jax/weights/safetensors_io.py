@@ -10,6 +10,7 @@ import safetensors.numpy
 from etils import epath
 from flax import traverse_util
 
+from pattlite_jax.runtime import durable
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 Variables = Mapping[str, Any]  # {"params": {...}, "batch_stats": {...}}
@@ -28,7 +29,7 @@ def save_variables(
   }
   path = epath.Path(path).expanduser()
   path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_bytes(safetensors.numpy.save(arrays, dict(metadata)))
+  durable.write_bytes(path, safetensors.numpy.save(arrays, dict(metadata)))
 
 
 def load_variables(path: Path) -> dict[str, Any]:

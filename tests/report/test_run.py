@@ -15,6 +15,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from pattlite_jax.report import run as run_table
 from pattlite_jax.report.row import Row
 from pattlite_jax.report.rows import TABLES
+from pattlite_jax.runtime.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[2]
 FER2013 = str(ROOT / "configs/fer2013.py")
@@ -89,6 +90,29 @@ def test_seeds_can_be_chosen(ran):
   assert len(ran) == 1
   assert "--config.workdir=runs/main/a_seed5" in ran[0]
   assert "--config.seed=5" in ran[0]
+
+
+@pytest.mark.parametrize(
+  ("argument", "message"),
+  [
+    ("--config.seed=1", "the same seed.*Choose seeds with --seed=N"),
+    ("-config.seed=1", "the same seed"),
+    ("--config.workdir=w", "the same workdir"),
+    ("--config.method=eac", "the same method"),
+    ("--config.data.name=raf_db", "the same data.name"),
+    ("--config.model.cut=conv_pw_1_relu", "the same model.cut"),
+    ("--noconfig.augment.random_flip", "takes --config.FIELD=VALUE"),
+    ("--config.seed", "takes --config.FIELD=VALUE"),
+    ("--config=other.py", "takes --config.FIELD=VALUE"),
+    ("1", "takes --config.FIELD=VALUE"),
+  ],
+)
+def test_what_tells_rows_apart_cannot_be_overridden(ran, argument, message):
+  rows = [*ROWS, Row("c", "C", FER2013, {"model.cut": "conv_pw_5_relu"})]
+  with pytest.raises(UserError, match=message) as caught:
+    run(ran, rows=rows, extra=[*EXTRA, argument], dry_run=True)
+  assert "\n" not in str(caught.value)
+  assert not ran
 
 
 def test_a_packed_set_needs_no_other_files(tmp_path):

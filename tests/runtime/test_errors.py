@@ -1,5 +1,6 @@
 """Commands end on a user's error with one line, on others with a traceback."""
 
+import jax
 import pytest
 
 from pattlite_jax.data import flags as data_flags
@@ -106,3 +107,26 @@ def test_nothing_happens_without_an_error_or_on_an_exit():
   with pytest.raises(SystemExit) as caught, errors.in_one_line():
     raise SystemExit(75)
   assert caught.value.code == 75
+
+
+@pytest.mark.parametrize(
+  "text",
+  [
+    "UNKNOWN: Gloo context initialization failed: DEADLINE_EXCEEDED: "
+    "GetKeyValue() timed out with key: cpu:gloo/0,2048/1",
+    "UNKNOWN: Gloo all-reduce failed: Read error: Connection closed by peer",
+    "The following tasks are unhealthy (stopped sending heartbeats)",
+  ],
+)
+def test_a_host_that_has_gone_is_one_line(text, capsys):
+  with pytest.raises(SystemExit), errors.in_one_line():
+    raise jax.errors.JaxRuntimeError(f"{text}\nSecond line.")
+  error = capsys.readouterr().err
+  assert error.startswith("Error: Another host of this run was killed")
+  assert error.count("\n") == 1
+
+
+def test_other_errors_of_jax_keep_their_traceback(capsys):
+  with pytest.raises(SystemExit), errors.in_one_line():
+    raise jax.errors.JaxRuntimeError("INTERNAL: Out of memory.")
+  assert "Traceback" in capsys.readouterr().err

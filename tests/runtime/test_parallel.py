@@ -164,3 +164,26 @@ def test_a_batch_that_devices_cannot_share_is_an_error(monkeypatch):
   with pytest.raises(ValueError, match=r"config.batch_size is 6.*4 devices"):
     parallel.check_batch_size(6)
   assert [parallel.pad_to_devices(n) for n in (1, 4, 5)] == [4, 4, 8]
+
+
+WITHOUT_CUDA = """
+import sys
+from pattlite_jax.runtime import errors, parallel
+with errors.in_one_line():
+  parallel.require_devices()
+"""
+
+
+def test_a_platform_that_is_not_there_is_one_line():
+  done = subprocess.run(
+    [sys.executable, "-c", WITHOUT_CUDA],
+    env=os.environ | {"JAX_PLATFORMS": "cuda"},
+    capture_output=True,
+    text=True,
+  )
+  if done.returncode == 0:
+    pytest.skip("there is a GPU")
+  assert done.returncode == 1
+  (line,) = done.stderr.splitlines()
+  assert line.startswith("Error: JAX finds no device of JAX_PLATFORMS=cuda")
+  assert "JAX_PLATFORMS=cpu" in line and "cuda]" in line

@@ -3,6 +3,7 @@
 import logging
 import os
 import pathlib
+import types
 
 import pytest
 
@@ -52,3 +53,49 @@ def test_chatter_of_c_code_is_dropped_and_all_else_is_shown(capfd):
   shown = capfd.readouterr().err
   assert "No GPU" not in shown
   assert "Too old." in shown and "I0000 after" in shown
+
+
+def test_a_home_that_cannot_be_written_to_keeps_no_compilations(
+  tmp_path, caplog, monkeypatch
+):
+  monkeypatch.setenv("MPLCONFIGDIR", "kept")
+  (tmp_path / "home").write_text("A file.")
+  assert startup._writable(str(tmp_path / "home/xla")) is None
+  assert caplog.text.count("JAX_COMPILATION_CACHE_DIR=<folder>") == 1
+  folder = str(tmp_path / "new/xla")
+  assert startup._writable(folder) == folder
+  assert os.listdir(folder) == []
+  assert startup._writable("gs://b/xla") == "gs://b/xla"
+
+
+@pytest.mark.parametrize(
+  ("error", "is_shown"),
+  [
+    (RuntimeError("Event loop is closed"), False),
+    (RuntimeError("Something else"), True),
+  ],
+)
+def test_what_a_failed_save_echoes_is_dropped(capsys, error, is_shown):
+  startup._without_echoes(
+    types.SimpleNamespace(
+      exc_type=type(error),
+      exc_value=error,
+      exc_traceback=None,
+      err_msg=None,
+      object=None,
+    )
+  )
+  assert (str(error) in capsys.readouterr().err) == is_shown
+
+
+def test_what_orbax_misses_of_a_step_that_has_gone_is_not_shown():
+  missed = logging.LogRecord(
+    "absl",
+    logging.WARNING,
+    "/elsewhere/orbax/checkpoint.py",
+    1,
+    "Metadata file does not exist: %s",
+    ("f",),
+    None,
+  )
+  assert not startup._is_for_the_reader(missed)

@@ -23,6 +23,21 @@ def test_masked_rows_do_not_count():
   }
 
 
+def test_sums_hold_more_than_single_precision_does():
+  """A long epoch has more images than float32 can count one by one."""
+  many = {"loss_sum": 2.0**25, "correct": 2.0**24, "count": 2.0**24}
+  one = metrics.Metrics(
+    loss_sum=np.array([0.25, 0.125], np.float32),
+    correct=np.array([1, 0], np.int32),
+    count=np.array([1, 1], np.int32),
+    terms={"term": np.array([0.1, 0.2], np.float32)},
+  )
+  got = metrics.add(many, one)
+  assert got["count"] == 2**24 + 2 and got["correct"] == 2**24 + 1
+  assert got["loss_sum"] == 2**25 + 0.375
+  assert got["term"] == float(np.float32(0.1)) + float(np.float32(0.2))
+
+
 def test_score_counts_labels_by_rows():
   got = metrics.score(LOGITS, LABELS)
   assert got["accuracy"] == 0.5
@@ -101,6 +116,18 @@ def test_calibration_of_known_bins():
   assert bins[7]["accuracy"] == 0.25
   assert bins[14] == {"count": 2, "confidence": 1.0, "accuracy": 1.0}
   assert ece == pytest.approx(4 / 6 * (0.51 - 0.25))
+
+
+@pytest.mark.parametrize("k", range(1, 16))
+def test_a_confidence_on_an_edge_is_in_the_bin_below(k):
+  edge = k / 15
+  for confidence, chosen in (
+    (edge, k - 1),
+    (np.nextafter(edge, 0), k - 1),
+    (np.nextafter(edge, 2), min(k, 14)),
+  ):
+    _, bins = metrics.calibration(np.array([confidence]), np.array([True]))
+    assert [row["count"] for row in bins] == [b == chosen for b in range(15)]
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 1), st.booleans()), min_size=1))

@@ -6,15 +6,19 @@ import re
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from flax import linen as nn
 from small_run import fit
 
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import pipeline
+from pattlite_jax.method import Method
 from pattlite_jax.runtime import parallel
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import metrics
 from pattlite_jax.training import dispatch, setup
+from pattlite_jax.training import step as step_lib
 from pattlite_jax.weights import checkpoint
 
 NEVER_FINITE = 1e39  # A learning rate that is infinite in float32.
@@ -72,6 +76,83 @@ def test_the_last_finite_state_stays(taking_steps, bad):
   assert not after.finite and sums.count == 0
   for mine, other in zip(leaves(after), leaves(kept), strict=True):
     np.testing.assert_array_equal(mine, other)
+
+
+class Tiny(nn.Module):
+  """Two classes from one number; counts its calls, times `statistic`."""
+
+  statistic: float
+
+  @nn.compact
+  def __call__(self, views, mask, train=False):
+    calls = self.variable("batch_stats", "calls", lambda: jnp.zeros(()))
+    calls.value += self.statistic
+    return {"logits": nn.Dense(2, name="classifier")(views)}
+
+
+def tiny_step(*, loss=0.0, gradient=0.0, update=0.0, statistic=1.0):
+  """Takes a step that has these values somewhere; returns (before, after)."""
+  network = Tiny(statistic)
+
+  def losses(outputs, batch, progress):
+    logits = outputs["logits"]
+    zero = (logits - jax.lax.stop_gradient(logits)).sum(1)
+    # The square root of 0 is 0, but has no gradient.
+    spoilt = zero if np.isfinite(gradient) else jnp.sqrt(zero**2)
+    return loss + spoilt, {}
+
+  def spoil(grads, state, params=None):
+    del params
+    return jax.tree.map(lambda g: jnp.full_like(g, update), grads), state
+
+  method = Method(
+    network=network,
+    alone=network,
+    init=lambda key: network.init(key, jnp.ones((1, 1)), None),
+    views=lambda keys, images: images,
+    prepare=lambda images: images,
+    loss=losses,
+  )
+  variables = method.init(jax.random.key(0))
+  trainable = jax.tree.map(lambda _: True, variables["params"])
+  tx = optax.GradientTransformation(lambda params: (), spoil)
+  state = step_lib.create_state(variables, tx, trainable)
+  batch = {
+    "image": jnp.ones((1, 4, 1)),
+    "label": jnp.zeros((1, 4), jnp.int32),
+    "mask": jnp.ones((1, 4), bool),
+  }
+
+  def step(batch):
+    return step_lib.train_step(
+      state,
+      batch,
+      jax.random.key(0),
+      method=method,
+      tx=tx,
+      trainable=trainable,
+      first_step=0,
+      num_steps=1,
+    )[0]
+
+  after = jax.vmap(step, axis_name=parallel.AXIS)(batch)
+  return state, jax.tree.map(lambda x: x[0], after)
+
+
+def test_a_step_with_all_finite_is_taken():
+  _, after = tiny_step()
+  assert after.finite and after.step == 1
+  assert after.batch_stats["calls"] == 2  # One by `init`.
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("where", ["loss", "gradient", "update", "statistic"])
+def test_each_part_of_a_step_is_looked_at(where, bad):
+  """Here one part alone is not finite; the others are."""
+  before, after = tiny_step(**{where: bad})
+  assert not after.finite
+  expected = dataclasses.replace(before, finite=after.finite)
+  jax.tree.map(np.testing.assert_array_equal, after, expected)
 
 
 def batch_ids(config, train, step):

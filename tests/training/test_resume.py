@@ -63,15 +63,29 @@ def test_each_change_is_shown_as_old_and_new(small_config, splits, described):
     assert word in lines[3]
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
 @pytest.mark.parametrize("part", ["images", "labels", "ids"])
-def test_changed_data_is_a_change(small_config, splits, described, part):
-  train = splits["train"]
-  changed = getattr(train, part).copy()
-  changed[0] = changed[1]
-  assert not np.array_equal(changed, getattr(train, part))
-  splits["train"] = dataclasses.replace(train, **{part: changed})
+def test_changed_data_is_a_change(small_config, splits, described, part, split):
+  old = splits[split]
+  changed = getattr(old, part).copy()
+  (other, *_) = np.flatnonzero(old.labels != old.labels[0])
+  changed[0] = changed[other]
+  assert not np.array_equal(changed, getattr(old, part))
+  splits[split] = dataclasses.replace(old, **{part: changed})
   changes = resume.changes(described, resume.describe(small_config, splits, {}))
-  assert [change["field"] for change in changes] == ["train images"]
+  assert [change["field"] for change in changes] == [f"{split} images"]
+
+
+def test_other_test_images_are_no_change(small_config, splits, described):
+  """They have no part in the training."""
+  splits["test"] = splits["test"].take(np.arange(3))
+  assert resume.changes(described, again(small_config, splits)) == []
+
+
+def test_other_class_names_are_a_change(described):
+  names = ["anger", "happiness", "disgust"]
+  (change,) = resume.changes(described, described | {"class_names": names})
+  assert change["field"] == "class_names" and change["new"] == names
 
 
 def test_a_field_that_is_newer_than_the_checkpoint_had_its_default(
@@ -139,13 +153,20 @@ def test_force_cannot_change_the_network(quick_config, splits):
     fit(quick_config, splits)
 
 
+@pytest.mark.parametrize("stage", ["stage1", "stage2"])
 @pytest.mark.parametrize(
-  ("field", "value"), [("optimizer", "adamw"), ("ema_decay", 0.9)]
+  ("field", "value"),
+  [
+    ("optimizer", "adamw"),
+    ("ema_decay", 0.9),
+    ("schedule", "cosine"),
+    ("trunk", "all"),
+  ],
 )
 def test_force_cannot_change_the_arrays_of_the_state(
-  small_config, splits, described, field, value
+  small_config, splits, described, stage, field, value
 ):
-  fields = {f"stage1.{field}": value, "resume": "force"}
+  fields = {f"{stage}.{field}": value, "resume": "force"}
   new = again(small_config, splits, **fields)
-  with pytest.raises(ValueError, match=rf"stage1\.{field}.*cannot change"):
+  with pytest.raises(ValueError, match=rf"{stage}\.{field}.*cannot change"):
     resume.progress(8, saved(described), new)

@@ -8,8 +8,9 @@ import pytest
 from small_run import StoppedError, fit, saved_best
 
 from pattlite_jax import trained
+from pattlite_jax.runtime.errors import MissingFileError
 from pattlite_jax.runtime.origin import Origin
-from pattlite_jax.training import setup, start
+from pattlite_jax.training import loop, setup, start
 
 NAMES = ("anger", "disgust", "happiness")
 
@@ -70,6 +71,33 @@ def test_another_architecture_is_refused(small_config, learned):
     ValueError, match=r"config\.start_from names a, .*conv_.*config\.model"
   ):
     start.variables(small_config, {"a": learned}, NAMES)
+
+
+@pytest.mark.parametrize(
+  ("changes", "setting", "message"),
+  [
+    ({"start_from": "gone"}, "start_from", "No checkpoint at gone"),
+    (
+      {"distillation.teachers": "ferplus,none"},
+      "distillation.teachers",
+      "No checkpoint at none",
+    ),
+    (
+      {"model.trunk_weights": "none.safetensors"},
+      "model.trunk_weights",
+      "No weights file at none",
+    ),
+  ],
+)
+def test_a_network_that_is_not_there_is_missed_before_the_data_are_read(
+  small_config, changes, setting, message
+):
+  with small_config.unlocked():
+    small_config.update_from_flattened_dict(changes)
+  small_config.data.name = "no such set"  # Which would be an error, too.
+  with pytest.raises(MissingFileError, match=message) as caught:
+    loop.train_and_evaluate(small_config)
+  assert caught.value.setting == setting
 
 
 def test_a_networks_origin_names_those_before_it(small_config, learned):

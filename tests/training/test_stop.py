@@ -22,6 +22,25 @@ with stop.StopRequests(lambda step: False) as stops:
     os.kill(os.getpid(), getattr(signal, name))
     print(name, stops.seen(1), stops.reason, flush=True)
 """
+# Trains until it is to stop, and says so at each step.
+ON_A_TERMINAL = """
+import fcntl, os, sys, termios, time
+from pattlite_jax.runtime import output
+from pattlite_jax.training import stop
+if os.isatty(0):
+  fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+output.watch()
+with stop.StopRequests(lambda step: False) as stops:
+  print("up", flush=True)
+  step = 0
+  while not stops.seen(step):
+    step += 1
+    time.sleep(0.01)
+    print("step", step, flush=True)
+print("Stopped.", flush=True)
+print("Stopped.", file=sys.stderr, flush=True) if os.isatty(0) else None
+sys.exit(stop.EXIT_STATUS)
+"""
 
 
 def signalled(*names):
@@ -33,12 +52,54 @@ def signalled(*names):
   return done.returncode, done.stdout.splitlines(), done.stderr
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"])
 def test_a_signal_asks_to_stop_and_says_so(name):
   status, lines, stderr = signalled(name)
   assert status == 0
   assert lines == [f"{name} True {name}"]
   assert stderr.count(f"{name}: saving after this step") == 1
+
+
+def test_under_nohup_a_closed_terminal_is_ignored():
+  done = subprocess.run(
+    ["nohup", sys.executable, "-c", SIGNALLED, "SIGHUP", "SIGTERM"],
+    stdin=subprocess.DEVNULL,
+    capture_output=True,
+    text=True,
+  )
+  lines = done.stdout.splitlines()
+  assert lines == ["SIGHUP False ", "SIGTERM True SIGTERM"], done.stderr
+
+
+def test_a_closed_terminal_asks_to_stop_and_hurts_nothing():
+  """The hang-up comes, then all that is written fails."""
+  reader, writer = os.openpty()
+  process = subprocess.Popen(
+    [sys.executable, "-c", ON_A_TERMINAL],
+    stdin=writer,
+    stdout=writer,
+    stderr=writer,
+    start_new_session=True,
+  )
+  os.close(writer)
+  assert b"up" in os.read(reader, 100)
+  os.close(reader)
+  assert process.wait(120) == stop.EXIT_STATUS
+
+
+def test_a_pipe_without_a_reader_asks_to_stop():
+  process = subprocess.Popen(
+    [sys.executable, "-c", ON_A_TERMINAL],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  assert process.stdout.readline() == "up\n"
+  process.stdout.close()
+  assert process.wait(120) == stop.EXIT_STATUS
+  assert (
+    process.stderr.read() == "SIGHUP: saving after this step, then stopping.\n"
+  )
 
 
 def test_a_second_interrupt_ends_the_process_at_once():
@@ -62,6 +123,15 @@ def test_handlers_are_as_before_afterwards():
   assert before == [
     signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)
   ]
+
+
+@pytest.fixture
+def terminated():
+  """The SIGTERMs that reach JAX, which listens in a run of several hosts."""
+  caught = []
+  before = signal.signal(signal.SIGTERM, lambda n, _: caught.append(n))
+  yield caught
+  signal.signal(signal.SIGTERM, before)
 
 
 class TestOfSeveralHosts:
@@ -91,18 +161,14 @@ class TestOfSeveralHosts:
       assert [stops.seen(step) for step in (4, 8)] == [False, True]
     assert asked == [4, 5, 6, 7]
 
-  def test_termination_is_left_to_jax_and_an_interrupt_becomes_one(self):
-    caught = []
-    before = signal.signal(
-      signal.SIGTERM, lambda number, _: caught.append(number)
-    )
-    try:
-      with stop.StopRequests(lambda step: False) as stops:
-        os.kill(os.getpid(), signal.SIGINT)
-        assert caught == [signal.SIGTERM]
-        assert not stops.seen(1)  # Not before all hosts have agreed.
-    finally:
-      signal.signal(signal.SIGTERM, before)
+  @pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGUSR1"])
+  def test_termination_is_left_to_jax_and_others_become_one(
+    self, terminated, name
+  ):
+    with stop.StopRequests(lambda step: False) as stops:
+      os.kill(os.getpid(), getattr(signal, name))
+      assert terminated == [signal.SIGTERM]
+      assert not stops.seen(1)  # Not before all hosts have agreed.
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 """What is saved comes back as it was, or not at all."""
 
+import itertools
 import logging
 import pathlib
 import random
 import resource
 import shutil
+import sys
 
 import flax.struct
 import numpy as np
@@ -213,6 +215,46 @@ def test_a_save_that_fails_in_the_background_is_an_error(copy, saved, tmp_path):
     manager.close()
   step, items = newest(copy)
   assert step == 8 and is_saved(items, saved[1][8])
+
+
+class GoesOn:
+  """A training that saves two steps when a reader opens its n-th file."""
+
+  def __init__(self, workdir, opened):
+    self.folder = workdir / checkpoint.FOLDER
+    self.waits_for = opened
+    self.is_done = False
+    self._aside = workdir / "saved_later"
+    for old, new in (("4", "12"), ("8", "16")):
+      shutil.copytree(self.folder / old, self._aside / new)
+
+  def __call__(self, event, arguments):
+    if event not in ("open", "os.scandir", "os.listdir") or self.is_done:
+      return
+    if str(self.folder) in str(arguments[0]):
+      self.waits_for -= 1
+    if not self.waits_for:
+      self.is_done = True
+      for path in [*self._aside.iterdir()]:
+        path.rename(self.folder / path.name)
+      for name in ("4", "8"):
+        shutil.rmtree(self.folder / name)
+
+
+def test_a_workdir_can_be_read_at_any_moment_of_its_training(
+  saved, tmp_path, caplog
+):
+  for opened in itertools.count(1):
+    workdir = tmp_path / str(opened)
+    shutil.copytree(saved[0], workdir)
+    training = GoesOn(workdir, opened)
+    sys.addaudithook(training)
+    items = checkpoint.restore(workdir, ITEMS)
+    assert is_saved(items, saved[1][8])  # It may be called 16 by now.
+    if not training.is_done:
+      break
+  assert opened > 10
+  assert "Damaged" not in caplog.text
 
 
 @pytest.mark.slow

@@ -1,0 +1,90 @@
+"""Files that are whole after a power cut, or as they were before.
+
+A written file may be in memory alone until it is synced, and so may its name
+until its folder is. What is saved here is synced, renamed, and synced again, so
+that a name never stands for half of a file. Buckets (gs://) do so themselves.
+"""
+
+import errno
+import fcntl
+import os
+import pathlib
+
+from etils import epath
+
+# What systems say of folders that they cannot sync, or let us not read.
+_CANNOT_SYNC = (
+  errno.EINVAL,
+  errno.ENOTSUP,
+  errno.EBADF,
+  errno.EACCES,
+  errno.EPERM,
+  errno.EISDIR,
+)
+
+
+def is_local(path: epath.PathLike) -> bool:
+  """Whether a path is of this machine's file system, not of a bucket."""
+  return "://" not in os.fspath(path)
+
+
+def write_text(path: epath.PathLike, text: str) -> None:
+  """Writes a file as `write_bytes` does, as UTF-8."""
+  write_bytes(path, text.encode())
+
+
+def write_bytes(path: epath.PathLike, data: bytes) -> None:
+  """Writes a file; at any moment there is all of the old or all of the new.
+
+  Raises OSError if it cannot; the old file is as it was then.
+  """
+  target = epath.Path(path)
+  if not is_local(path) or (target.exists() and not target.is_file()):
+    target.write_bytes(data)  # An object of a bucket, or a device.
+    return
+  target = pathlib.Path(path).resolve()  # A link stays one.
+  part = target.with_name(f"{target.name}.part")
+  try:
+    part.write_bytes(data)
+    _sync(part)
+    part.replace(target)
+  except OSError:
+    part.unlink(missing_ok=True)
+    raise
+  sync_names(target)
+
+
+def sync_tree(folder: epath.PathLike) -> None:
+  """Returns when all that lies below a folder will outlast a power cut.
+
+  Raises OSError where the disk fails.
+  """
+  if not is_local(folder):
+    return
+  for place, _, names in os.walk(folder, topdown=False):
+    for name in names:
+      _sync(os.path.join(place, name))
+    _sync(place)
+
+
+def sync_names(path: epath.PathLike) -> None:
+  """Returns when a path's name, and those of its folders, will outlast it."""
+  if is_local(path):
+    for folder in pathlib.Path(path).absolute().parents:
+      _sync(folder)
+
+
+def _sync(path: epath.PathLike) -> None:
+  try:
+    file = os.open(path, os.O_RDONLY)
+  except PermissionError:  # A folder above ours, which nobody makes anew.
+    return
+  try:
+    os.fsync(file)
+    if hasattr(fcntl, "F_FULLFSYNC"):  # macOS' fsync leaves it in the drive.
+      fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+  except OSError as error:
+    if error.errno not in _CANNOT_SYNC:
+      raise
+  finally:
+    os.close(file)

@@ -1,0 +1,60 @@
+"""Every command ends without a word when nobody reads what it writes."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+COMMANDS = (
+  ("config",),
+  ("main", "--help"),
+  ("evaluate", "--help"),
+  ("audit", "--help"),
+  ("release", "--help"),
+  ("report", "--help"),
+  ("report.run", "--table=best", "--dry_run"),
+  ("benchmark", "--help"),
+  ("pack", "--help"),
+  ("weights.keras_port", "--help"),
+)
+
+
+def start(command, **options):
+  """Starts a command whose standard output has no reader."""
+  reader, writer = os.pipe()
+  os.close(reader)
+  process = subprocess.Popen(
+    [sys.executable, "-m", f"pattlite_jax.{command[0]}", *command[1:]],
+    stdout=writer,
+    stderr=subprocess.PIPE,
+    text=True,
+    **options,
+  )
+  os.close(writer)
+  return process
+
+
+@pytest.fixture(scope="module")
+def ended():
+  """{command: (exit status, standard error)}; they run beside each other."""
+  started = {command[0]: start(command) for command in COMMANDS}
+  return {
+    name: (process.wait(300), process.stderr.read())
+    for name, process in started.items()
+  }
+
+
+@pytest.mark.parametrize("name", [command[0] for command in COMMANDS])
+def test_a_command_without_a_reader_ends_as_others_do(ended, name):
+  assert ended[name] == (-signal.SIGPIPE, "")
+
+
+def ignore_hangups():
+  signal.signal(signal.SIGHUP, signal.SIG_IGN)  # As nohup does.
+
+
+def test_under_nohup_it_comes_to_its_end():
+  process = start(("config",), preexec_fn=ignore_hangups)
+  assert (process.wait(300), process.stderr.read()) == (0, "")
