@@ -92,9 +92,11 @@ def save_best(
   variables: dict[str, Any],
   config: ml_collections.ConfigDict,
   class_names: tuple[str, ...],
+  image_shape: tuple[int, int, int] | None = None,
 ) -> None:
   """Writes, as step 0, variables trained elsewhere, for commands to load.
 
+  `image_shape` [H, W, C] is that of the images they were trained on, if known.
   Raises FileError where `workdir` holds a checkpoint already.
   """
   with open_manager(workdir) as manager:
@@ -103,7 +105,10 @@ def save_best(
         f"{epath.Path(workdir) / FOLDER} holds step {manager.latest_step()} of "
         "another network; choose a new directory."
       )
-    items = {"best": variables, "config": describe(config, class_names)}
+    described = describe(config, class_names)
+    if image_shape is not None:
+      described["image_shape"] = list(image_shape)
+    items = {"best": variables, "config": described}
     _write(manager, 0, items | {"progress": {"history": []}})
     wait(manager)
 

@@ -1,144 +1,160 @@
 """Reads the arrays in the weights files of Keras 3 and of tf.keras.
 
 Only arrays are read: no code, configuration or pickle in a file is run, and
-what would fill the memory when unpacked is refused by its declared size.
+what would fill the memory when unpacked is refused by its declared size. HDF5
+itself may crash, or never end, on a crafted file, so that it runs in a process
+of its own with limits (`keras_process`).
 """
 
-import contextlib
+import dataclasses
 import io
 import math
-import textwrap
 import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import h5py
 import numpy as np
-from etils import epath
 
-from pattlite_jax.models.mobilenet_v1_layers import LAYERS
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.weights.hdf5_strings import check_strings
 
 # MobileNetV1 with its top has 90 layers of arrays, in 17 MB.
 MAX_LAYERS = 1000
 MAX_BYTES = 256_000_000
-# Keras 3 names the groups of its files after the layers' classes, in order.
-_KINDS = {
-  "conv2d": ("conv3x3", "pointwise", "logits"),
-  "depthwise_conv2d": ("depthwise",),
-  "batch_normalization": ("bn",),
-}
+MAX_DESCRIPTION = 10_000_000  # Bytes of JSON; MobileNetV1's has 60,000.
+# The groups in which files of Keras 3, and .keras of tf.keras, have layers.
+_CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 
 
-Layers = list[tuple[str, list[np.ndarray]]]
-Stored = Iterator[tuple[str, list[h5py.Dataset]]]  # Not read yet.
+@dataclasses.dataclass(frozen=True)
+class Stored:
+  """The arrays of a layer (f32), and where they lie.
 
-
-def read_layers(path: epath.Path) -> dict[str, list[np.ndarray]]:
-  """Returns the arrays (f32) of each layer of a MobileNetV1's file.
-
-  Reads .weights.h5 and .keras of Keras 3, and .h5 of any Keras, with or without
-  the model's configuration. Raises UserError for anything else.
+  `path` are the groups around them in a file of Keras 3, named after classes;
+  in an .h5 the layer of the outer model, and the layer's own name.
   """
-  with open_file(path) as (file, _):
-    return dict(read_arrays(file, _layers(file)))
+
+  path: tuple[str, ...]
+  name: str  # The layer's; "" where the file does not say.
+  arrays: list[np.ndarray]
 
 
-@contextlib.contextmanager
-def open_file(
-  path: epath.Path,
-) -> Iterator[tuple[h5py.File, str | bytes | None]]:
-  """Yields a file's arrays, and the JSON that describes its model if any.
+@dataclasses.dataclass(frozen=True)
+class KerasFile:
+  """What a file holds."""
 
-  What goes wrong while reading becomes a UserError that names the file.
+  description: str | None  # JSON of its model.
+  by_class: bool  # Whether groups are named after classes (Keras 3).
+  layers: list[Stored]
+
+
+def parse(data: bytes, max_bytes: int = MAX_BYTES) -> KerasFile:
+  """Returns what the bytes of a file hold.
+
+  Reads .weights.h5 and .keras of Keras 3 and of TensorFlow 2.13, and .h5 of any
+  Keras, with or without the model's configuration.
+
+  Raises:
+    UserError: for a file of another kind, for what is no array of finite floats
+      within the file, and for more than `MAX_LAYERS` or `max_bytes`.
+    Exception: of any kind, for a broken file.
   """
-  data = io.BytesIO(path.read_bytes())
   description = None
-  try:
-    if zipfile.is_zipfile(data):  # .keras
-      with zipfile.ZipFile(data) as archive:
-        data = io.BytesIO(_member(archive, "model.weights.h5"))
-        description = _member(archive, "config.json")
-    check_strings(data.getvalue())
-    with h5py.File(data) as file:
-      yield file, description or file.attrs.get("model_config")
-  except Exception as error:  # Broken files make HDF5 and zip raise any kind.
-    reason = textwrap.shorten(str(error), 300) or type(error).__name__
-    raise UserError(
-      f"{path} cannot be read as a Keras weights file, .h5 or .keras; it may "
-      f"be incomplete: {reason}"
-    ) from error
+  if zipfile.is_zipfile(io.BytesIO(data)):  # .keras
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+      data = _member(archive, "model.weights.h5", max_bytes)
+      description = _member(archive, "config.json", MAX_DESCRIPTION).decode()
+  check_strings(data)
+  with h5py.File(io.BytesIO(data)) as file:
+    if description is None and "model_config" in file.attrs:
+      description = _text(file.attrs["model_config"])
+    if description is not None and len(description) > MAX_DESCRIPTION:
+      raise UserError(f"its model's JSON has {len(description):,} characters")
+    by_class, groups = _layers(file)
+    return KerasFile(description, by_class, _read_all(file, groups, max_bytes))
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+def _member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
   # Unpacking stops at the declared size, so this is the true bound.
   size = archive.getinfo(name).file_size
-  if size > MAX_BYTES:
+  if size > max_bytes:
     raise UserError(
-      f"{name} in it has {size:,} bytes unpacked, at most {MAX_BYTES:,} are "
+      f"{name} in it has {size:,} bytes unpacked, at most {max_bytes:,} are "
       "read"
     )
   return archive.read(name)
 
 
-def _layers(file: h5py.File) -> Stored:
+# Path, name and arrays of a layer; arrays are not read yet.
+_Groups = Iterator[tuple[tuple[str, ...], str, list[h5py.Dataset]]]
+
+
+def _layers(file: h5py.File) -> tuple[bool, _Groups]:
   if "model_weights" in file:  # .h5 with the model's configuration
-    return _keras2_layers(file["model_weights"])
+    return False, _legacy_layers(file["model_weights"])
   if "layer_names" in file.attrs:
-    return _keras2_layers(file)
-  if isinstance(file.get("layers"), h5py.Group):
-    return _keras3_layers(file["layers"])
+    return False, _legacy_layers(file)
+  if any(isinstance(file.get(name), h5py.Group) for name in _CONTAINERS):
+    return True, _grouped_layers(file, (), set())
   raise UserError(
-    f"it holds {', '.join(file) or 'nothing'}, expected model_weights, layers "
-    "or the attribute layer_names"
+    f"it holds {', '.join(list(file)[:12]) or 'nothing'}, expected "
+    "model_weights, layers or the attribute layer_names"
   )
 
 
-def _keras2_layers(group: h5py.Group) -> Stored:
-  for name in map(text, group.attrs["layer_names"]):
-    keys = map(text, group[name].attrs["weight_names"])
-    yield name, [group[name][key] for key in keys]
+def _legacy_layers(group: h5py.Group) -> _Groups:
+  """Yields the layers of an .h5, those inside a nested model one by one."""
+  for layer in map(_text, group.attrs["layer_names"]):
+    owned: dict[str, list[h5py.Dataset]] = {}
+    # A partly frozen model lists what trains first: join each layer's again.
+    for key in map(_text, group[layer].attrs["weight_names"]):
+      owner = (layer, *key.split("/"))[-2]
+      owned.setdefault(owner, []).append(group[layer][key])
+    yield from (((layer, own), own, arrays) for own, arrays in owned.items())
 
 
-def _keras3_layers(group: h5py.Group) -> Stored:
+def _grouped_layers(
+  parent: h5py.Group, path: tuple[str, ...], seen: set[h5py.Group]
+) -> _Groups:
+  """Yields the layers of a model and those of the models among them.
+
+  `seen` are the groups read before: links could lead in a circle.
+  """
+  (container,) = (name for name in _CONTAINERS if name in parent)
+  group = parent[container]
+  if group in seen:
+    raise UserError(f"{group.name} is there twice")
+  seen.add(group)
   for key in group:
-    arrays = group[key]["vars"]
+    layer = group[key]
+    arrays = layer.get("vars", {})
     # Files of the first Keras 3 lack the attribute.
-    name = text(arrays.attrs.get("name", name_of_group(key)))
-    yield name, [arrays[str(i)] for i in range(len(arrays))]
+    name = _text(arrays.attrs.get("name", "")) if len(arrays.attrs) else ""
+    yield (
+      (*path, key),
+      name,
+      [arrays[str(index)] for index in range(len(arrays))],
+    )
+    if any(name in layer for name in _CONTAINERS):
+      yield from _grouped_layers(layer, (*path, key), seen)
 
 
-def name_of_group(key: str) -> str:
-  """conv2d -> conv1, conv2d_1 -> conv_pw_1, ...; other names are kept."""
-  keras_class, _, index = key.rpartition("_")
-  if not index.isdecimal():
-    keras_class, index = key, "0"
-  kinds = _KINDS.get(keras_class, ())
-  names = [layer.name for layer in LAYERS if layer.kind in kinds]
-  return names[int(index)] if int(index) < len(names) else key
-
-
-def text(value: str | bytes) -> str:
+def _text(value: str | bytes) -> str:
   """Returns an attribute's text, whichever way HDF5 kept it."""
   return value.decode() if isinstance(value, bytes) else value
 
 
-def read_arrays(file: h5py.File, stored: Stored) -> Layers:
-  """Returns the arrays of the file's layers as f32.
-
-  Raises UserError for what is no array of finite floats within the file, and
-  for more than `MAX_LAYERS` or `MAX_BYTES`.
-  """
+def _read_all(file: h5py.File, groups: _Groups, max_bytes: int) -> list[Stored]:
   layers, num_bytes = [], 0
-  for name, datasets in stored:
+  for path, name, datasets in groups:
     num_bytes += 4 * sum(_size(file, data) for data in datasets)
     # Compressed, or linked time and again, little in the file can be a lot.
-    if len(layers) == MAX_LAYERS or num_bytes > MAX_BYTES:
+    if len(layers) == MAX_LAYERS or num_bytes > max_bytes:
       raise UserError(
-        f"it has more than {MAX_LAYERS} layers or {MAX_BYTES:,} bytes of arrays"
+        f"it has more than {MAX_LAYERS} layers or {max_bytes:,} bytes of arrays"
       )
-    layers.append((name, [_read(data) for data in datasets]))
+    layers.append(Stored(path, name, [_read(data) for data in datasets]))
   return layers
 
 

@@ -8,8 +8,10 @@ r"""Ports Keras' MobileNetV1 (alpha 1.0), or a whole trained PAtt-Lite, to Flax.
 --weights reads every kind of file that Keras or tf.keras wrote for the trunk,
 with or without its 1000-class top: .weights.h5, .keras, and .h5 with or without
 the model. --model reads what `model.save` wrote in the paper's notebook (.h5,
-.keras) and writes a checkpoint that every --checkpoint takes. Only arrays and
-the list of layers are read: no code or pickle in a file is run.
+.keras) and writes a checkpoint that pattlite_jax.load and every --checkpoint
+take. Only arrays and the list of layers are read: no code or pickle in a file
+is run. What a model computes is compared with what this project's network does,
+and refused where it differs.
 """
 
 import itertools
@@ -85,9 +87,35 @@ def load_keras_weights(source: Path) -> dict[str, Any]:
       f"No Keras weights file at {path.resolve()}. Pass --weights=FILE, or "
       f"--weights={IMAGENET} to download Keras' own."
     )
-  from pattlite_jax.weights import keras_files  # Needs h5py.
+  return flax_variables(_read_trunk(path), source=str(path))
 
-  return flax_variables(keras_files.read_layers(path), source=str(path))
+
+def _read_trunk(path: epath.Path) -> dict[str, list[np.ndarray]]:
+  """Returns the arrays of a trunk's file by their layers' names.
+
+  Where the file describes its model, that must compute what MobileNetV1 does.
+  """
+  # Here, as they import what needs this module.
+  from pattlite_jax.weights import (
+    keras_graph,
+    keras_network,
+    keras_places,
+    keras_process,
+  )
+
+  file = keras_process.read(path)
+  if file.description is None:
+    return keras_places.of_trunk(file)
+  try:
+    layers, model = keras_graph.read(file.description)
+    trunk = keras_network.mobilenet(layers)
+    arrays = keras_places.of_model(file, model)
+  except (AttributeError, LookupError, TypeError, ValueError) as error:
+    raise UserError(
+      f"{path} is not a MobileNetV1: {error}. A whole PAtt-Lite is what "
+      "--model takes."
+    ) from error
+  return {name: arrays.get(x.place, []) for name, x in trunk.items()}
 
 
 def flax_variables(
@@ -182,10 +210,10 @@ def define_flags(values: flags.FlagValues) -> None:
   )
   flags.DEFINE_enum(
     "attention",
-    "batch",
+    None,
     ATTENTIONS,
-    "With --model: what its Attention layer attends over; the notebook's, over "
-    "the images of the batch.",
+    "With --model: what its Attention layer must attend over, or it is refused "
+    "(default: whatever it does; the notebook's, over the images of a batch).",
     flag_values=values,
   )
   flags.DEFINE_list(
@@ -225,7 +253,8 @@ def _port_model(given: flags.FlagValues) -> None:
   print(
     f"Attention {config.model.attention}; classes {', '.join(class_names)}.\n"
     f"Pictures of pixels 0-255 are resized to {size} x {size} and scaled to "
-    f"[-1, 1], as in the notebook's model.\nCheckpoint: {given.out}"
+    f"[-1, 1], as in the notebook's model.\nCheckpoint: {given.out}; "
+    f"pattlite_jax.load({str(given.out)!r}) loads it."
   )
 
 

@@ -1,6 +1,7 @@
 """Keras files that were made to do harm, or went wrong, are refused."""
 
-import json
+import os
+import sys
 import zipfile
 
 import h5py
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from etils import epath
 
-from pattlite_jax.weights import keras_files, keras_model
+from pattlite_jax.weights import keras_files, keras_graph, keras_process
 
 KERNEL = np.ones((3, 3, 3, 2), np.float32)
 
@@ -24,10 +25,9 @@ def path(tmp_path):
   return path
 
 
-def refused(path, message, read=keras_files.read_layers):
+def refused(path, message, **limits):
   with pytest.raises(ValueError, match=message) as error:
-    read(epath.Path(path))
-  assert str(path) in str(error.value)
+    keras_files.parse(path.read_bytes(), **limits)
   assert "\n" not in str(error.value)
 
 
@@ -57,26 +57,29 @@ def test_arrays_of_anything_but_floats_are_refused(path, array):
   refused(path, "/layers/conv2d/vars/1 is not an array of floats")
 
 
-def test_what_grows_when_it_is_unpacked_is_refused(path, monkeypatch):
+def test_what_grows_when_it_is_unpacked_is_refused(path):
   with h5py.File(path, "a") as file:
     arrays = file["layers/conv2d/vars"]
     size = 2**36  # 256 GB of zeros, none of which are in the file.
     arrays.create_dataset("1", (size,), "f4", chunks=(2**20,))
   assert path.stat().st_size < 20_000
   refused(path, "more than 1000 layers or 256,000,000 bytes")
-  monkeypatch.setattr(keras_files, "MAX_BYTES", 1000)
   refused(
-    archive(path), r"model\.weights\.h5 in it has .* bytes unpacked, at most 1,"
+    archive(path),
+    r"model\.weights\.h5 in it has .* bytes unpacked, at most 1,",
+    max_bytes=1000,
   )
+  long = archive(path, " " * (keras_files.MAX_DESCRIPTION + 1))
+  assert long.stat().st_size < 20_000
+  refused(long, r"config\.json in it has 10,000,001 bytes unpacked")
 
 
-def test_what_is_linked_time_and_again_is_refused(path, monkeypatch):
+def test_what_is_linked_time_and_again_is_refused(path):
   with h5py.File(path, "a") as file:
     for number in range(1, 5):
       file[f"layers/conv2d_{number}"] = file["layers/conv2d"]
-  assert len(keras_files.read_layers(epath.Path(path))) == 1  # All are conv1.
-  monkeypatch.setattr(keras_files, "MAX_BYTES", 4 * KERNEL.nbytes)
-  refused(path, "bytes of arrays")
+  assert len(keras_files.parse(path.read_bytes()).layers) == 5
+  refused(path, "bytes of arrays", max_bytes=4 * KERNEL.nbytes)
 
 
 def test_too_many_layers_are_refused(tmp_path):
@@ -87,15 +90,46 @@ def test_too_many_layers_are_refused(tmp_path):
   refused(path, "more than 1000 layers")
 
 
-def test_links_to_other_files_are_not_followed(path, tmp_path):
-  with h5py.File(tmp_path / "other.h5", "w") as other:
-    other["vars/0"] = KERNEL
+def replace_kernel(file, make):
+  del file["layers/conv2d/vars/0"]
+  make(file["layers/conv2d/vars"])
+
+
+def external_group(file, other):
+  del file["layers/conv2d/vars"]
+  file["layers/conv2d/vars"] = h5py.ExternalLink(str(other), "vars")
+
+
+def external_link(file, other):
+  link = h5py.ExternalLink(str(other), "vars/0")
+  replace_kernel(file, lambda group: group.__setitem__("0", link))
+
+
+def virtual(file, other):
+  layout = h5py.VirtualLayout(KERNEL.shape, np.float32)
+  layout[...] = h5py.VirtualSource(str(other), "vars/0", KERNEL.shape)
+  replace_kernel(file, lambda x: x.create_virtual_dataset("0", layout))
+
+
+def external_bytes(file, other):
+  extent = [(str(other), 0, KERNEL.nbytes)]
+  replace_kernel(
+    file,
+    lambda x: x.create_dataset("0", KERNEL.shape, np.float32, external=extent),
+  )
+
+
+@pytest.mark.parametrize(
+  "link", [external_group, external_link, virtual, external_bytes]
+)
+def test_no_bytes_of_another_file_are_read(path, tmp_path, link):
+  other = tmp_path / "other.h5"
+  with h5py.File(other, "w") as file:
+    file["vars/0"] = KERNEL
   with h5py.File(path, "a") as file:
-    del file["layers/conv2d/vars"]
-    link = h5py.ExternalLink(str(tmp_path / "other.h5"), "vars")
-    file["layers/conv2d/vars"] = link
-  # Which of both depends on the version of h5py.
-  refused(path, "outside the file|object 'vars' doesn't exist")
+    link(file, other)
+  # The other file is there, and HDF5 alone would read it.
+  refused(path, "outside the file|object 'vars(/0)?' doesn't exist")
 
 
 @pytest.mark.parametrize("place", [24, 8, 48])
@@ -114,39 +148,57 @@ def test_damaged_strings_are_refused_instead_of_read_for_ever(path, place):
 def test_layers_in_a_circle_are_refused(path):
   with h5py.File(path, "a") as file:
     file["layers/conv2d/layers"] = file["layers"]
-  refused(archive(path), "/layers.* is there twice", keras_model.read_model)
+  refused(path, "/layers.* is there twice")
+
+
+def test_a_process_reads_what_is_there(path):
+  file = keras_process.read(epath.Path(archive(path, '{"a": "ä"}')))
+  assert (file.description, file.by_class) == ('{"a": "ä"}', True)
+  (layer,) = file.layers
+  assert (layer.path, layer.name) == (("conv2d",), "conv1")
+  np.testing.assert_array_equal(layer.arrays[0], KERNEL)
+  path.write_bytes(path.read_bytes()[:900])
+  with pytest.raises(ValueError, match="cannot be read as a Keras") as error:
+    keras_process.read(epath.Path(path))
+  assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+  ("seconds", "code"),
+  [
+    (9, "import os; os.abort()"),
+    (9, "x = bytearray(2**30)"),
+    (1, "while True: pass"),
+  ],
+)
+def test_a_process_that_fails_is_an_error_in_one_line(path, seconds, code):
+  """As HDF5 crashes, takes all memory, or never ends on a crafted file."""
+  code = (
+    "from pattlite_jax.weights import keras_process\n"
+    f"keras_process.limit(2**30, {seconds})\n{code}"
+  )
+  with pytest.raises(ValueError, match=r"HDF5 crashed.*status") as error:
+    keras_process.read(epath.Path(path), [sys.executable, "-c", code])
+  assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="FIFOs are POSIX's")
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+  os.mkfifo(tmp_path / "model.keras")
+  with pytest.raises(FileNotFoundError, match="is no file"):
+    keras_process.read(epath.Path(tmp_path / "model.keras"))
 
 
 @pytest.mark.parametrize(
   ("description", "message"),
   [
-    ("", "no description of its model"),
     ("{garbage", "Expecting property name"),
     ("[" * 10**5, "recursion"),
-    ('{"config": {"layers": [{}]}}', "class_name"),
-    (
-      '{"config": {"layers": [{"class_name": "Dense", "config": {}}]}}',
-      "does not describe its model as Keras does.*name",
-    ),
+    ("[]", "as Keras does"),
+    ('{"config": {"layers": [{}]}}', "as Keras does: KeyError"),
+    ('{"config": {"layers": [{"class_name": "Dense"}]}}', "KeyError"),
   ],
 )
-def test_a_description_of_another_kind_is_refused(path, description, message):
-  refused(archive(path, description), message, keras_model.read_model)
-
-
-@pytest.mark.parametrize("size", [None, 0, -48, "48", 48.5, 10**6])
-@pytest.mark.parametrize("field", ["batch_shape", "strides"])
-def test_impossible_sizes_are_refused(path, field, size):
-  fields = {"batch_shape": [None, 48, 48, 3], "strides": [2, 2]}
-  fields[field] = [None if field == "batch_shape" else size, size, size, 3]
-  layers = [
-    ("InputLayer", {"name": "in", "batch_shape": fields["batch_shape"]}),
-    ("Conv2D", {"name": "conv1"}),
-    (
-      "SeparableConv2D",
-      {"name": "s", "kernel_size": [4, 4], "strides": fields["strides"]},
-    ),
-  ]
-  described = [{"class_name": kind, "config": own} for kind, own in layers]
-  packed = archive(path, json.dumps({"config": {"layers": described}}))
-  refused(packed, "must be square|has the stride", keras_model.read_model)
+def test_a_description_of_another_kind_is_refused(description, message):
+  with pytest.raises(ValueError, match=message):
+    keras_graph.read(description)

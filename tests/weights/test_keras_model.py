@@ -1,6 +1,9 @@
 """A whole Keras model, ported by the command, predicts as in Keras."""
 
+import collections
+import json
 import os
+import pathlib
 import subprocess
 import sys
 import zipfile
@@ -12,10 +15,23 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
+import pattlite_jax
 from pattlite_jax import trained
 from pattlite_jax.benchmark.peers import keras_pattlite as reference
 from pattlite_jax.weights import keras_model
 
+FOLDER = pathlib.Path(__file__).parent
+# Classes of layers that have weights, as TensorFlow 2.13 names their groups.
+SNAKE_CASE = {
+  "Attention": "attention",
+  "BatchNormalization": "batch_normalization",
+  "Conv2D": "conv2d",
+  "Dense": "dense",
+  "DepthwiseConv2D": "depthwise_conv2d",
+  "Functional": "functional",
+  "ReLU": "re_lu",
+  "SeparableConv2D": "separable_conv2d",
+}
 SMALL = {"input_shape": (40, 40, 3), "image_size": 32, "cut": "conv1_relu"}
 
 
@@ -126,6 +142,48 @@ def save_as_keras_2(model, path):
     )
 
 
+def save_as_tensorflow_2_13(model, path):
+  """Writes its .keras, whose groups are numbered twice where they have weights.
+
+  The description is the one that TensorFlow 2.13 wrote of such a model.
+  """
+  description = (FOLDER / "tensorflow_2_13.json").read_text()
+  inner = ("base", "patch_extraction", "pre_classification")
+  arrays = iter(
+    [weight.numpy() for weight in layer.weights]
+    for part in model.layers
+    for layer in (part.layers if part.name in inner else [part])
+    if layer.weights
+  )
+
+  def write(group, layers):
+    counts = collections.Counter()
+    container = group.create_group("_layer_checkpoint_dependencies")
+    for layer in layers:
+      kind, inside = layer["class_name"], layer["config"].get("layers", [])
+      base = SNAKE_CASE.get(kind, kind.lower())
+      number = counts[base]
+      own = container.create_group(f"{base}_{number}" if number else base)
+      own.create_group("vars")
+      has_weights = kind in SNAKE_CASE and kind not in ("Functional", "ReLU")
+      if inside:
+        has_weights = "Random" not in str(inside)
+        write(own, inside)
+      elif has_weights:
+        for index, array in enumerate(next(arrays)):
+          own["vars"][str(index)] = array
+      counts[base] += 2 if has_weights else 1
+
+  weights = path.with_suffix(".h5")
+  with h5py.File(weights, "w") as file:
+    write(file, json.loads(description)["config"]["layers"])
+  assert next(arrays, None) is None
+  with zipfile.ZipFile(path, "w") as archive:
+    archive.writestr("metadata.json", "{}")
+    archive.writestr("config.json", description)
+    archive.write(weights, "model.weights.h5")
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(
   ("name", "save"),
@@ -133,17 +191,17 @@ def save_as_keras_2(model, path):
     ("model.keras", lambda model, path: model.save(path)),
     ("unnamed.keras", save_without_names),
     ("tf_keras.h5", save_as_keras_2),
+    ("tf_2_13.keras", save_as_tensorflow_2_13),
   ],
 )
 def test_every_kind_of_file_is_ported_exactly(name, save, tmp_path):
   model = reference.build(7, **{**SMALL, "cut": "conv_dw_2_relu"})
   reference.unfreeze_trunk(randomised(model), 9)  # These are kept first.
   save(model, tmp_path / name)
-  keras_model.port(
-    tmp_path / name, tmp_path / "out", attention="batch", class_names=None
-  )
-  network = trained.load(tmp_path / "out")
+  keras_model.port(tmp_path / name, tmp_path / "out")
+  network = pattlite_jax.load(tmp_path / "out").network
   assert network.class_names == ("anger", *keras_model.CLASS_NAMES[2:])
+  assert network.image_shape == (40, 40, 3)
   ported = traverse_util.flatten_dict(network.variables)
   places = reference.variables(model)
   assert ported.keys() == places.keys()
@@ -156,21 +214,19 @@ def test_every_kind_of_file_is_ported_exactly(name, save, tmp_path):
 def test_other_attention_predicts_as_in_keras(attention, tmp_path):
   model = randomised(reference.build(3, attention=attention, **SMALL))
   model.save(tmp_path / "model.keras")
-  keras_model.port(
-    tmp_path / "model.keras",
-    tmp_path / "out",
-    attention=attention,
-    class_names=("a", "b", "c"),
-  )
+  path, names = tmp_path / "model.keras", ("a", "b", "c")
+  other = "batch" if attention == "none" else "none"
+  refused(path, f"attention '{attention}', but '{other}'", attention=other)
+  keras_model.port(path, tmp_path / "out", class_names=names)
   network = trained.load(tmp_path / "out")
   assert network.class_names == ("a", "b", "c")
   assert_predicts_as(network, model, 40)
 
 
 def refused(path, message, **options):
-  fields = {"attention": "batch", "class_names": None} | options
-  with pytest.raises((ValueError, OSError), match=message):
-    keras_model.port(path, path.parent / "out", **fields)
+  with pytest.raises((ValueError, OSError), match=message) as error:
+    keras_model.port(path, path.parent / "out", **options)
+  assert "\n" not in str(error.value)
 
 
 def test_what_does_not_fit_is_named(tmp_path):
@@ -184,11 +240,63 @@ def test_what_does_not_fit_is_named(tmp_path):
   )
   refused(path, "holds step 0.*new directory", class_names=("a", "b", "c"))
 
-  reference.build(7, attention="none", **SMALL).save(path)
-  refused(path, "lack params/attention_classifier/attention_scale")
+  refused(path, "class name 'a' twice", class_names=("a", "b", "a"))
   model.save_weights(tmp_path / "model.weights.h5")
-  refused(tmp_path / "model.weights.h5", "no description.*model.save")
+  refused(tmp_path / "model.weights.h5", r"weights alone.*model\.save\(")
   refused(tmp_path / "absent.h5", r"absent\.h5 \(--model\)")
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+  """The description is one model's, the arrays are another's."""
+  path, other = tmp_path / "model.keras", tmp_path / "other.keras"
+  for cut, name in (("conv1_relu", path), ("conv_dw_1", other)):
+    keras.utils.clear_session()  # Both name their layers alike.
+    reference.build(7, **{**SMALL, "cut": cut}).save(name)
+
+  def weights_of(name, change=lambda file: None):
+    with zipfile.ZipFile(name) as archive:
+      weights = tmp_path / "weights.h5"
+      weights.write_bytes(archive.read("model.weights.h5"))
+      with h5py.File(weights, "a") as file:
+        change(file)
+      return archive.read("config.json"), weights.read_bytes()
+
+  def together(description, weights):
+    with zipfile.ZipFile(tmp_path / "mixed.keras", "w") as archive:
+      archive.writestr("config.json", description)
+      archive.writestr("model.weights.h5", weights)
+    return tmp_path / "mixed.keras"
+
+  description, _ = weights_of(path)
+  mixed = together(description, weights_of(other)[1])
+  refused(mixed, "arrays of conv_dw_1, a layer that its model lacks")
+  mixed = together(weights_of(other)[0], weights_of(path)[1])
+  refused(mixed, "lack params/trunk/conv_dw_1/kernel")
+
+  def drop_bias(file):
+    del file["layers/dense/vars/1"]
+
+  mixed = together(description, weights_of(path, drop_bias)[1])
+  refused(mixed, r"has 1 arrays of its layer head \(Dense\), expected 2")
+
+
+@pytest.mark.parametrize(
+  ("name", "content", "message"),
+  [
+    ("a.h5", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    ("a.safetensors", b"\x08\0\0\0\0\0\0\0{}      ", "is a safetensors file"),
+    ("saved/saved_model.pb", b"", r"SavedModel folder.*save\('model.h5'\)"),
+    ("run/weights.safetensors", b"", "pattlite_jax.load takes it as it is"),
+    ("a.h5", b"", "cannot be read as a Keras"),
+  ],
+)
+def test_what_is_no_keras_file_is_called_what_it_is(
+  tmp_path, name, content, message
+):
+  path = tmp_path / name
+  path.parent.mkdir(exist_ok=True)
+  path.write_bytes(content)
+  refused(path if path.parent == tmp_path else path.parent, message)
 
 
 def test_a_lambda_layer_is_refused_and_not_run(tmp_path):
