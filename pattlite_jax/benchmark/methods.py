@@ -41,9 +41,7 @@ def measure(
   for _ in range(ROUNDS):
     for name, once in steps.items():
       start = time.perf_counter()
-      for _ in range(STEPS):
-        metrics = once()
-      jax.block_until_ready(metrics)
+      jax.block_until_ready([once() for _ in range(STEPS)])
       seconds[name].append((time.perf_counter() - start) / STEPS)
   return {
     name: {"parameters": count, **summary.of_seconds(seconds[name])}

@@ -10,6 +10,7 @@ batches to their class. `sharing` has this, and two ways to do without.
 
 import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -74,11 +75,12 @@ def slide(
   weights = kernel.reshape(cells, STRIDE, cells, STRIDE).transpose(1, 3, 0, 2)
   products = x @ weights.reshape(STRIDE**2, cells**2)
   high, wide = rows - cells + 1, columns - cells + 1
-  return sum(
+  shifted = (
     products[:, i : i + high, j : j + wide, :, i * cells + j]
     for i in range(cells)
     for j in range(cells)
   )
+  return functools.reduce(operator.add, shifted)
 
 
 class Window(nn.Module):
