@@ -52,7 +52,7 @@ def load_splits(
       "targets off, or choose a set with votes, such as ferplus/majority.",
       setting="data.soft_targets",
     )
-  folder = user_files.folder(data_dir)
+  folder = _folder(name, data_dir)
   if download:
     from pattlite_jax.data import download as download_lib
 
@@ -112,7 +112,7 @@ def has_targets(name: str) -> bool:
 def require_files(name: str, data_dir: str) -> None:
   """Raises MissingFileError, saying what to get, if files are missing."""
   builder_class, _ = _find_builder(name)
-  builder_class.source_files(user_files.folder(data_dir))
+  builder_class.source_files(_folder(name, data_dir))
 
 
 def files_of(
@@ -124,9 +124,22 @@ def files_of(
     UserError, MissingFileError: as `load_splits`.
   """
   builder_class, config = _find_builder(name)
-  folder = user_files.folder(data_dir)
+  folder = _folder(name, data_dir)
   builder_class = builder_class.for_folder(folder, config)
   return builder_class.source_files(folder), builder_class.remarks(folder)
+
+
+def _folder(name: str, data_dir: str) -> user_files.Path:
+  """Returns the data directory; a user's own folders must be named.
+
+  Otherwise any folder in which a command starts would be taken for classes.
+  """
+  if not data_dir and name.partition("/")[0] == "folders":
+    raise UserError(
+      "The data set folders needs a data directory: the folder of your images.",
+      setting="data.dir",
+    )
+  return user_files.folder(data_dir)
 
 
 def require_examples(examples: Examples, split: str, name: str) -> None:

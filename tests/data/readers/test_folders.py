@@ -329,3 +329,12 @@ def test_any_name_of_a_file_can_be_written(tmp_path):
 def test_seeds_are_names_of_the_set():
   assert load._find_builder("folders") == load._find_builder("folders/seed0")
   assert load.published_counts("folders/seed3") == {}
+
+
+def test_own_folders_must_be_named(tmp_path, monkeypatch):
+  touch(tmp_path, "a/1.jpg", "b/1.jpg")
+  monkeypatch.chdir(tmp_path)
+  for call in (load.files_of, load.require_files):
+    with pytest.raises(UserError, match="folder of your images") as error:
+      call("folders", "")
+    assert error.value.setting == "data.dir"
