@@ -78,6 +78,7 @@ def test_only_valid_rows_are_partners():
   assert len(seen) > 12  # Of 24: all orders come.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("trunk", "blocks"), [("resnet18", 8), ("ir50", 21)])
 def test_every_block_of_a_trunk_has_a_cbam_that_is_not_the_trunks(
   small_config, trunk, blocks
