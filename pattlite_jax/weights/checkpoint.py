@@ -11,6 +11,7 @@ used.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -212,7 +213,9 @@ def _locate(path: epath.PathLike) -> tuple[epath.Path, int | None] | None:
   path = _absolute(path)
   if (path / FOLDER).is_dir():
     return path / FOLDER, None
-  if (path / "best").is_dir() and path.name.isdigit():
+  if (path / "best").is_dir() and re.fullmatch(
+    r"\d{1,18}", path.name, re.ASCII
+  ):
     return path.parent, int(path.name)
   return None
 

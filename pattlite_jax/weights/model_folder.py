@@ -12,8 +12,9 @@ from typing import Any
 
 from etils import epath
 
+from pattlite_jax.runtime import json_file
 from pattlite_jax.runtime.errors import MissingFileError, UserError
-from pattlite_jax.weights import safetensors_io
+from pattlite_jax.weights import file_kinds, safetensors_io
 
 WEIGHTS, CONFIG = "weights.safetensors", "config.json"
 _SHIPPED = epath.Path(__file__).parent.parent / "released"
@@ -44,7 +45,7 @@ def write(
   (folder / CONFIG).write_text(json.dumps(described, indent=1) + "\n")
 
 
-def read(folder: epath.Path) -> tuple[dict[str, Any], Any]:
+def read(folder: epath.Path) -> tuple[dict[str, Any], dict[str, Any]]:
   """Returns (variables, what config.json holds).
 
   Raises:
@@ -52,10 +53,9 @@ def read(folder: epath.Path) -> tuple[dict[str, Any], Any]:
     UserError: if one is broken.
   """
   path = folder / CONFIG
-  if not path.is_file():
+  if not file_kinds.is_plain(path):
     raise MissingFileError(f"{folder} has {WEIGHTS}, but no {CONFIG}.")
-  try:
-    described = json.loads(path.read_text())
-  except ValueError as error:  # It is not JSON, or not UTF-8.
-    raise UserError(f"{path} is not valid JSON: {error}.") from error
+  if file_kinds.of(path) == "LFS pointer":
+    raise UserError(str(file_kinds.advice(path)))
+  described = json_file.read(path)
   return safetensors_io.load_variables(folder / WEIGHTS), described
