@@ -13,19 +13,32 @@ import ml_collections
 import numpy as np
 from etils import epath
 from flax import linen as nn
+from flax import traverse_util
 from jaxtyping import Float, UInt8
 
 from pattlite_jax import config as config_lib
 from pattlite_jax import methods
+from pattlite_jax.config_rules import STAGES
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.method import Method
+from pattlite_jax.runtime import class_names as class_names_lib
 from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.runtime.origin import Origin
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring.logits import LogitsOf
 from pattlite_jax.scoring.network import Predictors
-from pattlite_jax.weights import checkpoint, model_folder, trunk
+from pattlite_jax.weights import (
+  checkpoint,
+  file_kinds,
+  model_folder,
+  safetensors_io,
+  trunk,
+)
+
+# Fields that every version has had, without which the rest means nothing.
+_ALWAYS = ("model.attention", "model.cut", "model.image_size")
+_MAX_PIXELS = 4096  # A side.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +152,11 @@ def load(path: epath.PathLike, setting: str = "checkpoint") -> Trained:
       variables, described = jax.device_get(items["best"]), items["config"]
       where = f"The config in the checkpoint at {path}"
       _require_config(described, where)
-      history = items["progress"]["history"]
+      history = _dict(items["progress"]).get("history")
+      safetensors_io.require_weights(
+        traverse_util.flatten_dict(_dict(variables), sep="/"),
+        f"The weights in the checkpoint at {path}",
+      )
     return _trained(variables, described, history, where)
 
 
@@ -149,6 +166,10 @@ def require(path: epath.PathLike, setting: str) -> None:
     raise MissingFileError(
       _what_is_missing(epath.Path(path).expanduser()), setting=setting
     )
+
+
+def _dict(value: Any) -> dict[str, Any]:
+  return value if isinstance(value, dict) else {}
 
 
 def _require_config(described: Any, where: str) -> None:
@@ -168,6 +189,8 @@ def _what_is_missing(path: epath.Path) -> str:
     "a run's workdir, one step's folder in it (checkpoints/1200), or a folder "
     f"with {model_folder.WEIGHTS} and {model_folder.CONFIG}"
   )
+  if advice := file_kinds.advice(path):
+    return advice
   if path.is_file():
     return f"{path} is a file, but a trained network is a folder: {kinds}."
   if (path / model_folder.CONFIG).is_file():
@@ -184,13 +207,13 @@ def _what_is_missing(path: epath.Path) -> str:
 def _trained(
   variables: dict[str, Any],
   described: dict[str, Any],
-  history: Sequence[dict[str, Any]],
+  history: Any,
   where: str,
 ) -> Trained:
   """Returns a network of what was read; `where` begins what errors say."""
   config = _config(described["config"], where)
-  class_names = tuple(map(str, described["class_names"]))
-  shapes = methods.build(config, len(class_names)).shapes
+  names = class_names_lib.checked(described["class_names"], where)
+  shapes = methods.build(config, len(names)).shapes
   try:
     variables = trunk.select_layers(variables, shapes)
   except UserError as error:
@@ -198,27 +221,54 @@ def _trained(
   return Trained(
     variables,
     config,
-    class_names,
+    names,
     image_shape=_image_shape(described.get("image_shape"), where),
-    history=history,
+    history=_history(history, where),
   )
 
 
 def _config(fields: dict[str, Any], where: str) -> ml_collections.ConfigDict:
   """Returns a saved config, of this or an older version."""
   try:
-    return config_lib.from_checkpoint(fields)
+    config = config_lib.from_checkpoint(fields)
   except UserError as error:
     raise UserError(f"{where} cannot be used. {error}") from error
+  missing = [name for name in _ALWAYS if name not in config_lib.flat(fields)]
+  if missing:
+    raise UserError(
+      f"{where} cannot be used. Its config lacks {', '.join(missing)}, without "
+      "which nobody knows what the weights compute."
+    )
+  return config
 
 
 def _image_shape(saved: Any, where: str) -> tuple[int, int, int] | None:
   match saved:
-    case [int(height), int(width), (1 | 3) as channels]:
+    case [height, width, channels] if (
+      all(type(size) is int for size in saved)
+      and min(height, width) >= 1
+      and max(height, width) <= _MAX_PIXELS
+      and channels in (1, 3)
+    ):
       return height, width, channels
     case None:  # The checkpoint is older than the field.
       return None
   raise UserError(
     f"{where} has the image_shape {reprlib.repr(saved)}, but must have "
-    "[height, width, 1 or 3]."
+    f"[height, width, 1 or 3], of at most {_MAX_PIXELS:,} pixels a side."
   )
+
+
+def _history(saved: Any, where: str) -> Sequence[dict[str, Any]]:
+  """Returns the records of the epochs; UserError for anything else."""
+  records = saved if isinstance(saved, list | tuple) else [saved]
+  for record in records:
+    numbers = [v for k, v in _dict(record).items() if k != "stage"]
+    if _dict(record).get("stage") not in STAGES or not all(
+      type(number) in (int, float) for number in numbers
+    ):
+      raise UserError(
+        f"{where} has a history with {reprlib.repr(record)}, but must have a "
+        f"record of each epoch: its stage, {' or '.join(STAGES)}, and numbers."
+      )
+  return records

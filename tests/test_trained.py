@@ -166,6 +166,30 @@ def test_a_damaged_model_folder_is_named_by_its_file(
       "must have a config, of fields, and class_names, a list",
     ),
     ({"image_shape": [16, 16]}, r"has the image_shape \[16, 16\], but must"),
+    ({"image_shape": [16, 16, 2]}, r"\[16, 16, 2\], but must"),
+    ({"image_shape": [16.0, 16, 1]}, r"\[16.0, 16, 1\], but must"),
+    ({"image_shape": [True, 16, 1]}, r"\[True, 16, 1\], but must"),
+    ({"image_shape": [0, 16, 1]}, r"at most 4,096 pixels a side"),
+    ({"image_shape": [10**9, 10**9, 3]}, r"at most 4,096 pixels a side"),
+    ({"image_shape": [-16, 16, 1]}, r"\[-16, 16, 1\], but must"),
+    ({"image_shape": "abc"}, r"'abc', but must"),
+    (
+      {"config": {}},
+      "lacks model.attention, model.cut, model.image_size, with",
+    ),
+    (
+      {"config": {"model": {"dtype": "int8"}}},
+      "config.model.dtype is 'int8', but must be one of",
+    ),
+    ({"class_names": [*NAMES[:2], "anger"]}, "class name 'anger' twice"),
+    ({"class_names": [1, 2, 3]}, "class names, .* but one is 1"),
+    ({"class_names": ["a", "b", "c\nd"]}, r"but one is 'c\\nd'"),
+    ({"class_names": ["a", "b", " "]}, "but one is ' '"),
+    ({"class_names": ["x" * 101, "b", "c"]}, "at most 100 characters"),
+    ({"class_names": [str(n) for n in range(10**4)]}, "but has 10,000"),
+    ({"history": 3}, "has a history with 3, but must have a record of each"),
+    ({"history": [{"stage": "stage9"}]}, "a history with .*stage1 or stage2"),
+    ({"history": [{"stage": "stage1", "step": "x"}]}, "and numbers"),
     (
       {"config": {"model": 3}},
       r"cannot be used\. There is no config\.model, wh",
@@ -190,11 +214,84 @@ def test_a_config_that_does_not_fit_is_named_by_its_part(
   refused(model_folder_of(small_config, **changes), message)
 
 
-def test_a_mistake_of_the_program_is_not_the_checkpoints(
+@pytest.mark.parametrize(
+  ("wrong", "message"),
+  [
+    (np.float16(1), "float16"),
+    (np.float64(1), "float64"),
+    (np.int8(1), "int8"),
+    (np.float32("nan"), "float32"),
+    (np.float32("inf"), "float32"),
+  ],
+)
+def test_weights_of_other_numbers_are_refused(
+  small_config, model_folder_of, wrong, message
+):
+  """Whether in a model's folder or in a checkpoint whose digests are right."""
+  folder = model_folder_of(small_config)
+  variables, described = model_folder.read(epath.Path(folder))
+  bias = variables["params"]["attention_classifier"]["classifier"]["bias"]
+  changed = bias.astype(wrong.dtype)
+  changed[1] = wrong
+  variables["params"]["attention_classifier"]["classifier"]["bias"] = changed
+  message += ".*but must be of finite float32"
+  checkpoint.save_best(small_config.workdir, variables, small_config, NAMES)
+  refused(small_config.workdir, f"weights in the checkpoint at.*{message}")
+  model_folder.write(folder, variables, described)
+  refused(folder, f"classifier/bias is.*{message}")
+
+
+def test_what_would_fill_the_memory_is_refused_by_its_size(
   small_config, model_folder_of
 ):
-  folder = model_folder_of(small_config, class_names=[{"a": 1}, 2, 3])
-  assert trained.load(folder).class_names == ("{'a': 1}", "2", "3")
+  folder = model_folder_of(small_config)
+  with (folder / "weights.safetensors").open("r+b") as file:
+    file.truncate(2 * 10**9)  # Takes no place on the disk.
+  refused(folder, "has 2,000,000,000 bytes, at most 1,000,000,000 are")
+  with (folder / "config.json").open("r+b") as file:
+    file.truncate(10**8)
+  refused(folder, "has 100,000,000 bytes, at most 50,000,000 are")
+  (folder / "config.json").write_text("[" * 10**5)
+  refused(folder, r"config\.json is not valid JSON: it is too deep")
+  (folder / "config.json").write_text("[1]")
+  refused(folder, r"config\.json is not valid JSON: a list, but no object")
+
+
+@pytest.mark.parametrize(
+  ("name", "content", "message"),
+  [
+    ("model.h5", b"\x89HDF\r\n\x1a\n", "keras_port --model="),
+    ("saved/saved_model.pb", b"", "SavedModel folder"),
+    ("a.safetensors", b"\x02\0\0\0\0\0\0\0{}", "takes a whole network by its"),
+    ("w", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+  ],
+)
+def test_files_of_other_kinds_are_called_what_they_are(
+  tmp_path, name, content, message
+):
+  path = tmp_path / name
+  path.parent.mkdir(exist_ok=True)
+  path.write_bytes(content)
+  path = path if path.parent == tmp_path else path.parent
+  with pytest.raises(MissingFileError, match=message) as error:
+    trained.load(path)
+  assert str(path) in str(error.value)
+
+
+def test_pointers_of_git_lfs_in_a_folder_are_named(
+  small_config, model_folder_of
+):
+  """As a clone without git-lfs has them."""
+  folder = model_folder_of(small_config)
+  pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
+  for name in ("weights.safetensors", "config.json"):
+    (folder / name).write_text(pointer)
+    refused(folder, rf"{name} is a git-LFS pointer, .*git lfs pull")
+  with pytest.raises(UserError, match="git lfs pull"):
+    trunk.load_imagenet_trunk(folder / "weights.safetensors")
+
+
+def test_a_mistake_of_the_program_is_not_the_checkpoints():
   with pytest.raises(TypeError):
     trained.load(3)
 

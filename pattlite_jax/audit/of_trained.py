@@ -36,4 +36,6 @@ def logits_alone(
   network: Trained, examples: examples_lib.Examples
 ) -> Float[np.ndarray, "N K"]:
   """Returns the logits of each image alone, whatever the attention."""
-  return network.predictor_alone()(examples, network.config.eval.batch_size)
+  # Padded to that size: a checkpoint may say what no memory holds.
+  size = min(network.config.eval.batch_size, max(len(examples), 1))
+  return network.predictor_alone()(examples, size)

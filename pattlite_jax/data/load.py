@@ -14,12 +14,17 @@ import numpy as np
 from absl import logging
 from jaxtyping import UInt8
 
-from pattlite_jax.data import prepared, user_files
+from pattlite_jax.data import (
+  examples_check,
+  prepared,
+  prepared_copy,
+  user_files,
+)
 from pattlite_jax.data.examples import Examples, class_counts
+from pattlite_jax.data.examples_check import SPLITS
 from pattlite_jax.runtime import durable
 from pattlite_jax.runtime.errors import FileError, UserError
 
-SPLITS = ("train", "validation", "test")
 _READ_BATCH = 1024  # Images that are decoded and copied together.
 
 
@@ -68,15 +73,16 @@ def load_splits(
     target += f"-{image_size}"
   logging.info("Data set %s of %s, prepared in %s.", name, folder, target)
   with _quiet_tensorflow():
-    builder = builder_class(data_dir=target, config=config)
+    with prepared_copy.errors_about(name, target):
+      prepared_copy.require_plain(target)
+      builder = builder_class(data_dir=target, config=config)
     was_prepared = builder.data_path.exists()
     if not was_prepared:
       builder.files_dir, builder.image_size = folder, image_size
       builder = _prepare(builder)
-    if None in builder.info.features["image"].shape:
-      splits = _read_and_resize(builder, image_size)
-    else:
-      splits = {split: _read_batched(builder, split) for split in SPLITS}
+    with prepared_copy.errors_about(name, str(builder.data_path)):
+      prepared_copy.require_whole(str(builder.data_path))
+      splits = _read(builder, image_size)
   for line in builder.remarks_on(splits):
     logging.warning("%s: %s", name, line)
   if not soft_targets:
@@ -236,6 +242,16 @@ def _prepare(builder):
   )
 
 
+def _read(builder, image_size: int) -> dict[str, Examples]:
+  """Reads all splits of a prepared copy, and checks what they hold."""
+  if None in builder.info.features["image"].shape:
+    splits = _read_and_resize(builder, image_size)
+  else:
+    splits = {split: _read_batched(builder, split) for split in SPLITS}
+  examples_check.check_alike(splits, "it")
+  return splits
+
+
 def _read_batched(builder, split: str) -> Examples:
   """Reads a split whose images all have the size that the builder states."""
   height, width, channels = builder.info.features["image"].shape
@@ -248,10 +264,14 @@ def _read_batched(builder, split: str) -> Examples:
     ids.extend(batch["id"])
     if builder.HAS_TARGETS:
       targets.append(batch["targets"])
-  examples = _examples(builder, np.concatenate(images), labels, ids)
-  if not builder.HAS_TARGETS:
-    return examples
-  return dataclasses.replace(examples, targets=np.concatenate(targets))
+  return _examples(
+    builder,
+    split,
+    np.concatenate(images),
+    labels,
+    ids,
+    np.concatenate(targets) if builder.HAS_TARGETS else None,
+  )
 
 
 def _read_and_resize(builder, image_size: int) -> dict[str, Examples]:
@@ -272,7 +292,7 @@ def _read_and_resize(builder, image_size: int) -> dict[str, Examples]:
     for index, row in enumerate(rows):
       images[index] = _resize(row["image"], shape[:2])
     labels, ids = [row["label"] for row in rows], [row["id"] for row in rows]
-    splits[split] = _examples(builder, images, labels, ids)
+    splits[split] = _examples(builder, split, images, labels, ids, None)
   if builder.MAY_BE_GREY and not any(map(_has_colour, splits.values())):
     return {
       split: dataclasses.replace(own, images=own.images[..., :1].copy())
@@ -323,11 +343,18 @@ def _numpy_iterator(builder, split: str, *, batch_size: int | None):
 
 
 def _examples(
-  builder, images: UInt8[np.ndarray, "N H W C"], labels: list, ids: list
+  builder,
+  split: str,
+  images: UInt8[np.ndarray, "N H W C"],
+  labels: list,
+  ids: list,
+  targets: np.ndarray | None,
 ) -> Examples:
-  return Examples(
-    images=images,
-    labels=np.array(labels, np.int32),
-    ids=np.array([face_id.decode() for face_id in ids], dtype=str),
-    class_names=builder.CLASS_NAMES,
+  return examples_check.checked(
+    images,
+    np.array(labels, np.int64),
+    np.array([face_id.decode() for face_id in ids], dtype=str),
+    builder.CLASS_NAMES,
+    targets,
+    f"{split}:",
   )

@@ -3,9 +3,11 @@
 import dataclasses
 
 import ml_collections
+import numpy as np
 
 from pattlite_jax.data import class_names, classes
 from pattlite_jax.data.examples import Examples
+from pattlite_jax.data.examples_check import SPLITS
 from pattlite_jax.runtime.errors import UserError
 
 
@@ -43,7 +45,9 @@ class DataSource:
     if self.packed:
       from pattlite_jax.data import packed
 
-      return packed.read(self.packed, self.name, soft_targets=soft_targets)
+      found = packed.read(self.packed, self.name, soft_targets=soft_targets)
+      empty = next(iter(found.values())).take(np.arange(0))
+      return {name: found.get(name, empty) for name in SPLITS}
     from pattlite_jax.data import load
 
     return load.load_splits(

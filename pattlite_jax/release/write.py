@@ -1,7 +1,6 @@
 """What `release` writes: a finished run as plain files, with a model card."""
 
 import dataclasses
-import json
 import shlex
 from typing import Any
 
@@ -11,7 +10,7 @@ from pattlite_jax import config as config_lib
 from pattlite_jax import trained
 from pattlite_jax.data.source import DataChoice
 from pattlite_jax.release import model_card, model_check, onnx_file
-from pattlite_jax.runtime import durable, provenance, train_time
+from pattlite_jax.runtime import durable, json_file, provenance, train_time
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.scoring import pictures, protocols
 from pattlite_jax.scoring.inputs import load_inputs
@@ -20,6 +19,7 @@ from pattlite_jax.weights import model_folder
 
 # Fields that hold folders of the machine that trained.
 _FIELDS = ("workdir", "data.dir", "data.packed", "data.prepared_dir")
+_OF_RESULT = ("command", "epoch_chosen_by", "config_changes")
 _FOLDERS = {f"--config.{field}" for field in _FIELDS}
 
 
@@ -77,7 +77,14 @@ def _training(workdir: epath.Path) -> dict[str, Any]:
       f"No {path}: only a run that has ended can be released, by its workdir.",
       setting="checkpoint",
     )
-  result = json.loads(path.read_text())
+  result = json_file.read(path)
+  lacking = [name for name in _OF_RESULT if name not in result]
+  if lacking or not isinstance(result["command"], str):
+    raise UserError(
+      f"{path} is not what a run writes at its end: it lacks "
+      f"{', '.join(lacking) or 'a command of words'}.",
+      setting="checkpoint",
+    )
   fields = ("git_revision", "versions", "machine", "device", "epochs", "seed")
   return {
     "command": without_folders(result["command"]),

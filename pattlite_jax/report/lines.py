@@ -2,14 +2,15 @@
 
 import dataclasses
 import itertools
-import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from etils import epath
 
+from pattlite_jax.report import result_file
 from pattlite_jax.report.row import SHUFFLED, Row
+from pattlite_jax.runtime import json_file
 
 # What a run or `evaluate` writes; `scoring.protocols` describes the form.
 Result = dict[str, Any]
@@ -85,7 +86,7 @@ def _results(
     for row in rows
     for seed in row.seeds
   )
-  return [json.loads(path.read_text()) for path in paths if path.exists()]
+  return [result_file.read(path) for path in paths if path.exists()]
 
 
 def read_subsets(folder: epath.Path, rows: Sequence[Row]) -> list[Line]:
@@ -97,7 +98,7 @@ def read_subsets(folder: epath.Path, rows: Sequence[Row]) -> list[Line]:
   for row in rows:
     (scoring,) = row.scorings
     found = [
-      result["splits"]["test"]["challenges"]
+      result["splits"].get("test", {}).get("challenges", {})
       for result in _results(folder, [row], f"_{scoring.name}")
     ]
     for subset, published in row.published_subsets.items():
@@ -119,8 +120,8 @@ def read_single(results: epath.Path, link_to: str) -> list[Line]:
   """
   lines = []
   for path in sorted(results.glob("*.json")):
-    result = json.loads(path.read_text())
-    if "splits" in result:  # Not a benchmark's.
+    if "splits" in json_file.read(path):  # Not a benchmark's.
+      result = result_file.read(path)
       lines.append(Line(f"[{path.stem}]({link_to}/{path.name})", (), [result]))
   return lines
 

@@ -24,7 +24,7 @@ from etils import epath
 from pattlite_jax.report.row import CHALLENGE_LISTS, HOW_TO_GET_LISTS, Row
 from pattlite_jax.report.rows import TABLES
 from pattlite_jax.report.rows_methods import CLEAN, CONFIG, STEP_TIMES
-from pattlite_jax.runtime import durable, errors, output, train_time
+from pattlite_jax.runtime import durable, errors, json_file, output, train_time
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 _AUDIT = "pattlite_jax.audit"
@@ -241,7 +241,7 @@ def _with_hours(workdir: epath.Path) -> str:
 
   In the workdir it has none: it is the same however often a run was stopped.
   """
-  result = json.loads((workdir / "result.json").read_text())
+  result = json_file.read(workdir / "result.json")
   result["hours"] = train_time.hours(workdir)
   return json.dumps(result, indent=1) + "\n"
 

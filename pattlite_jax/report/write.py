@@ -1,7 +1,6 @@
 """The tables of the studies, as lines of Markdown."""
 
 import dataclasses
-import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
@@ -9,6 +8,8 @@ from etils import epath
 
 from pattlite_jax.report.lines import Line, percents, summarise
 from pattlite_jax.report.row import LEAK_SCORINGS, Scoring
+from pattlite_jax.runtime import json_file
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import text
 from pattlite_jax.scoring.text import markdown_table
 from pattlite_jax.weights import model_folder
@@ -200,7 +201,7 @@ def single_runs(lines: Sequence[Line]) -> list[str]:
       "split": lambda line: line.split,
       _ALONE: lambda line: summarise(line.values()),
       "epochs (stage 1 + 2)": lambda line: " + ".join(
-        map(str, line.runs[0]["epochs"].values())
+        map(str, line.runs[0].get("epochs", {}).values())
       ),
     },
   )
@@ -255,4 +256,8 @@ def speed(results: epath.Path, device: str) -> list[str]:
     return []
   from pattlite_jax.benchmark import page
 
-  return page.text(json.loads(file.read_text()))
+  result = json_file.read(file)
+  try:
+    return page.text(result)
+  except (AttributeError, LookupError, TypeError, ValueError) as error:
+    raise UserError(f"{file} is no benchmark's result: {error!r}") from error

@@ -76,8 +76,17 @@ def progress(
   Raises:
     UserError: if it may not; shows each difference as old -> new.
   """
-  reached = Progress.from_json(_upgrade(saved))
-  changed = changes(saved["config"], described)
+  try:
+    reached = Progress.from_json(_upgrade(saved))
+    changed = changes(saved["config"], described)
+  except UserError:
+    raise
+  except (AttributeError, LookupError, TypeError, ValueError) as error:
+    raise UserError(
+      f"{described['config']['workdir']} holds step {step} with a progress or "
+      f"config that no run saves ({error!r}); use another workdir.",
+      setting="workdir",
+    ) from error
   if not changed:
     return reached
   lines = "".join(

@@ -12,6 +12,7 @@ used.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -256,7 +257,9 @@ def _locate(path: epath.PathLike) -> tuple[epath.Path, int | None] | None:
   path = _absolute(path)
   if (path / FOLDER).is_dir():
     return path / FOLDER, None
-  if (path / "best").is_dir() and path.name.isdigit():
+  if (path / "best").is_dir() and re.fullmatch(
+    r"\d{1,18}", path.name, re.ASCII
+  ):
     return path.parent, int(path.name)
   return None
 

@@ -3,18 +3,22 @@
 Orbax reads a changed byte of an array without an error, hence the digests.
 """
 
+import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 from jaxtyping import PyTree
 
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.weights import digests
 
 ARRAY_ITEMS = ("state", "best")  # The others hold JSON.
+MAX_BYTES = 4_000_000_000  # Of arrays; a run of PAtt-Lite saves 18 million.
 
 
 class DamagedError(UserError):
@@ -58,16 +62,49 @@ def read(
     for name in wanted
   }
   try:
+    require_possible(folder, names)
     items = manager.restore(step, args=ocp.args.Composite(**arguments))
+    digests_now = {name: _digest(name, items[name]) for name in names}
+  except DamagedError:
+    raise
   except Exception as error:  # Damage makes Orbax raise errors of many kinds.
     raise DamagedError(f"{folder} is unreadable: {first_line(error)}") from (
       error
     )
   saved = items["digests"] if isinstance(items["digests"], dict) else {}
   for name in names:
-    if _digest(name, items[name]) != saved.get(name):
+    if digests_now[name] != saved.get(name):
       raise DamagedError(f"{folder / name} is not what was saved there")
   return {name: items[name] for name in names}
+
+
+def require_possible(
+  folder: epath.Path, names: Sequence[str], max_bytes: int = MAX_BYTES
+) -> None:
+  """Raises DamagedError for what no run saves, before it fills the memory.
+
+  An array of any size takes no bytes on the disk where it is all zeros, and a
+  pipe would be waited for.
+  """
+  if "://" not in str(folder):
+    for parent, _, files in os.walk(folder):
+      for path in (os.path.join(parent, name) for name in files):
+        if not os.path.isfile(path):
+          raise DamagedError(f"{path} is no plain file")
+        if os.path.getsize(path) > MAX_BYTES:
+          raise DamagedError(f"{path} has more than {MAX_BYTES:,} bytes")
+  for name in (name for name in names if name in ARRAY_ITEMS):
+    metadata = ocp.StandardCheckpointHandler().metadata(folder / name)
+    num_bytes = sum(
+      math.prod(leaf.shape) * np.dtype(leaf.dtype).itemsize
+      for leaf in jax.tree.leaves(metadata.tree)
+      if hasattr(leaf, "shape")
+    )
+    if num_bytes > max_bytes:
+      raise DamagedError(
+        f"{folder / name} has arrays of {num_bytes:,} bytes, at most "
+        f"{max_bytes:,} are read"
+      )
 
 
 def fill(like: PyTree, saved: PyTree) -> PyTree:

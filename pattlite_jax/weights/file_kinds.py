@@ -1,5 +1,6 @@
 """What a path is, told by its content: for errors that say what takes it."""
 
+import os
 import zipfile
 
 from etils import epath
@@ -8,6 +9,14 @@ _PORT = "python -m pattlite_jax.weights.keras_port"
 _LFS = b"version https://git-lfs.github.com/spec/"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
+
+
+def is_plain(path: epath.Path) -> bool:
+  """Whether a path is a file that can be read without waiting for another.
+
+  For epath a pipe is a file, too.
+  """
+  return path.is_file() if "://" in str(path) else os.path.isfile(path)
 
 
 def of(path: epath.Path) -> str | None:
@@ -21,7 +30,7 @@ def of(path: epath.Path) -> str | None:
       return "SavedModel"
     own = ("checkpoints", "weights.safetensors")
     return "network" if any((path / name).exists() for name in own) else None
-  if not path.is_file():
+  if not is_plain(path):
     return None
   with path.open("rb") as file:
     head = file.read(64)

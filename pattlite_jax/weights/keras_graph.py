@@ -4,8 +4,10 @@ Reads the JSON that Keras 3 and tf.keras write of a model, and runs none of it.
 Models within models are laid out flat.
 """
 
+import contextlib
 import dataclasses
 import json
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +16,27 @@ from pattlite_jax.runtime.errors import UserError
 MAX_LAYERS = 1000  # A PAtt-Lite with MobileNetV1's whole trunk has about 110.
 _MAX_DEPTH = 10  # Models within models.
 _MODELS = ("Functional", "Sequential", "Model")
+
+
+@contextlib.contextmanager
+def errors_about(begin: str) -> Iterator[None]:
+  """Makes one line, which begins so, of what is wrong with a description.
+
+  Raises:
+    UserError: in place of what broken JSON makes Python raise.
+  """
+  try:
+    yield
+  except UserError as error:
+    reason = str(error)
+  except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+    reason = f"it does not describe its model as Keras does: {error!r}"
+  except ValueError as error:  # No JSON.
+    reason = f"its description is broken: {error}"
+  else:
+    return
+  reason = textwrap.shorten(reason, 500, placeholder="...").rstrip(".")
+  raise UserError(f"{begin}: {reason}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,19 +66,13 @@ def read(description: str | bytes) -> tuple[list[Layer], dict[str, Any]]:
 
   Raises:
     UserError: if it does not describe a model whose layers form one chain.
+    Exception: as `errors_about` takes, for what Keras never writes.
   """
   try:
     model = json.loads(description)
-    layers = list(_of_model(model, ()))
-  except (AttributeError, LookupError, TypeError) as error:
-    raise UserError(
-      f"does not describe its model as Keras does: {error!r}"
-    ) from error
   except RecursionError as error:
-    raise UserError(
-      "does not describe its model as Keras does: recursion"
-    ) from error
-  return layers, model
+    raise UserError("its description is broken: too deep") from error
+  return list(_of_model(model, ())), model
 
 
 def children(model: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:

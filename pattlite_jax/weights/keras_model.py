@@ -15,6 +15,7 @@ from flax import traverse_util
 from pattlite_jax import config as config_lib
 from pattlite_jax import methods
 from pattlite_jax.method import TRUNK
+from pattlite_jax.runtime import class_names as class_names_lib
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.weights import (
   checkpoint,
@@ -23,7 +24,6 @@ from pattlite_jax.weights import (
   keras_places,
   keras_process,
 )
-from pattlite_jax.weights import class_names as class_names_lib
 from pattlite_jax.weights.keras_network import HEAD, Network
 from pattlite_jax.weights.keras_port import flax_variables
 from pattlite_jax.weights.safetensors_io import Path
@@ -82,7 +82,7 @@ def port(
     UserError: for a file of another network; says what differs.
   """
   flat, network = read_model(source)
-  if attention not in (None, network.attention):
+  if attention is not None and attention != network.attention:
     raise UserError(_other_attention(source, attention, network.attention))
   flat.setdefault(_SCALE, np.ones((), np.float32))  # "none" has no layer of it.
   config = config_lib.get_config()
@@ -159,16 +159,10 @@ def read_model(source: Path) -> tuple[Flat, Network]:
       "model.save('model.keras'). The weights of a MobileNet alone are what "
       "--weights takes."
     )
-  try:
+  with keras_graph.errors_about(f"{path} is not a PAtt-Lite"):
     layers, model = keras_graph.read(file.description)
     network = keras_network.pattlite(layers)
     return _flat(network, keras_places.of_model(file, model)), network
-  except UserError as error:
-    raise UserError(f"{path} is not a PAtt-Lite: {error}.") from error
-  except (AttributeError, LookupError, TypeError, ValueError) as error:
-    raise UserError(
-      f"{path} does not describe its model as Keras does: {error!r}"
-    ) from error
 
 
 def _flat(network: Network, arrays: keras_places.Arrays) -> Flat:
@@ -179,7 +173,9 @@ def _flat(network: Network, arrays: keras_places.Arrays) -> Flat:
   variables: dict[Any, Any] = traverse_util.flatten_dict(
     flax_variables(trunk, "its trunk")
   )
-  flat = {(key[0], TRUNK, *key[1:]): array for key, array in variables.items()}
+  flat: dict[tuple[str, ...], Any] = {
+    (key[0], TRUNK, *key[1:]): array for key, array in variables.items()
+  }
   for (module, name), layer in network.head.items():
     parts, found = _PARTS[name], arrays.get(layer.place, [])
     if len(found) != len(parts):

@@ -106,15 +106,11 @@ def _read_trunk(path: epath.Path) -> dict[str, list[np.ndarray]]:
   file = keras_process.read(path)
   if file.description is None:
     return keras_places.of_trunk(file)
-  try:
+  begin = f"{path} is not a MobileNetV1 (--model takes a whole PAtt-Lite)"
+  with keras_graph.errors_about(begin):
     layers, model = keras_graph.read(file.description)
     trunk = keras_network.mobilenet(layers)
     arrays = keras_places.of_model(file, model)
-  except (AttributeError, LookupError, TypeError, ValueError) as error:
-    raise UserError(
-      f"{path} is not a MobileNetV1: {error}. A whole PAtt-Lite is what "
-      "--model takes."
-    ) from error
   return {name: arrays.get(x.place, []) for name, x in trunk.items()}
 
 

@@ -45,7 +45,7 @@ def read(path: epath.Path, command: Sequence[str] = _COMMAND) -> KerasFile:
     advice = file_kinds.advice(path)
   if advice:
     raise UserError(advice)
-  if not path.is_file():
+  if not file_kinds.is_plain(path):
     raise MissingFileError(f"{path.resolve()} is no file.")
   size = path.stat().length
   if size > _MAX_FILE:

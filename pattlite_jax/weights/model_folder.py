@@ -13,8 +13,9 @@ from typing import Any
 
 from etils import epath
 
-from pattlite_jax.runtime import durable
+from pattlite_jax.runtime import durable, json_file
 from pattlite_jax.runtime.errors import MissingFileError, UserError
+from pattlite_jax.weights import file_kinds
 
 WEIGHTS, CONFIG = "weights.safetensors", "config.json"
 ONNX = "network.onnx"
@@ -59,7 +60,7 @@ def write(
   durable.write_text(folder / CONFIG, json.dumps(described, indent=1) + "\n")
 
 
-def read(folder: epath.Path) -> tuple[dict[str, Any], Any]:
+def read(folder: epath.Path) -> tuple[dict[str, Any], dict[str, Any]]:
   """Returns (variables, what config.json holds).
 
   Raises:
@@ -82,9 +83,8 @@ def read_config(folder: epath.Path) -> Any:
     UserError: if it is broken.
   """
   path = folder / CONFIG
-  if not path.is_file():
+  if not file_kinds.is_plain(path):
     raise MissingFileError(f"{folder} has {WEIGHTS}, but no {CONFIG}.")
-  try:
-    return json.loads(path.read_text())
-  except ValueError as error:  # It is not JSON, or not UTF-8.
-    raise UserError(f"{path} is not valid JSON: {error}.") from error
+  if file_kinds.of(path) == "LFS pointer":
+    raise UserError(str(file_kinds.advice(path)))
+  return json_file.read(path)

@@ -8,6 +8,7 @@ import pytest
 from small_run import StoppedError, fit
 
 from pattlite_jax import config as config_lib
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import resume
 from pattlite_jax.training.progress import Progress
 
@@ -170,3 +171,19 @@ def test_force_cannot_change_the_arrays_of_the_state(
   new = again(small_config, splits, **fields)
   with pytest.raises(ValueError, match=rf"{stage}\.{field}.*cannot change"):
     resume.progress(8, saved(described), new)
+
+
+@pytest.mark.parametrize(
+  "broken",
+  [{"stage": 7}, {"stage": "x"}, {"plateau": 3}, {"stopping": {"a": 1}}, None],
+)
+def test_progress_that_no_run_saves_is_named(
+  small_config, splits, described, broken
+):
+  """As in a stranger's checkpoint, whose digests are right."""
+  items = saved(described)
+  items["progress"] = broken and items["progress"] | broken
+  with pytest.raises(UserError, match="holds step 8 with a progress") as error:
+    resume.progress(8, items, again(small_config, splits))
+  assert "\n" not in str(error.value)
+  assert small_config.workdir in str(error.value)

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import pathlib
 import random
 import resource
@@ -11,9 +12,10 @@ import sys
 import flax.struct
 import numpy as np
 import pytest
+from etils import epath
 from small_run import fit, saved_best
 
-from pattlite_jax.weights import checkpoint, checkpoint_items
+from pattlite_jax.weights import checkpoint, checkpoint_items, digests
 
 RNG = np.random.default_rng(0)
 ITEMS = ("state", "best", "progress", "config")
@@ -187,6 +189,71 @@ def test_digests_of_another_kind_are_damage(copy):
     path.write_text(content)
     with pytest.raises(checkpoint.DamagedError, match="not what was saved"):
       checkpoint.restore(copy / checkpoint.FOLDER / "8", ["best"])
+
+
+CHANGED = (
+  {"a": {"c": np.arange(6.0)}},  # Another name.
+  {"a": {"b": np.arange(6.0).reshape(2, 3)}},  # Another shape.
+  {"a": {"b": np.arange(6.0).reshape(6, 1)}},
+  {"a": {"b": np.arange(6.0).view(np.int64)}},  # Another dtype, equal bytes.
+  {"a": {"b": np.arange(6.0) + np.eye(6)[5]}},  # Another number.
+  {"a": {"b": np.arange(6.0), "c": np.zeros(0)}},  # One more, of no bytes.
+  {"a": {}},
+)
+
+
+@pytest.mark.parametrize("number", range(len(CHANGED)))
+def test_a_digest_tells_what_the_arrays_are(number):
+  original = {"a": {"b": np.arange(6.0)}}
+  same = {"a": {"b": np.arange(6.0)[::-1][::-1]}}
+  assert digests.of_arrays(original) == digests.of_arrays(same)
+  assert digests.of_arrays(CHANGED[number]) != digests.of_arrays(original)
+
+
+def test_a_digest_tells_which_array_is_which():
+  a, b = np.arange(3.0), np.arange(3.0) + 1
+  swapped = digests.of_arrays({"x": b, "y": a})
+  assert digests.of_arrays({"x": a, "y": b}) != swapped
+  assert digests.of_json({"a": (1, 2)}) == digests.of_json({"a": [1, 2]})
+  assert digests.of_json({"a": [1, 2]}) != digests.of_json({"a": [2, 1]})
+  assert digests.of_json({"a": 1}) != digests.of_json({"b": 1})
+
+
+def test_arrays_that_would_fill_the_memory_are_refused(tmp_path):
+  """All zeros, an array of any size takes no place on the disk."""
+  best = {"params": {"bias": np.zeros(3, np.float32)}}
+  with checkpoint.open_manager(tmp_path) as manager:
+    checkpoint.save(manager, 4, **(contents(4) | {"best": best}))
+    checkpoint.wait(manager)
+  step = tmp_path / checkpoint.FOLDER / "4"
+  with pytest.raises(checkpoint.DamagedError, match="bytes, at most 11 are"):
+    checkpoint_items.require_possible(
+      epath.Path(step), ["progress", "best"], max_bytes=11
+    )
+  checkpoint_items.require_possible(
+    epath.Path(step), ["progress", "best"], max_bytes=10_000
+  )
+  with (step / "progress/metadata").open("r+b") as file:
+    file.truncate(5 * 10**9)
+  with pytest.raises(checkpoint.DamagedError, match="more than 4,000,000,000"):
+    checkpoint.restore(step, ["best"])
+
+
+def test_a_pipe_in_a_checkpoint_is_not_waited_for(copy):
+  path = copy / checkpoint.FOLDER / "8/progress/metadata"
+  path.unlink()
+  os.mkfifo(path)
+  with pytest.raises(checkpoint.DamagedError, match="is no plain file"):
+    checkpoint.restore(copy / checkpoint.FOLDER / "8", ["progress"])
+
+
+@pytest.mark.parametrize("name", ["²", "٣", "8a", "-8", "1e3"])
+def test_a_folder_with_a_name_like_a_number_is_no_step(copy, name):
+  shutil.copytree(
+    copy / checkpoint.FOLDER / "8", copy / checkpoint.FOLDER / name
+  )
+  assert not checkpoint.is_there(copy / checkpoint.FOLDER / name)
+  assert newest(copy)[0] == 8
 
 
 @pytest.mark.parametrize(

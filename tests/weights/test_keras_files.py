@@ -86,7 +86,8 @@ def test_too_many_layers_are_refused(tmp_path):
   path = tmp_path / "many.h5"
   with h5py.File(path, "w") as file:
     file.attrs["layer_names"] = [b"a"] * (keras_files.MAX_LAYERS + 1)
-    file.create_group("a").attrs["weight_names"] = np.array([], "S1")
+    file.create_group("a").attrs["weight_names"] = [b"a/k:0"]
+    file["a/a/k:0"] = np.ones(1, np.float32)
   refused(path, "more than 1000 layers")
 
 
@@ -128,8 +129,11 @@ def test_no_bytes_of_another_file_are_read(path, tmp_path, link):
     file["vars/0"] = KERNEL
   with h5py.File(path, "a") as file:
     link(file, other)
-  # The other file is there, and HDF5 alone would read it.
-  refused(path, "outside the file|object 'vars(/0)?' doesn't exist")
+  # The other file is there. Links to it fail within HDF5, or we refuse them.
+  with pytest.raises((KeyError, OSError, ValueError)) as error:
+    keras_files.parse(path.read_bytes())
+  words = ("outside the file", "doesn't exist", "external")
+  assert any(word in str(error.value) for word in words), error.value
 
 
 @pytest.mark.parametrize("place", [24, 8, 48])
@@ -193,12 +197,15 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
   ("description", "message"),
   [
     ("{garbage", "Expecting property name"),
-    ("[" * 10**5, "recursion"),
+    ("[" * 10**5, "too deep"),
     ("[]", "as Keras does"),
     ('{"config": {"layers": [{}]}}', "as Keras does: KeyError"),
     ('{"config": {"layers": [{"class_name": "Dense"}]}}', "KeyError"),
   ],
 )
 def test_a_description_of_another_kind_is_refused(description, message):
-  with pytest.raises(ValueError, match=message):
+  with (
+    pytest.raises(ValueError, match=message),
+    keras_graph.errors_about("a.keras"),
+  ):
     keras_graph.read(description)

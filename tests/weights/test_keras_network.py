@@ -39,7 +39,8 @@ def of_class(model, name, number=0):
 
 
 def read(model):
-  return keras_network.pattlite(keras_graph.read(json.dumps(model))[0])
+  with keras_graph.errors_about("a.keras"):
+    return keras_network.pattlite(keras_graph.read(json.dumps(model))[0])
 
 
 def refused(model, message):

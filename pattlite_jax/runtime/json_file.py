@@ -1,0 +1,33 @@
+"""JSON from files that anybody may have written."""
+
+import json
+from typing import Any
+
+from etils import epath
+
+from pattlite_jax.runtime.errors import UserError
+
+MAX_BYTES = 50_000_000  # A run's record of 1,000 epochs has 300,000.
+
+
+def read(path: epath.Path) -> dict[str, Any]:
+  """Returns the object in a file.
+
+  Raises:
+    UserError: if it is not one, or larger than `MAX_BYTES`.
+  """
+  size = path.stat().length
+  if size > MAX_BYTES:
+    raise UserError(
+      f"{path} is not read: it has {size:,} bytes, at most {MAX_BYTES:,} are."
+    )
+  try:
+    found = json.loads(path.read_text())
+  except ValueError as error:  # It is not JSON, or not UTF-8.
+    raise UserError(f"{path} is not valid JSON: {error}.") from error
+  except RecursionError as error:
+    raise UserError(f"{path} is not valid JSON: it is too deep.") from error
+  if not isinstance(found, dict):
+    kind = type(found).__name__
+    raise UserError(f"{path} is not valid JSON: a {kind}, but no object.")
+  return found
