@@ -6,4 +6,5 @@ cd "$(dirname "$0")/.."
 EXTRAS="test${EXTRAS:+,$EXTRAS}"
 source launch/environment.sh
 
-python -m pytest --numprocesses 2 --dist loadfile --quiet -m "not slow" "$@"
+python -m pytest --numprocesses 2 --dist loadfile \
+  --no-loadscope-reorder --quiet -m "not slow" "$@"

@@ -58,6 +58,7 @@ def networks(lines: Sequence[Line]) -> list[str]:
       "trained on": _trained_on,
       "validation accuracy": validation("accuracy", " %"),
       "macro F1": validation("macro_f1"),
+      "seeds": lambda line: str(len(line.runs)),
       "size": _size,
     },
   )

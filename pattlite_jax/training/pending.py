@@ -17,7 +17,7 @@ class Pending:
 
   Steps are dispatched ahead of the devices, and waiting for each one's sums
   would stall them. `add_finished` waits for none, `add_all` for all; the total
-  is the same to the last bit, whenever which of them is called.
+  is the same to the last bit, whichever is called, and whenever.
 
   `tell(steps, sums)` is called with the number of steps added since its last
   call and the new total, each time that no finished step is left to add.

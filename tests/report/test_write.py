@@ -168,6 +168,7 @@ def test_the_networks_of_the_package_have_validation_figures(recipes):
       "trained on": "FER2013",
       "validation accuracy": "71.0 ± 1.4 %",
       "macro F1": "35.5 ± 0.7",
+      "seeds": "2",
       "size": "4.4 MB",
     }
   }
