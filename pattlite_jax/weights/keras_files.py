@@ -128,13 +128,13 @@ def _grouped_layers(
   seen.add(group)
   for key in group:
     layer = group[key]
-    arrays = layer.get("vars", {})
+    arrays = layer.get("vars", layer)
     # Files of the first Keras 3 lack the attribute.
-    name = _text(arrays.attrs.get("name", "")) if len(arrays.attrs) else ""
+    name = _text(arrays.attrs.get("name", ""))
     yield (
       (*path, key),
       name,
-      [arrays[str(index)] for index in range(len(arrays))],
+      [arrays[str(i)] for i in range(len(arrays))] if arrays != layer else [],
     )
     if any(name in layer for name in _CONTAINERS):
       yield from _grouped_layers(layer, (*path, key), seen)

@@ -130,10 +130,11 @@ def test_no_bytes_of_another_file_are_read(path, tmp_path, link):
   with h5py.File(path, "a") as file:
     link(file, other)
   # The other file is there. Links to it fail within HDF5, or we refuse them.
-  with pytest.raises((KeyError, OSError, ValueError)) as error:
-    keras_files.parse(path.read_bytes())
-  words = ("outside the file", "doesn't exist", "external")
-  assert any(word in str(error.value) for word in words), error.value
+  try:
+    layers = keras_files.parse(path.read_bytes()).layers
+  except (KeyError, OSError, ValueError):
+    return
+  assert not any(layer.arrays for layer in layers)
 
 
 @pytest.mark.parametrize("place", [24, 8, 48])
