@@ -38,11 +38,14 @@ def write_bytes(path: epath.PathLike, data: bytes) -> None:
 
   Raises OSError if it cannot; the old file is as it was then.
   """
-  target = epath.Path(path)
-  if not is_local(path) or (target.exists() and not target.is_file()):
-    target.write_bytes(data)  # An object of a bucket, or a device.
+  if not is_local(path):
+    epath.Path(path).write_bytes(data)
     return
   target = pathlib.Path(path).resolve()  # A link stays one.
+  # epath takes a device for a file.
+  if target.exists() and not target.is_file():
+    target.write_bytes(data)
+    return
   part = target.with_name(f"{target.name}.part")
   try:
     part.write_bytes(data)

@@ -54,6 +54,7 @@ def write(
   from pattlite_jax.weights import safetensors_io
 
   folder = epath.Path(folder).expanduser()
+  folder.mkdir(parents=True, exist_ok=True)
   (folder / CONFIG).unlink(missing_ok=True)
   durable.sync_names(folder / CONFIG)
   safetensors_io.save_variables(folder / WEIGHTS, variables, {"format": "flax"})
