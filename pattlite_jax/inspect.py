@@ -16,6 +16,7 @@ from typing import Any
 from absl import app, flags, logging
 
 from pattlite_jax.data import flags as data_flags
+from pattlite_jax.runtime import output
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -106,4 +107,4 @@ def _compare(source: Any, splits: Any) -> dict[str, Any]:
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main)
+  output.run(main)

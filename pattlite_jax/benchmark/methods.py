@@ -22,7 +22,7 @@ from etils import epath
 from pattlite_jax import config_files, methods
 from pattlite_jax.benchmark import ours, summary, work
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.runtime import errors, provenance
+from pattlite_jax.runtime import errors, output, provenance
 from pattlite_jax.training import setup
 
 ROUNDS, STEPS = 15, 2  # Of each method in a round.
@@ -88,4 +88,4 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main)
+  output.run(main)

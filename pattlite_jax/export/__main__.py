@@ -18,6 +18,7 @@ know. No file is written that differs from JAX.
 from absl import app, flags
 
 from pattlite_jax.data import flags as data_flags
+from pattlite_jax.runtime import output
 
 FORMATS = ("onnx", "tflite", "stablehlo")
 PRECISIONS = ("float32", "float16", "int8")
@@ -96,4 +97,4 @@ def _text(out: str, said: dict) -> str:
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main)
+  output.run(main)

@@ -11,6 +11,8 @@ npm, or from the folder that --onnxruntime_web names.
 
 from absl import app, flags
 
+from pattlite_jax.runtime import output
+
 _OF_PAGE = {
   "model": "--model=<name or folder>",
   "out": "--out=<folder>",
@@ -54,4 +56,4 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main)
+  output.run(main)

@@ -18,6 +18,10 @@ COMMANDS = (
   ("benchmark", "--help"),
   ("pack", "--help"),
   ("weights.keras_port", "--help"),
+  ("inspect", "--help"),
+  ("export", "--help"),
+  ("page", "--help"),
+  ("predict", "--help"),
 )
 
 
