@@ -79,11 +79,12 @@ def test_alone_is_the_network_on_a_batch_of_one(config, make_examples):
     for module in (method.alone, method.network)
   )
   one_by_one = network(variables, examples, batch_size=1)
+  scale = max(1.0, np.abs(one_by_one).max())  # Some logits are large.
   np.testing.assert_allclose(
-    alone(variables, examples, batch_size=6), one_by_one, atol=1e-5
+    alone(variables, examples, batch_size=6), one_by_one, atol=1e-5 * scale
   )
   together = network(variables, examples, batch_size=6)
-  differs = np.abs(together - one_by_one).max() > 1e-4
+  differs = np.abs(together - one_by_one).max() > 1e-4 * scale
   assert differs == method.mixes_batch
 
 
