@@ -283,6 +283,7 @@ class Answering:
   """A network that gives each image the class that a dict says."""
 
   attention = "token"
+  sharing = None
   class_names = CLASS_NAMES[::-1]
   config = make_config("token")
 

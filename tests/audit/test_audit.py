@@ -13,7 +13,7 @@ from absl import flags
 
 from pattlite_jax import config_files
 from pattlite_jax.audit import __main__ as audit
-from pattlite_jax.audit import counts, findings, lists, selection
+from pattlite_jax.audit import counts, duplicates, findings, lists, selection
 from pattlite_jax.data import load, packed
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.trained import Trained
@@ -217,11 +217,12 @@ def test_another_set_of_classes_is_misuse(run, pack, workdirs):
   _is_misuse(outcome, "sleepy", "happiness", "--dataset=<name>")
 
 
-def test_a_crash_is_no_verdict(run, pack, make_examples):
-  # A label that no class has, which no reader lets through.
-  examples = make_examples(3)
-  examples.labels[0] = 7
-  status, _, error = run(packed=pack(train=examples))
+def test_a_crash_is_no_verdict(run, pack, monkeypatch):
+  def crash(*args, **kwargs):
+    raise RuntimeError("a mistake of the program")
+
+  monkeypatch.setattr(duplicates, "audit", crash)
+  status, _, error = run(packed=pack())
   assert status == 2
   assert "Traceback" in error
 

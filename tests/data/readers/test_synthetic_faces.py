@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import pathlib
 
 import numpy as np
 import pytest
@@ -33,6 +34,7 @@ def splits(tmp_path_factory):
     builder = synthetic_faces.SyntheticFaces(
       data_dir=tmp_path_factory.mktemp("tfds")
     )
+    builder.files_dir = pathlib.Path("unused")
     builder.download_and_prepare()
     assert "not photographs" in builder.info.description
     return {
