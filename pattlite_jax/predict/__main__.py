@@ -10,10 +10,11 @@ is printed. What cannot be read gets a row with the reason, and the exit status
 is 1 at the end. docs/use.md tells the rest.
 """
 
-import os
 import sys
 
 from absl import app, flags
+
+from pattlite_jax.runtime import output
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -78,16 +79,12 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
       "detector": "--detector=<file>",
     }
   ):
-    try:
-      from pattlite_jax.predict import command
+    from pattlite_jax.predict import command
 
-      status = command.execute(argv[1:], given)
-    except BrokenPipeError:  # Of `| head`, which has seen enough.
-      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-      status = 141
+    status = command.execute(argv[1:], given)
   sys.exit(status)
 
 
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  app.run(main)
+  output.run(main)
