@@ -17,7 +17,7 @@ import numpy as np
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax.config import ORDERS
+from pattlite_jax.config.fields import ORDERS
 from pattlite_jax.data import flags as data_flags
 from pattlite_jax.data.load import SPLITS
 from pattlite_jax.runtime import hosts, output

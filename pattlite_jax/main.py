@@ -28,7 +28,7 @@ from typing import Any
 from absl import app, flags
 from ml_collections import config_flags
 
-from pattlite_jax import config_files
+from pattlite_jax.config import files as config_files
 from pattlite_jax.data import flags as data_flags
 from pattlite_jax.runtime import errors, hosts, output
 

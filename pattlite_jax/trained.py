@@ -18,7 +18,7 @@ from jaxtyping import Float, UInt8
 
 from pattlite_jax import config as config_lib
 from pattlite_jax import methods
-from pattlite_jax.config_rules import STAGES
+from pattlite_jax.config.rules import STAGES
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.method import Method
 from pattlite_jax.runtime import class_names as class_names_lib

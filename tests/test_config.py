@@ -12,9 +12,9 @@ import pytest
 from hypothesis import strategies as st
 
 from pattlite_jax import config as config_lib
-from pattlite_jax import config_files
 from pattlite_jax.config import FIELDS, Former
-from pattlite_jax.config_rules import Number, Switch, Text, Words
+from pattlite_jax.config import files as config_files
+from pattlite_jax.config.rules import Number, Switch, Text, Words
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.weights import model_folder
 
@@ -394,7 +394,7 @@ def test_the_table_is_printed_and_needs_no_library():
   code = (
     "import runpy, sys\n"
     "runpy.run_module('pattlite_jax.config', run_name='__main__')\n"
-    "import pattlite_jax.config_files\n"
+    "import pattlite_jax.config.files\n"
     "heavy = {'jax', 'flax', 'tensorflow', 'optax', 'numpy'}\n"
     "assert not heavy & sys.modules.keys()"
   )

@@ -11,15 +11,13 @@ PACKAGE = pathlib.Path(pattlite_jax.__file__).parent
 # What each part may import, beside itself. A part is a folder, or a file at
 # the top of the package.
 LOWEST = {"runtime", "method"}
-CONFIG = {"config", "config_rules", "models", "runtime"}  # Layer names alone.
+CONFIG = {"config", "models", "runtime"}  # Layer names alone.
 NETWORKS = {"methods", "models", "weights", "data", *LOWEST, *CONFIG}
 USE = {"trained", "scoring", *NETWORKS}
 ALLOWED = {
   "runtime": set(),
   "method": set(),
-  "config_rules": {"models", "runtime"},
-  "config": {"config_rules", "models", "runtime"},
-  "config_files": {"config", "runtime"},
+  "config": {"models", "runtime"},
   "models": LOWEST,
   "data": LOWEST,
   "methods": {"models", "data", *LOWEST},

@@ -12,7 +12,7 @@ import pytest
 from small_run import fit
 
 import pattlite_jax
-from pattlite_jax import config_files
+from pattlite_jax.config import files as config_files
 from pattlite_jax.data.drawing import face
 from pattlite_jax.data.examples import Examples
 

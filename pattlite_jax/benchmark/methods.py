@@ -19,8 +19,9 @@ import ml_collections
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax import config_files, methods
+from pattlite_jax import methods
 from pattlite_jax.benchmark import ours, summary, work
+from pattlite_jax.config import files as config_files
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime import errors, output, provenance
 from pattlite_jax.training import setup

@@ -18,7 +18,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Float
 
-from pattlite_jax import config_files
+from pattlite_jax.config import files as config_files
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
 from pattlite_jax.method import TRUNK

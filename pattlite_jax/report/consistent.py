@@ -17,7 +17,7 @@ import numpy as np
 from etils import epath
 
 from pattlite_jax import config as config_lib
-from pattlite_jax import config_files
+from pattlite_jax.config import files as config_files
 from pattlite_jax.report.row import Row, Scoring
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import metrics

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from pattlite_jax.config import OPTIMIZERS, TRUNKS
+from pattlite_jax.config.fields import OPTIMIZERS, TRUNKS
 from pattlite_jax.method import TRUNK
 
 

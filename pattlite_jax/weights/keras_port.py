@@ -24,7 +24,7 @@ from absl import app, flags
 from etils import epath
 from flax import traverse_util
 
-from pattlite_jax.config import ATTENTIONS
+from pattlite_jax.config.fields import ATTENTIONS
 from pattlite_jax.models.mobilenet_v1_layers import (
   LAYER_NAMES,
   LAYERS,

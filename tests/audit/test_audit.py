@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from absl import flags
 
-from pattlite_jax import config_files
 from pattlite_jax.audit import __main__ as audit
 from pattlite_jax.audit import counts, duplicates, findings, lists, selection
+from pattlite_jax.config import files as config_files
 from pattlite_jax.data import load, packed
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.trained import Trained

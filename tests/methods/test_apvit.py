@@ -60,6 +60,7 @@ def apvit(params, images, heads):
   return dense(layer_norm(x, params["norm"])[:, 0], params["classifier"])
 
 
+@pytest.mark.slow
 def test_logits_loss_and_all_gradients_are_the_references(small_config):
   config = reference.small(small_config, "apvit")
   examples = reference.make_examples()

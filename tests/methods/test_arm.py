@@ -8,7 +8,7 @@ import pytest
 
 from pattlite_jax import methods
 from pattlite_jax.audit import batch_dependence, of_trained
-from pattlite_jax.config import SHARINGS
+from pattlite_jax.config.fields import SHARINGS
 from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.methods import arm
 from pattlite_jax.runtime.errors import UserError
@@ -104,6 +104,7 @@ def test_the_window_slides_as_a_convolution_does(size):
   np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_loss_gradients_and_statistics_are_the_references(config, faces, drawn):
   config.model.sharing = "batch"
   params, stats = (

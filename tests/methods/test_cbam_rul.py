@@ -36,6 +36,7 @@ def embedding(x, params):
   return reference.batch_norm(x, params["dense_bn"], epsilon=2e-5)
 
 
+@pytest.mark.slow
 def test_logits_loss_and_all_gradients_are_the_references(small_config):
   config = reference.small(small_config, "cbam_rul")
   config.stage1.class_weights = True

@@ -42,6 +42,7 @@ def known_mean(losses, truth):
   return tf.reduce_mean(tf.boolean_mask(losses, known))
 
 
+@pytest.mark.slow
 def test_outputs_terms_and_gradients_are_the_references(config, examples):
   variables = reference.draw_variables(config, seed=2)
   images = reference.prepared(examples)[: reference.NUM_VALID]

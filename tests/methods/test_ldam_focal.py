@@ -11,6 +11,7 @@ from pattlite_jax.methods import ldam_focal
 from pattlite_jax.runtime.errors import UserError
 
 
+@pytest.mark.slow
 def test_logits_loss_and_all_gradients_are_the_references(small_config):
   config = reference.small(small_config, "ldam_focal")
   config.stage1.label_smoothing = 0.1

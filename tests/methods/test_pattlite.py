@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from pattlite_jax.config import ATTENTIONS
+from pattlite_jax.config.fields import ATTENTIONS
 from pattlite_jax.methods.pattlite import PAttLite
 from pattlite_jax.models import attention_classifier
 from pattlite_jax.models.attention_classifier import attend
@@ -178,6 +178,7 @@ def test_attention_has_no_root_of_the_width():
   np.testing.assert_allclose(attend(z, z, jnp.float32(3)), weights @ z)
 
 
+@pytest.mark.slow
 def test_the_trunk_keeps_its_statistics_in_training(images, variables):
   model = PAttLite(7, "token", MobileNetV1(SMALL_CUT))
   _, updated = model.apply(

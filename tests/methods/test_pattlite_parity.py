@@ -22,9 +22,10 @@ import pytest
 import tensorflow as tf
 from flax import traverse_util
 
-from pattlite_jax import config_files, methods
+from pattlite_jax import methods
 from pattlite_jax.benchmark.peers import keras_pattlite as reference
-from pattlite_jax.config import ATTENTIONS
+from pattlite_jax.config import files as config_files
+from pattlite_jax.config.fields import ATTENTIONS
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data.drawing.actions import EXPRESSIONS
 from pattlite_jax.data.readers.synthetic_faces import drawn_face

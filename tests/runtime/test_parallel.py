@@ -37,7 +37,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from pattlite_jax import config_files, methods
+from pattlite_jax import methods
+from pattlite_jax.config import files as config_files
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import logits as logits_lib

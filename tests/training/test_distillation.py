@@ -65,6 +65,7 @@ def test_no_names_are_no_teachers():
   assert distillation.load_teachers("") == {}
 
 
+@pytest.mark.slow
 def test_teachers_are_asked_on_the_students_view(teacher, splits):
   """Of other sizes and class orders, each as it predicts the view alone."""
   train = splits["train"]

@@ -68,6 +68,7 @@ def test_stage_two_counts_on_from_the_fifth_last_epoch(epochs_run, expected):
   assert progress.epochs_before == epochs_run
 
 
+@pytest.mark.slow
 def test_the_run_takes_and_records_the_learning_rate(quick_config, splits):
   quick_config.stage1.plateau_patience = 1
   quick_config.stage1.min_delta = 0.99  # No epoch is good enough.

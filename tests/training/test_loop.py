@@ -178,6 +178,7 @@ def test_the_input_stall_is_logged(config, splits):
   assert stalls and all(0 <= stall < 1000 for stall in stalls)
 
 
+@pytest.mark.slow
 def test_zero_logs_and_saves_at_the_ends_of_epochs_alone(config, splits):
   config.stage2.epochs = 0
   config.log_every_steps = config.checkpoint_every_steps = 0

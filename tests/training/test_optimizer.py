@@ -9,6 +9,7 @@ import pytest
 
 from pattlite_jax import config as config_lib
 from pattlite_jax import methods
+from pattlite_jax.config.fields import OPTIMIZERS
 from pattlite_jax.training import optimizer
 
 
@@ -104,7 +105,7 @@ def test_adamw_divides_out_the_size_of_gradients():
   np.testing.assert_allclose(moved, [-0.1, 0.1, -0.1], rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", config_lib.OPTIMIZERS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_clipnorm_of_zero_never_clips(name):
   def moved(clipnorm):
     params = {"a": {"kernel": jnp.zeros(3)}}
@@ -120,7 +121,7 @@ def test_a_clipnorm_of_zero_never_clips(name):
   assert np.abs(moved(0.0) - moved(3.0)).min() > 0.01
 
 
-@pytest.mark.parametrize("name", config_lib.OPTIMIZERS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_schedule_scales_each_step_and_its_decay(name):
   params = {"a": {"kernel": jnp.full(3, 2.0)}}
   grads = {"a": {"kernel": jnp.ones(3)}}

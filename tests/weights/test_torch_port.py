@@ -33,6 +33,7 @@ def write(path, tensors):
     torch.save({k: torch.tensor(v) for k, v in tensors.items()}, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.safetensors", "a.pth", "nested.pt"])
 def test_a_run_starts_from_the_file(
   name, tensors, shapes, small_config, tmp_path

@@ -1,26 +1,14 @@
 """Every field of a run: its default, what it may be, and what it is for.
 
-Defaults are neutral: what changes the data, the loss or the learning rate is
-off, and no value is one paper's choice where a plain one exists. A run's own
-values are in a recipe (configs/), which starts from `get_config()`, and in
-`--config.<field>=<value>` for one run. `python -m pattlite_jax.config` prints
-all fields. Needs neither JAX nor TensorFlow.
+Needs neither JAX nor TensorFlow.
 """
 
 import dataclasses
-import difflib
-import pathlib
-import textwrap
-from collections.abc import Mapping
 from typing import Any
 
-import ml_collections
-
-from pattlite_jax import config_rules
-from pattlite_jax.config_rules import STAGES, Number, Switch, Text, Words
+from pattlite_jax.config import rules
+from pattlite_jax.config.rules import STAGES, Number, Switch, Text, Words
 from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES, PATT_LITE_CUT
-from pattlite_jax.runtime import output
-from pattlite_jax.runtime.errors import UserError
 
 METHODS = (
   "baseline",
@@ -49,15 +37,12 @@ VIEWS = ("clean", "student")
 RESUME = ("same", "force")
 
 
-_RECIPES = pathlib.Path(__file__).parent / "recipes"
-
-
 @dataclasses.dataclass(frozen=True)
 class Field:
   """A field of the config."""
 
   default: Any
-  allowed: config_rules.Allowed
+  allowed: rules.Allowed
   says: str  # What it is, with its unit; and why the default is what it is.
   methods: tuple[str, ...] = METHODS  # Those that read it.
 
@@ -577,202 +562,3 @@ FIELDS = {
     for name, field in _STAGE.items()
   },
 }
-
-# What runs had whose checkpoints lack a field, where the default is another.
-_BEFORE = {
-  "batch_size": 8,
-  "global_clipnorm": 3.0,
-  "augment.random_flip": True,
-  "augment.random_contrast": 0.3,
-  "distillation.share": 0.7,
-  "eval.order": "class_sorted",
-  **{
-    f"{stage}.{name}": value
-    for stage in STAGES
-    for name, value in {
-      "trunk": "frozen",
-      "trunk_statistics": "imagenet",
-      "min_delta": 0.003,
-      "min_learning_rate": 1e-6,
-    }.items()
-  },
-  "stage1.epochs": 100,
-  "stage1.class_weights": True,
-  "stage1.pooled_dropout": 0.1,
-  "stage1.plateau_patience": 3,
-  "stage1.patience": 5,
-  "stage2.epochs": 500,
-  "stage2.learning_rate": 1e-5,
-  "stage2.decay_epochs": 80.0,
-  "stage2.spatial_dropout": 0.2,
-  "stage2.pooled_dropout": 0.2,
-  "stage2.attended_dropout": 0.2,
-  "stage2.monitor": "train_accuracy",
-  "stage2.patience": 20,
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Former:
-  """A field of older versions: renamed to `now`, or gone."""
-
-  now: str = ""
-  off: Any = None  # The value with which a field that has gone did nothing.
-
-
-FORMER = {
-  "augment.random_brightness": Former(off=0.0),
-  "mixing.mixup_alpha": Former(off=0.0),
-  "mixing.cutmix_alpha": Former(off=0.0),
-  "stage1.trunk_learning_rate_factor": Former(off=1.0),
-  "stage2.trunk_learning_rate_factor": Former(off=1.0),
-}
-
-
-def get_config() -> ml_collections.ConfigDict:
-  """Returns the locked config of all defaults; a misspelt field is an error."""
-  defaults = {name: field.default for name, field in FIELDS.items()}
-  return ml_collections.ConfigDict(_nested(defaults)).lock()
-
-
-def check(config: ml_collections.ConfigDict) -> None:
-  """Raises UserError, one line, for fields or values that no run can have."""
-  fields = flat(config.to_dict())
-  for name in [*fields, *FIELDS]:
-    if name not in FIELDS:
-      raise UserError(unknown(name))
-    if name not in fields:
-      raise UserError(
-        f"config.{name} is missing; start a config from "
-        "pattlite_jax.config.get_config(), which has every field."
-      )
-  _check_values(fields)
-  _check_methods(fields)
-  config_rules.check_together(fields)
-
-
-def _check_values(fields: Mapping[str, Any]) -> None:
-  for name, field in FIELDS.items():
-    if not field.allowed.allows(fields[name]):
-      raise UserError(
-        f"config.{name} is {fields[name]!r}, but must be {field.allowed}."
-      )
-
-
-def _check_methods(fields: Mapping[str, Any]) -> None:
-  """Raises UserError for a value that the method of the run does not read."""
-  method = fields["method"]
-  for name, field in FIELDS.items():
-    if method not in field.methods and fields[name] != field.default:
-      raise UserError(
-        f"config.{name} is {fields[name]!r}, but has no effect with "
-        f"config.method={method}; leave it at {field.default!r}. It is read by "
-        f"{', '.join(field.methods)}.{_recipes_of(method)}"
-      )
-
-
-def _recipes_of(method: str) -> str:
-  """Says which recipes are of a method; they end in its name."""
-  names = sorted(path.stem for path in _RECIPES.glob(f"*_{method}.py"))
-  if not names:
-    return ""
-  return f" Recipes of {method}: {', '.join(f'--config={n}' for n in names)}."
-
-
-def unknown(name: str, former: Mapping[str, Former] = FORMER) -> str:
-  """Returns what to say of a field that is not there, such as its new name."""
-  text = f"There is no config.{name}"
-  if name in former:
-    now = former[name].now
-    if now:
-      return f"{text} any more: it is called config.{now} now."
-    return f"{text} any more: what it did was taken out."
-  nearest = difflib.get_close_matches(name, FIELDS, 1)
-  hint = f" Did you mean config.{nearest[0]}?" if nearest else ""
-  return f"{text}.{hint} `python -m pattlite_jax.config` lists all fields."
-
-
-def upgrade(
-  fields: Mapping[str, Any], former: Mapping[str, Former] = FORMER
-) -> dict[str, Any]:
-  """Returns the fields of a checkpoint's config as this version has them.
-
-  Fields that are newer than the checkpoint take what its run had in effect. A
-  field that has gone is left out where it did nothing, and otherwise stays: it
-  says how the weights were trained.
-
-  Raises:
-    UserError: if a field was never there: the checkpoint is newer, or broken.
-  """
-  before = {name: field.default for name, field in FIELDS.items()} | _BEFORE
-  own = {}
-  for name, value in flat(fields).items():
-    if name in former and former[name].now:
-      own[former[name].now] = value
-    elif name in FIELDS or (name in former and value != former[name].off):
-      own[name] = value
-    elif name not in former:
-      raise UserError(
-        f"There is no config.{name}, which is {value!r} in the checkpoint: it "
-        "is of a newer version, or broken."
-      )
-  return _nested(before | own)
-
-
-def from_checkpoint(fields: Mapping[str, Any]) -> ml_collections.ConfigDict:
-  """Returns the locked config of a checkpoint of this or an older version.
-
-  Raises:
-    UserError: as `upgrade`, and for a value that is not allowed.
-  """
-  upgraded = upgrade(fields)
-  _check_values(flat(upgraded))
-  config = get_config().unlock()
-  config.update(upgraded)
-  return config.lock()
-
-
-def flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-  """Returns {"stage1.epochs": value}: fields named as their flags are."""
-  found = {}
-  for name, value in fields.items():
-    if isinstance(value, Mapping):
-      found |= flat(value, f"{prefix}{name}.")
-    else:
-      found[f"{prefix}{name}"] = value
-  return found
-
-
-def _nested(fields: Mapping[str, Any]) -> dict[str, Any]:
-  """Undoes `flat`."""
-  tree: dict[str, Any] = {}
-  for name, value in fields.items():
-    *sections, last = name.split(".")
-    node = tree
-    for section in sections:
-      node = node.setdefault(section, {})
-    node[last] = value
-  return tree
-
-
-def text() -> str:
-  """Returns all fields in words, for a reader."""
-  parts = []
-  for name, field in FIELDS.items():
-    says = f"{field.says} Must be {field.allowed}."
-    if field.methods != METHODS:
-      says += f" Read by {', '.join(field.methods)}."
-    parts.append(f"config.{name}={field.default!r}\n{_wrapped(says)}")
-  return "\n".join(parts)
-
-
-def _wrapped(says: str) -> str:
-  indent = "    "
-  return textwrap.fill(
-    says, 80, initial_indent=indent, subsequent_indent=indent
-  )
-
-
-if __name__ == "__main__":
-  output.watch()
-  print(text())

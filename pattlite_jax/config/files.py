@@ -14,7 +14,7 @@ import ml_collections
 from pattlite_jax import config as config_lib
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
-_RECIPES = pathlib.Path(__file__).parent / "recipes"
+_RECIPES = pathlib.Path(__file__).parent.parent / "recipes"
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)")
 
 

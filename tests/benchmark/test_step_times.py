@@ -5,8 +5,9 @@ import json
 import jax
 import pytest
 
-from pattlite_jax import config_files, methods
+from pattlite_jax import methods
 from pattlite_jax.benchmark import methods as bench
+from pattlite_jax.config import files as config_files
 from pattlite_jax.report.rows_methods import CONFIG, VARIANTS
 
 
