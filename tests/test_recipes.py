@@ -30,6 +30,7 @@ def faces(count, seed):
   return Examples(images, labels, np.arange(count).astype(str), CLASSES)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_takes_two_steps(recipe, tmp_path):

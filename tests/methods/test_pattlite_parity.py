@@ -271,6 +271,7 @@ def keras_steps(model, examples, batches, learning_rate):
     model.train_on_batch(rgb(batch), batch.labels, class_weight=weights)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("trunk_field", ["frozen", "all_but_bn"])
 def test_ten_steps_are_keras(trunk_field, faces, keras_float64):
