@@ -206,13 +206,13 @@ def test_a_later_step_is_named_with_its_images(
   def mapped(step):
     take_steps = real(step)
 
-    def spoilt(state, stack, key):
+    def spoilt(state, stack, *shared):
       if int(state.step) == 6:
         bad = jax.tree.map(np.array, state)  # A copy, as steps donate.
         bad.params["attention_classifier"]["classifier"]["bias"][0] = np.nan
-        after, sums = take_steps(parallel.replicate(bad), stack, key)
+        after, sums = take_steps(parallel.replicate(bad), stack, *shared)
         return dataclasses.replace(state, finite=after.finite), sums
-      return take_steps(state, stack, key)
+      return take_steps(state, stack, *shared)
 
     return spoilt
 
