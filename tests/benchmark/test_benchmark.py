@@ -19,6 +19,7 @@ def run(*flags):
   )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_forward_against_keras(tmp_path):
   """Also holds both sides to the same probabilities: the command checks."""

@@ -115,8 +115,7 @@ def test_a_tflite_file_gives_what_jax_gives(files, variant):
 
 
 @pytest.mark.slow
-def test_every_method_becomes_stablehlo(files):
-  assert {method for method, _, _ in VARIANTS.values()} == set(methods.METHODS)
+def test_stablehlo_gives_what_jax_gives(files):
   for variant in ("token", "colours", "eac"):
     _, said = files(variant, "stablehlo")
     assert said["largest_difference"] <= 1e-5

@@ -101,6 +101,7 @@ def images_of(examples):
   return torch.tensor(x).movedim(3, 1)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_all_terms_and_gradients_are_the_references(config, faces):
   variables = draw(config)

@@ -54,6 +54,7 @@ def test_default_cut_is_minus_29_of_keras_without_top():
   assert model.layers[-29].name == MobileNetV1().cut
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_statistics_of_a_batch_are_those_of_keras_in_training():
   model = keras.applications.MobileNet(

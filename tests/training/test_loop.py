@@ -113,6 +113,7 @@ def test_a_stopped_modern_run_ends_as_an_unbroken_one(config, splits, tmp_path):
   jax.tree.map(np.testing.assert_array_equal, saved_best(config), weights)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_targets_are_learned_instead_of_labels(config, splits):
   """Targets that say another class train as labels of that class do."""
@@ -135,6 +136,7 @@ def test_targets_are_learned_instead_of_labels(config, splits):
   assert losses[0] != pytest.approx(losses[2], rel=1e-2)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_steps_of_one_dispatch_are_the_same_steps(config, splits, tmp_path):
   config.stage2.trunk = "all_but_bn"
