@@ -31,7 +31,7 @@ ROUNDS, STEPS = 15, 2  # Of each method in a round.
 
 def measure(
   config: ml_collections.ConfigDict, variants: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | int]]:
   """Returns {name: {"parameters", "ms", "ms_low", "ms_high"}}, ms of a step."""
   found, steps = {}, {}
   for name, fields in variants.items():
