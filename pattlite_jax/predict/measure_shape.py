@@ -14,11 +14,16 @@ _CHUNK = 128  # Faces.
 Crop = UInt8[np.ndarray, "_ _ C"]
 
 
-def _filled(crop: Crop, mode: str, **options: Any) -> Crop:
-  """Returns the crop in the middle of a square, filled as np.pad does."""
+def _filled(crop: Crop, value: int | None = None) -> Crop:
+  """Returns the crop in the middle of a square, with `value` beside it.
+
+  Without a value it is the crop's own last pixels.
+  """
   lacks = max(crop.shape[:2]) - np.array(crop.shape[:2])
-  sides = [(n // 2, n - n // 2) for n in lacks]
-  return np.pad(crop, (*sides, (0, 0)), mode, **options)
+  sides = (*((n // 2, n - n // 2) for n in lacks), (0, 0))
+  if value is None:
+    return np.pad(crop, sides, "edge")
+  return np.pad(crop, sides, constant_values=value)
 
 
 def _middle(crop: Crop) -> Crop:
@@ -30,11 +35,9 @@ def _middle(crop: Crop) -> Crop:
 
 WAYS: Mapping[str, Callable[[Crop], Crop]] = {
   "stretched": lambda crop: crop,
-  "filled with black": lambda crop: _filled(crop, "constant"),
-  "filled with its mean": lambda crop: _filled(
-    crop, "constant", constant_values=int(crop.mean().round())
-  ),
-  "filled with its edge": lambda crop: _filled(crop, "edge"),
+  "filled with black": lambda crop: _filled(crop, 0),
+  "filled with its mean": lambda crop: _filled(crop, round(crop.mean())),
+  "filled with its edge": _filled,
   "cut to a square": _middle,
 }
 
