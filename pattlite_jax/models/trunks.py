@@ -60,7 +60,7 @@ class Trunk:
     """
     plain = network.clone(trunk=self.plain)
     images = jnp.zeros((1, self.image_size, self.image_size, 3))
-    return lambda key: plain.init(key, images)
+    return lambda key: dict(plain.init(key, images))
 
 
 def build(
