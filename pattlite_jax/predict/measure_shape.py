@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import PIL.Image
 from jaxtyping import Float, Int, UInt8
 
 from pattlite_jax.predict import face
@@ -14,16 +15,20 @@ _CHUNK = 128  # Faces.
 Crop = UInt8[np.ndarray, "_ _ C"]
 
 
-def _filled(crop: Crop, value: int | None = None) -> Crop:
-  """Returns the crop in the middle of a square, with `value` beside it.
+def _stretched(crop: Crop) -> Crop:
+  side = max(crop.shape[:2])
+  pixels = crop[..., 0] if crop.shape[2] == 1 else crop
+  picture = PIL.Image.fromarray(pixels).resize(
+    (side, side), PIL.Image.Resampling.BILINEAR
+  )
+  return np.asarray(picture).reshape(side, side, -1)
 
-  Without a value it is the crop's own last pixels.
-  """
-  lacks = max(crop.shape[:2]) - np.array(crop.shape[:2])
-  sides = (*((n // 2, n - n // 2) for n in lacks), (0, 0))
-  if value is None:
-    return np.pad(crop, sides, "edge")
-  return np.pad(crop, sides, constant_values=value)
+
+def _padding(crop: Crop) -> tuple[tuple[int, int], ...]:
+  """Returns what np.pad needs to lay the crop in the middle of a square."""
+  side = max(crop.shape[:2])
+  lacking = [side - pixels for pixels in crop.shape[:2]]
+  return (*((n // 2, n - n // 2) for n in lacking), (0, 0))
 
 
 def _middle(crop: Crop) -> Crop:
@@ -34,10 +39,10 @@ def _middle(crop: Crop) -> Crop:
 
 
 WAYS: Mapping[str, Callable[[Crop], Crop]] = {
-  "stretched": lambda crop: crop,
-  "filled with black": lambda crop: _filled(crop, 0),
-  "filled with its mean": lambda crop: _filled(crop, round(crop.mean())),
-  "filled with its edge": _filled,
+  "stretched": _stretched,
+  "filled with black": lambda crop: np.pad(crop, _padding(crop)),
+  "filled with its mean": lambda crop: face.filled(crop, 1, 1),
+  "filled with its edge": lambda crop: np.pad(crop, _padding(crop), "edge"),
   "cut to a square": _middle,
 }
 

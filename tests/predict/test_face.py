@@ -31,6 +31,29 @@ def test_faces_become_what_training_saw(ramp):
   assert grey.min() > 120 and grey.max() < 135
 
 
+@pytest.mark.parametrize(
+  ("crop", "expected"),
+  [
+    ([[1, 9]] * 4, [[5, 1, 9, 5]] * 4),
+    ([[1, 1, 1, 1], [9, 9, 9, 9]], [[5] * 4, [1] * 4, [9] * 4, [5] * 4]),
+    ([[7]], [[7] * 4] * 4),
+  ],
+)
+def test_what_a_crop_lacks_is_filled_with_its_mean(crop, expected):
+  found = face_lib.like_training(np.array(crop, np.uint8), (4, 4, 1))
+  np.testing.assert_array_equal(found[..., 0], expected)
+
+
+def test_a_crop_of_another_shape_is_filled_in_colours_and_to_any_shape():
+  crop = np.zeros((6, 2, 3), np.uint8)
+  crop[:3] = [30, 60, 90]
+  found = face_lib.filled(crop, 12, 16)  # As 3 to 4.
+  assert found.shape == (6, 8, 3)
+  np.testing.assert_array_equal(found[:, 3:5], crop)
+  assert (found[:, [0, 1, 2, 5, 6, 7]] == [15, 30, 45]).all()
+  assert face_lib.filled(crop, 3, 1) is crop
+
+
 def test_colours():
   red = np.zeros((5, 5, 3), np.uint8)
   red[..., 0] = 200

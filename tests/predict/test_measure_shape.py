@@ -30,7 +30,7 @@ def test_each_shape_is_tried_in_each_way():
 @pytest.mark.parametrize(
   ("way", "expected"),
   [
-    ("stretched", [[1, 9]] * 4),
+    ("stretched", [[1, 3, 7, 9]] * 4),
     ("filled with black", [[0, 1, 9, 0]] * 4),
     ("filled with its mean", [[5, 1, 9, 5]] * 4),
     ("filled with its edge", [[1, 1, 9, 9]] * 4),
