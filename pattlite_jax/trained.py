@@ -70,7 +70,12 @@ class Trained:
     """What is shared over the batch, as the weights were trained; or None."""
     return self._mode("sharing")
 
-  def _mode(self, field: str) -> str | None:
+  @property
+  def patch_extraction(self) -> bool | None:
+    """Whether it has the patches of PAtt-Lite; None of other methods."""
+    return self._mode("patch_extraction")
+
+  def _mode(self, field: str) -> Any:
     if self.config.method not in config_lib.FIELDS[f"model.{field}"].methods:
       return None
     return self.config.model[field]

@@ -6,12 +6,24 @@ from pattlite_jax.runtime.origin import Origin
 from pattlite_jax.scoring.text import (
   CLASS_COLUMNS,
   class_rows,
+  is_plain,
   markdown_table,
   network,
   percent,
 )
 
-_NAMES = {"pattlite": "PAtt-Lite", "eac": "Erasing Attention Consistency"}
+_NAMES = {
+  "baseline": "Baseline",
+  "pattlite": "PAtt-Lite",
+  "arm": "Amending Representation Module",
+  "dan": "Distract Your Attention Network",
+  "eac": "Erasing Attention Consistency",
+  "apvit": "APViT",
+  "cbam_rul": "CBAM, balanced weights and relative uncertainty",
+  "ldam_focal": "LDAM with the focal factor",
+  "label_correction": "Label correction",
+}
+_PLAIN = "Plain mean"  # No PAtt-Lite, whatever the config's method is called.
 # What a reader has to know of the data, by data set.
 _DATA = {
   "fer2013": (
@@ -76,7 +88,7 @@ def text(name: str, described: dict[str, Any]) -> str:
   return (
     "\n\n".join(
       [
-        f"# {_NAMES[result['method']]}, {_title(result)}",
+        f"# {_name(result)}, {_title(result)}",
         _summary(described),
         _USE.format(name=name),
         f"## Figures\n\n{_figures(split, scores)}",
@@ -93,6 +105,10 @@ def text(name: str, described: dict[str, Any]) -> str:
     )
     + "\n"
   )
+
+
+def _name(result: dict[str, Any]) -> str:
+  return _PLAIN if is_plain(result) else _NAMES[result["method"]]
 
 
 def _title(result: dict[str, Any]) -> str:

@@ -61,6 +61,14 @@ _AFTER_INGREDIENTS = """\
 Three more ingredients cost accuracy and were taken out of the code; their
 figures are in [results/ingredients](../results/ingredients/README.md)."""
 
+_HEADS = """\
+## Heads, and faces at their own size
+
+`launch/table.sh heads` trains the two recipes for 20 epochs at 64 pixels (patch
+stride 1, 2x2 patches) with another head, and scores PublicTest. A network with
+neither patches nor attention is no PAtt-Lite. All have at most 1.11 million
+parameters."""
+
 _AS_PUBLISHED = """\
 ## The published network and its protocol
 
@@ -147,6 +155,7 @@ def text(results: epath.Path) -> str:
       write.ingredients(tables["ingredients"]),
       _AFTER_INGREDIENTS,
     ),
+    (_HEADS, write.heads(tables["heads"]), ""),
     (_AS_PUBLISHED, write.as_published(tables["main"]), _AFTER_AS_PUBLISHED),
     (_LEAK, write.leak(tables["leak"]), _AFTER_LEAK),
     (_CHALLENGES, write.challenges(subsets), ""),

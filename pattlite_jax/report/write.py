@@ -140,6 +140,17 @@ def ingredients(lines: Sequence[Line]) -> list[str]:
   )
 
 
+def heads(lines: Sequence[Line]) -> list[str]:
+  """Returns the heads on each data set, as `ingredients` shows them."""
+  found: list[str] = []
+  for data in dict.fromkeys(line.rows[0].change for line in lines):
+    own = [line for line in lines if line.rows[0].change == data]
+    shown = ingredients(own)
+    if shown:
+      found += [f"### {data}", "", *shown, ""]
+  return found
+
+
 def as_published(lines: Sequence[Line]) -> list[str]:
   """Returns the published network: claim, its protocol, and single images."""
   return table(

@@ -42,6 +42,8 @@ VARIANTS = {
   "colours": ("pattlite", (16, 16, 3), {"attention": "batch"}),
   "whole": ("pattlite", (16, 16, 1), {"patch_extraction": False}),
   "eac": ("eac", (16, 16, 1), {}),
+  "baseline": ("baseline", (15, 15, 1), {"stem_stride": 1}),
+  "normalised": ("pattlite", (16, 16, 1), {"patch_batch_norm": True}),
 }
 
 
@@ -108,7 +110,7 @@ def test_an_onnx_file_gives_what_jax_gives(files, variant):
   assert said["largest_difference"] <= 1e-5
 
 
-@pytest.mark.parametrize("variant", ["token", "colours"])
+@pytest.mark.parametrize("variant", ["token", "colours", "normalised"])
 def test_a_tflite_file_gives_what_jax_gives(files, variant):
   _, said = files(variant, "tflite")
   assert said["largest_difference"] <= 1e-5

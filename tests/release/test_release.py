@@ -10,6 +10,7 @@ from small_run import fit
 
 import pattlite_jax
 from pattlite_jax import trained
+from pattlite_jax.config.fields import METHODS
 from pattlite_jax.data import packed
 from pattlite_jax.data.source import DataChoice
 from pattlite_jax.release import model_card, model_check, write
@@ -109,6 +110,28 @@ def test_the_card_names_the_networks_it_learned_from(released):
   card = model_card.text("model", described)
   assert "all weights started from `runs/b` (ck_plus/fold1, sha256 7)" in card
   assert "ImageNet" not in card.partition("## Training")[2].partition("##")[0]
+
+
+def test_a_network_without_patches_and_attention_is_called_no_patt_lite():
+  folder = model_folder.find("fer2013")
+  described = json.loads((folder / model_folder.CONFIG).read_text())
+  described["evaluation"] |= {"attention": "none", "patch_extraction": True}
+  card = model_card.text("model", described)
+  assert "# PAtt-Lite, fer2013" in card and "attention none" in card
+  described["evaluation"]["patch_extraction"] = False
+  card = model_card.text("model", described)
+  assert "# Plain mean, fer2013" in card
+  assert "Method: a plain mean, without patches and attention" in card
+
+
+def test_every_method_has_a_name_on_its_card():
+  folder = model_folder.find("fer2013")
+  described = json.loads((folder / model_folder.CONFIG).read_text())
+  titles = set()
+  for method in METHODS:
+    described["evaluation"]["method"] = method
+    titles.add(model_card.text("model", described).splitlines()[0])
+  assert len(titles) == len(METHODS)
 
 
 def test_a_run_that_has_not_ended_is_refused(tmp_path):
