@@ -209,6 +209,10 @@ def test_zero_is_off_where_that_has_a_meaning(name):
       {"model.patch_batch_norm": True, "model.patch_extraction": False},
       "patch_batch_norm is True, but has no effect with.*extraction=False",
     ),
+    (
+      {"stage1.logit_adjustment": 1.0, "data.sampling": "balanced"},
+      "logit_adjustment is 1.0, but config.data.sampling=balanced shows",
+    ),
     ({"augment.erasing_min_area": 0.9}, "min_area is 0.9, but must not exceed"),
     (
       {"stage1.schedule": "cosine", "stage1.warmup_epochs": 3.0},

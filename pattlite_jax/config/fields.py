@@ -127,6 +127,14 @@ _STAGE = {
     "Multiplies the loss of class c by n / (K n_c).",
     _NOT_LDAM,  # Which has weights of its own.
   ),
+  "logit_adjustment": Field(
+    0.0,
+    _FROM_0,
+    "In the loss, adds this times the logarithm of each class's share of the "
+    "training images to its logit (Menon et al. 2021, equation 10), so that "
+    "rare classes are predicted more often; 1 for all of it.",
+    _NOT_LDAM,
+  ),
   "label_smoothing": Field(
     0.0, _SHARE, "Share of a target that is given to all classes alike."
   ),

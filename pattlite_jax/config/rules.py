@@ -225,6 +225,13 @@ def _check_stage(stage: str, fields: Mapping[str, Any]) -> None:
       f"config.{stage}.warmup_epochs is {warmup}, but must be less than "
       f"config.{stage}.epochs, {epochs}: the learning rate would never fall."
     )
+  sampling = fields["data.sampling"]
+  if own["logit_adjustment"] and sampling != "shuffle":
+    raise UserError(
+      f"config.{stage}.logit_adjustment is {own['logit_adjustment']}, but "
+      f"config.data.sampling={sampling} shows rare classes more often already; "
+      "set the one to 0 or the other to shuffle."
+    )
   if own["monitor"] == "last_epoch" and own["patience"]:
     raise UserError(
       f"config.{stage}.patience is {own['patience']}, but has no effect with "

@@ -112,7 +112,11 @@ def probabilities(ops: Ops, faces: Tensor, network: Trained) -> Tensor:
     x, np.array(1 / 127.5, np.float32), np.array(-1, np.float32), "scale"
   )
   features, size = _trunk(ops, x, variables["params"][TRUNK], model, shape[2])
-  return ops.softmax(build(ops, features, size, variables, model))
+  logits = build(ops, features, size, variables, model)
+  if network.temperature != 1:
+    gain = np.array(1 / network.temperature, np.float32)
+    logits = ops.affine(logits, gain, np.zeros_like(gain), "calibrate")
+  return ops.softmax(logits)
 
 
 def _enlarging(pixels: int, size: int) -> Float[np.ndarray, "S n"]:

@@ -47,8 +47,8 @@ def build(
 
   `class_counts` are those of the training images, for losses that weight
   classes. What the methods share comes to them bound: the trunk, the
-  augmentation, and the cross-entropy with the stage's class weights and label
-  smoothing.
+  augmentation, and the cross-entropy with the stage's class weights, label
+  smoothing and logit adjustment.
   """
   fields = config[stage] if stage else None
   return METHODS[config.method](
@@ -76,16 +76,23 @@ def _cross_entropy(
 ) -> Callable[[Float[Array, "B K"], Batch], Float[Array, "B"]]:
   """Returns (logits, batch) -> the cross-entropy of each image.
 
-  In it teachers have their share, where the batch has what they saw.
+  In it teachers have their share, where the batch has what they saw, and an
+  adjustment by the classes' shares is part of the logits.
   """
   class_weights, smoothing = np.ones(num_classes, np.float32), 0.0
+  adjustment = None
   if stage is not None:
     smoothing = stage.label_smoothing
+    if stage.logit_adjustment:
+      assert class_counts is not None
+      adjustment = stage.logit_adjustment * losses.log_prior(class_counts)
     if stage.class_weights:
       assert class_counts is not None
       class_weights = losses.balanced_class_weights(class_counts)
 
   def cross_entropy(logits, batch):
+    if adjustment is not None:
+      logits = logits + jnp.asarray(adjustment)
     own = losses.cross_entropy(
       logits,
       batch["label"],

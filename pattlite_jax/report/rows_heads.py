@@ -1,5 +1,6 @@
 """Rows of PAtt-Lite's heads, and of faces at their own size."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,8 +67,22 @@ def _of_size(name: str, label: str, compared_with: str = "", **model) -> Row:
   )
 
 
+def _adjusted(strength: float) -> Row:
+  """Returns a row of the rare classes of FER+, at a full head."""
+  recipe = _head(_WHOLE, "FER+ (argmax)")
+  return dataclasses.replace(
+    recipe,
+    name=f"adjusted_{round(10 * strength):02}_ferplus",
+    label=f"logits adjusted by {strength:g} of the classes' log shares",
+    overrides={**recipe.overrides, "stage1.logit_adjustment": strength},
+    compared_with=recipe.name,
+  )
+
+
 HEADS = (
   *(_head(variant, data) for data in _DATA for variant in _VARIANTS),
+  _adjusted(0.5),
+  _adjusted(1.0),
   _of_size(
     "at_112",
     "112 pixels, 14 epochs",
