@@ -293,6 +293,6 @@ def _mean_and_dense(
 # logits.
 NETWORKS: dict[str, Callable[..., Tensor]] = {
   "pattlite": _pattlite,
-  "baseline": _mean_and_dense,
   "eac": _mean_and_dense,
+  "baseline": _mean_and_dense,
 }
