@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the rows of a table of docs/results.md: best, ingredients, main, leak,
-# challenges, ablations or methods. Finished rows are not run again.
+# Runs the rows of a table of docs/results.md: best, ingredients, heads, main,
+# leak, challenges, ablations, methods or peers. Finished rows are not run again.
 # Usage: launch/table.sh NAME [--rows=A,B] [--seed=N] [--scored_split=SPLIT]
 #   [--dry-run] [--config.FIELD=VALUE ...]
 # No FIELD may be one that tells the rows apart: --seed=N chooses the seeds.
@@ -18,8 +18,14 @@ for argument in "${@:2}"; do
     *) options+=("$argument") ;;
   esac
 done
+if [[ "$1" == peers ]]; then
+  export EXTRAS="video${EXTRAS:+,$EXTRAS}"
+fi
 # shellcheck source=/dev/null
 source launch/environment.sh
 
+if [[ "$1" == peers && "$*" != *--dry-run* && "${INSTALL:-yes}" != no ]]; then
+  launch/peers.sh
+fi
 python -m pattlite_jax.report.run ${options[@]+"${options[@]}"} -- \
   ${overrides[@]+"${overrides[@]}"}

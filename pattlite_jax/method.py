@@ -20,7 +20,7 @@ from typing import Any
 
 import jax
 from flax import linen as nn
-from jaxtyping import Array, Float, Int, Key, PyTree, UInt8
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree, UInt8
 
 TRUNK = "trunk"
 CLASSIFIER = "classifier"
@@ -60,6 +60,8 @@ class Method:
     relabel: (outputs, batch, share of the stage done) -> the label i32[B] that
       each image has from its next visit on; None where labels stay. The labels
       in use are part of the training's state, and are what `batch` has.
+    temperature: what `logits` divides by, fitted once training is over (Guo et
+      al. 2017, section 4.2); 1 in training.
   """
 
   network: nn.Module
@@ -74,6 +76,23 @@ class Method:
   relabel: (
     Callable[[Outputs, Batch, Float[Array, ""]], Int[Array, "B"]] | None
   ) = None
+  temperature: float = 1.0
+
+  def logits(
+    self,
+    network: nn.Module,
+    variables: Variables,
+    images: Float[Array, "B S S C"],
+    mask: Bool[Array, "B"],
+  ) -> Float[Array, "B K"]:
+    """Returns what a scored image has: logits with calibrated softmax.
+
+    Whatever asks a trained network comes here, so that its temperature counts
+    everywhere. `network` is `network` or `alone`; the variables are folded and
+    the images prepared.
+    """
+    outputs: Any = network.apply(variables, images, mask)
+    return outputs["logits"] / self.temperature
 
   @property
   def shapes(self) -> PyTree[jax.ShapeDtypeStruct]:

@@ -39,6 +39,7 @@ from pattlite_jax.weights import (
 # Fields that every version has had, without which the rest means nothing.
 _ALWAYS = ("model.attention", "model.cut", "model.image_size")
 _MAX_PIXELS = 4096  # A side.
+_MAX_TEMPERATURE = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +52,13 @@ class Trained:
   # [H, W, C] of the training images; None in checkpoints that do not say.
   image_shape: tuple[int, int, int] | None = None
   history: Sequence[dict[str, Any]] = ()  # A record of each epoch.
+  temperature: float = 1.0  # What `release` has fitted; divides the logits.
 
   @functools.cached_property
   def method(self) -> Method:
     """The method that the weights belong to, for scoring."""
-    return methods.build(self.config, len(self.class_names))
+    built = methods.build(self.config, len(self.class_names))
+    return dataclasses.replace(built, temperature=self.temperature)
 
   @property
   def attention(self) -> str | None:
@@ -70,7 +73,12 @@ class Trained:
     """What is shared over the batch, as the weights were trained; or None."""
     return self._mode("sharing")
 
-  def _mode(self, field: str) -> str | None:
+  @property
+  def patch_extraction(self) -> bool | None:
+    """Whether it has the patches of PAtt-Lite; None of other methods."""
+    return self._mode("patch_extraction")
+
+  def _mode(self, field: str) -> Any:
     if self.config.method not in config_lib.FIELDS[f"model.{field}"].methods:
       return None
     return self.config.model[field]
@@ -119,8 +127,13 @@ class Trained:
     return Origin(self.config.data.name, self.sha256(), tuple(ancestors))
 
   def sha256(self) -> str:
-    """Returns 16 hex digits that change with any weight or class name."""
+    """Returns 16 hex digits that change with what is predicted.
+
+    That is any weight, class name, or the temperature.
+    """
     digest = hashlib.sha256(json.dumps(self.class_names).encode())
+    if self.temperature != 1:
+      digest.update(repr(self.temperature).encode())
     for leaf in jax.tree.leaves(self.variables):
       digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()[:16]
@@ -224,6 +237,7 @@ def _trained(
     names,
     image_shape=_image_shape(described.get("image_shape"), where),
     history=_history(history, where),
+    temperature=_temperature(described.get("temperature", 1.0), where),
   )
 
 
@@ -256,6 +270,15 @@ def _image_shape(saved: Any, where: str) -> tuple[int, int, int] | None:
   raise UserError(
     f"{where} has the image_shape {reprlib.repr(saved)}, but must have "
     f"[height, width, 1 or 3], of at most {_MAX_PIXELS:,} pixels a side."
+  )
+
+
+def _temperature(saved: Any, where: str) -> float:
+  if type(saved) in (int, float) and 0 < saved <= _MAX_TEMPERATURE:
+    return float(saved)
+  raise UserError(
+    f"{where} has the temperature {reprlib.repr(saved)}, but must have a "
+    f"number above 0 and at most {_MAX_TEMPERATURE}."
   )
 
 

@@ -193,6 +193,26 @@ def test_zero_is_off_where_that_has_a_meaning(name):
       },
       "cut is 'conv1', but has no effect with config.model.trunk=ir50",
     ),
+    (
+      {
+        "model.trunk": "ir50",
+        "model.trunk_weights": "random",
+        "model.stem_stride": 1,
+      },
+      "stem_stride is 1, but has no effect with config.model.trunk=ir50",
+    ),
+    (
+      {"model.scaled_attention": True, "model.attention": "none"},
+      "scaled_attention is True, but has no effect with.*attention=none",
+    ),
+    (
+      {"model.patch_batch_norm": True, "model.patch_extraction": False},
+      "patch_batch_norm is True, but has no effect with.*extraction=False",
+    ),
+    (
+      {"stage1.logit_adjustment": 1.0, "data.sampling": "balanced"},
+      "logit_adjustment is 1.0, but config.data.sampling=balanced shows",
+    ),
     ({"augment.erasing_min_area": 0.9}, "min_area is 0.9, but must not exceed"),
     (
       {"stage1.schedule": "cosine", "stage1.warmup_epochs": 3.0},

@@ -284,6 +284,7 @@ class Answering:
 
   attention = "token"
   sharing = None
+  patch_extraction = True
   class_names = CLASS_NAMES[::-1]
   config = make_config("token")
 

@@ -127,6 +127,14 @@ _STAGE = {
     "Multiplies the loss of class c by n / (K n_c).",
     _NOT_LDAM,  # Which has weights of its own.
   ),
+  "logit_adjustment": Field(
+    0.0,
+    _FROM_0,
+    "In the loss, adds this times the logarithm of each class's share of the "
+    "training images to its logit (Menon et al. 2021, equation 10), so that "
+    "rare classes are predicted more often; 1 for all of it.",
+    _NOT_LDAM,
+  ),
   "label_smoothing": Field(
     0.0, _SHARE, "Share of a target that is given to all classes alike."
   ),
@@ -332,6 +340,13 @@ FIELDS = {
     '"none". The default gives each image its own prediction.',
     _PATTLITE,
   ),
+  "model.scaled_attention": Field(
+    False,
+    Switch(),
+    "Starts the attention's learned scale at 1 / sqrt(32), 32 being its "
+    "features, in place of the published 1.",
+    _PATTLITE,
+  ),
   "model.image_size": Field(
     224, _PIXELS, "Pixels a side that the network sees; ImageNet's usual size."
   ),
@@ -345,13 +360,25 @@ FIELDS = {
     PATT_LITE_CUT,
     Words(LAYER_NAMES),
     "Last layer of MobileNetV1 that is used, by its Keras name; the default is "
-    "the last that the shipped ImageNet weights reach.",
+    "PAtt-Lite's. The shipped ImageNet weights reach conv_pw_9_relu.",
+  ),
+  "model.stem_stride": Field(
+    2,
+    Number(1, 2, whole=True),
+    "Stride of MobileNetV1's first convolution; 1 suits faces at their own 48 "
+    "px, and gives them the feature map of 96.",
   ),
   "model.patch_extraction": Field(
     True, Switch(), "False for the ablation without it.", _PATTLITE
   ),
   "model.patch_stride": Field(
     4, _COUNT, "Stride of the first patch layer; 2 suits 112 px.", _PATTLITE
+  ),
+  "model.patch_batch_norm": Field(
+    False,
+    Switch(),
+    "Batch norm after each patch layer, before its ReLU; the paper has none.",
+    _PATTLITE,
   ),
   "model.trunk_weights": Field(
     "imagenet",

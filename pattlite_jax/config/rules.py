@@ -154,6 +154,7 @@ def _check_methods(fields: Mapping[str, Any]) -> None:
       f"config.data.au_file is {file!r} and config.model.action_units is "
       f"{units!r}; set both, the file and the columns to learn, or neither."
     )
+  _check_head(fields)
   width, heads = fields["model.width"], fields["model.heads"]
   if width % heads:
     raise UserError(
@@ -175,16 +176,34 @@ def _check_methods(fields: Mapping[str, Any]) -> None:
     )
 
 
+def _check_head(fields: Mapping[str, Any]) -> None:
+  """Raises UserError for a part of PAtt-Lite's head that is not there."""
+  attention = fields["model.attention"]
+  if fields["model.scaled_attention"] and attention == "none":
+    raise UserError(
+      "config.model.scaled_attention is True, but has no effect with "
+      "config.model.attention=none; leave it at False."
+    )
+  if fields["model.patch_batch_norm"] and not fields["model.patch_extraction"]:
+    raise UserError(
+      "config.model.patch_batch_norm is True, but has no effect with "
+      "config.model.patch_extraction=False; leave it at False."
+    )
+
+
 def _check_trunk(fields: Mapping[str, Any]) -> None:
   """Raises UserError for what the trunk does not have, or would not read."""
   name, cut = fields["model.trunk"], fields["model.cut"]
+  stem_stride = fields["model.stem_stride"]
   if name == "mobilenet_v1":
     return
-  if cut != PATT_LITE_CUT:
-    raise UserError(
-      f"config.model.cut is {cut!r}, but has no effect with "
-      f"config.model.trunk={name}; leave it at {PATT_LITE_CUT!r}."
-    )
+  own = {"cut": (cut, PATT_LITE_CUT), "stem_stride": (stem_stride, 2)}
+  for field, (value, default) in own.items():
+    if value != default:
+      raise UserError(
+        f"config.model.{field} is {value!r}, but has no effect with "
+        f"config.model.trunk={name}; leave it at {default!r}."
+      )
   if fields["model.trunk_weights"] == "imagenet" and not fields["start_from"]:
     raise UserError(
       "config.model.trunk_weights is 'imagenet', but no weights of "
@@ -205,6 +224,13 @@ def _check_stage(stage: str, fields: Mapping[str, Any]) -> None:
     raise UserError(
       f"config.{stage}.warmup_epochs is {warmup}, but must be less than "
       f"config.{stage}.epochs, {epochs}: the learning rate would never fall."
+    )
+  sampling = fields["data.sampling"]
+  if own["logit_adjustment"] and sampling != "shuffle":
+    raise UserError(
+      f"config.{stage}.logit_adjustment is {own['logit_adjustment']}, but "
+      f"config.data.sampling={sampling} shows rare classes more often already; "
+      "set the one to 0 or the other to shuffle."
     )
   if own["monitor"] == "last_epoch" and own["patience"]:
     raise UserError(

@@ -112,7 +112,11 @@ def probabilities(ops: Ops, faces: Tensor, network: Trained) -> Tensor:
     x, np.array(1 / 127.5, np.float32), np.array(-1, np.float32), "scale"
   )
   features, size = _trunk(ops, x, variables["params"][TRUNK], model, shape[2])
-  return ops.softmax(build(ops, features, size, variables, model))
+  logits = build(ops, features, size, variables, model)
+  if network.temperature != 1:
+    gain = np.array(1 / network.temperature, np.float32)
+    logits = ops.affine(logits, gain, np.zeros_like(gain), "calibrate")
+  return ops.softmax(logits)
 
 
 def _enlarging(pixels: int, size: int) -> Float[np.ndarray, "S n"]:
@@ -133,6 +137,7 @@ def _trunk(
   """Returns the features of MobileNetV1 and their pixels a side."""
   size, padded = model.image_size, False
   for layer in LAYERS[: LAYER_NAMES.index(model.cut) + 1]:
+    layer = layer.with_stem(model.stem_stride)
     if layer.kind == "pad":  # A pixel at the bottom and the right.
       padded = True
     elif layer.kind in ("conv3x3", "depthwise", "pointwise"):
@@ -200,20 +205,51 @@ def _pattlite(
   model: ml_collections.ConfigDict,
 ) -> Tensor:
   """Returns the logits of PAtt-Lite; of attention "batch", without it."""
-  params = variables["params"]
+  params, stats = variables["params"], variables["batch_stats"]
   if model.patch_extraction:
-    x = _patches(ops, x, size, params["patch_extraction"], model.patch_stride)
+    patches = params["patch_extraction"]
+    if model.patch_batch_norm:
+      patches = _folded_patches(patches, stats["patch_extraction"])
+    x = _patches(ops, x, size, patches, model.patch_stride)
   head = params["attention_classifier"]
   by_token = model.attention == "token"
   x = ops.tokens(x) if by_token else ops.pooled(x)
   x = ops.relu(ops.dense(x, **head["pre_classifier"], name="pre_classifier"))
-  norm = head["pre_classifier_bn"]
-  stats = variables["batch_stats"]["attention_classifier"]["pre_classifier_bn"]
-  gain = norm["scale"] / np.sqrt(stats["var"] + np.float32(BatchNorm.epsilon))
-  x = ops.affine(x, gain, norm["bias"] - stats["mean"] * gain, "normalise")
+  gain, offset = _gain_and_offset(
+    head["pre_classifier_bn"],
+    stats["attention_classifier"]["pre_classifier_bn"],
+  )
+  x = ops.affine(x, gain, offset, "normalise")
   if by_token:
     x = ops.attend(x, float(head["attention_scale"]))
   return ops.dense(x, **head[CLASSIFIER], name=CLASSIFIER)
+
+
+def _gain_and_offset(
+  norm: Weights, stats: Weights
+) -> tuple[Float[np.ndarray, "C"], Float[np.ndarray, "C"]]:
+  """Returns what batch norm multiplies with, and then adds."""
+  gain = norm["scale"] / np.sqrt(stats["var"] + np.float32(BatchNorm.epsilon))
+  return gain, norm["bias"] - stats["mean"] * gain
+
+
+def _folded_patches(
+  params: Mapping[str, Any], stats: Mapping[str, Weights]
+) -> dict[str, Any]:
+  """Returns the patch layers with batch norm in their 1x1 convolutions."""
+  folded = {}
+  for name in ("patch1", "patch2", "patch3"):
+    gain, offset = _gain_and_offset(params[f"{name}_bn"], stats[f"{name}_bn"])
+    layer = params[name]
+    pointwise = layer.get("pointwise", layer)
+    scaled = {
+      "kernel": pointwise["kernel"] * gain,
+      "bias": pointwise["bias"] * gain + offset,
+    }
+    folded[name] = (
+      {**layer, "pointwise": scaled} if "pointwise" in layer else scaled
+    )
+  return folded
 
 
 def _patches(

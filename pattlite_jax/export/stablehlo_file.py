@@ -7,7 +7,6 @@ To use a file, with nothing installed but jax and flatbuffers:
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,8 +62,10 @@ def _probabilities_of(
       nn.intercept_methods(functools.partial(_lowered, lowering)),
       jax.default_matmul_precision("highest"),
     ):
-      outputs: Any = method.alone.apply(variables, method.prepare(faces), mask)
-    return jax.nn.softmax(outputs["logits"])
+      logits = method.logits(
+        method.alone, variables, method.prepare(faces), mask
+      )
+    return jax.nn.softmax(logits)
 
   return probabilities
 

@@ -76,16 +76,23 @@ def _cross_entropy(
 ) -> Callable[[Float[Array, "B K"], Batch], Float[Array, "B"]]:
   """Returns (logits, batch) -> the cross-entropy of each image.
 
-  In it teachers have their share, where the batch has what they saw.
+  In it teachers have their share, where the batch has what they saw, and an
+  adjustment by the classes' shares is part of the logits.
   """
   class_weights, smoothing = np.ones(num_classes, np.float32), 0.0
+  adjustment = None
   if stage is not None:
     smoothing = stage.label_smoothing
+    if stage.logit_adjustment:
+      assert class_counts is not None
+      adjustment = stage.logit_adjustment * losses.log_prior(class_counts)
     if stage.class_weights:
       assert class_counts is not None
       class_weights = losses.balanced_class_weights(class_counts)
 
   def cross_entropy(logits, batch):
+    if adjustment is not None:
+      logits = logits + jnp.asarray(adjustment)
     own = losses.cross_entropy(
       logits,
       batch["label"],

@@ -25,6 +25,8 @@ def build(shared: Shared) -> Method:
     shared.trunk.module,
     patch_extraction=shared.settings.patch_extraction,
     patch_stride=shared.settings.patch_stride,
+    patch_batch_norm=shared.settings.patch_batch_norm,
+    scaled_attention=shared.settings.scaled_attention,
     axis_name=parallel.AXIS,
     dtype=jnp.dtype(shared.settings.dtype),
   )
@@ -53,6 +55,8 @@ class PAttLite(nn.Module):
   trunk: nn.Module
   patch_extraction: bool = True  # False classifies the trunk's features.
   patch_stride: int = 4
+  patch_batch_norm: bool = False  # After each patch layer; the paper has none.
+  scaled_attention: bool = False  # Attention starts at 1 / sqrt(32).
   # In training, batch norm of the trunk uses and tracks the batch's statistics;
   # False keeps those that it has, as the notebook does in both stages.
   update_trunk_stats: bool = False
@@ -82,8 +86,12 @@ class PAttLite(nn.Module):
     )
     if self.patch_extraction:
       patches = PatchExtraction(
-        stride=self.patch_stride, dtype=self.dtype, name="patch_extraction"
-      )(features)
+        stride=self.patch_stride,
+        batch_norm=self.patch_batch_norm,
+        axis_name=self.axis_name,
+        dtype=self.dtype,
+        name="patch_extraction",
+      )(features, mask, train=train)
     else:
       patches = features
     patches = Dropout(
@@ -92,6 +100,7 @@ class PAttLite(nn.Module):
     logits = AttentionClassifier(
       self.num_classes,
       self.attention,
+      scaled=self.scaled_attention,
       pooled_dropout=self.pooled_dropout,
       attended_dropout=self.attended_dropout,
       axis_name=self.axis_name,

@@ -27,7 +27,8 @@ class Shared:
     trunk: the pretrained part of the network.
     augment: a key for each image, images u8[B, h, w, C] -> f32[B, S, S, C].
     cross_entropy: logits f32[B, K], batch -> the loss of each image, with the
-      stage's class weights and label smoothing, and the share of teachers.
+      stage's class weights, label smoothing and logit adjustment, and the share
+      of teachers.
   """
 
   settings: ml_collections.ConfigDict

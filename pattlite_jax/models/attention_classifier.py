@@ -28,7 +28,8 @@ def attend(
 ) -> Float[Array, "... Q D"]:
   """Returns softmax(scale * q k^T) k, Keras' dot attention with value = key.
 
-  There is no 1/sqrt(D). Keys where `mask` is False get no weight.
+  There is no 1/sqrt(D) but what `scale` has of it. Keys where `mask` is False
+  get no weight.
   """
   scores = scale * jnp.einsum("...qd,...nd->...qn", queries, keys)
   if mask is not None:
@@ -51,6 +52,7 @@ class AttentionClassifier(nn.Module):
   num_classes: int
   attention: str
   hidden: int = 32
+  scaled: bool = False  # Starts the scale at 1 / sqrt(hidden), not at 1.
   pooled_dropout: float = 0.0
   attended_dropout: float = 0.0
   axis_name: str | None = None  # Devices whose images form the global batch.
@@ -78,7 +80,8 @@ class AttentionClassifier(nn.Module):
       axis_name=self.axis_name,
       name="pre_classifier_bn",
     )(nn.relu(x), mask)
-    scale = self.param("attention_scale", nn.initializers.ones, ())
+    start = self.hidden**-0.5 if self.scaled else 1.0
+    scale = self.param("attention_scale", nn.initializers.constant(start), ())
     if self.attention == "batch":
       keys, valid = (
         parallel.gather_batch(a, self.axis_name) for a in (x, mask)

@@ -15,6 +15,12 @@ def balanced_class_weights(
   return np.where(class_counts > 0, weights, 1.0).astype(np.float32)
 
 
+def log_prior(class_counts: Int[np.ndarray, "K"]) -> Float[np.ndarray, "K"]:
+  """Returns the logarithm of each class's share; one without examples has 1."""
+  counts = np.maximum(class_counts, 1)
+  return np.log(counts / counts.sum()).astype(np.float32)
+
+
 def cross_entropy(
   logits: Float[Array, "B K"],
   labels: Int[Array, "B"],

@@ -57,6 +57,7 @@ class MobileNetV1(nn.Module):
   """
 
   cut: str = PATT_LITE_CUT
+  stem_stride: int = 2  # Of the first convolution; 1 keeps small faces' pixels.
   axis_name: str | None = None  # Devices that share batch-norm statistics.
   dtype: DTypeLike = jnp.float32  # In which it computes; parameters are f32.
   folded: bool = False  # For variables out of `fold_batch_norm`.
@@ -93,7 +94,7 @@ class MobileNetV1(nn.Module):
   def _operation(
     self, layer: Layer, update_stats: bool, normalised: bool
   ) -> Callable[..., jax.Array]:
-    name, kind, features, stride = layer
+    name, kind, features, stride = layer.with_stem(self.stem_stride)
     use_bias = self.folded and normalised
     if kind == "conv3x3":
       return ImageConv(

@@ -25,6 +25,10 @@ class Layer(NamedTuple):
   features: int = 0
   stride: int = 1
 
+  def with_stem(self, stride: int) -> "Layer":
+    """Returns the layer in a network whose first convolution has `stride`."""
+    return self._replace(stride=stride) if self.kind == "conv3x3" else self
+
 
 def _layers() -> tuple[Layer, ...]:
   def bn_relu(name):

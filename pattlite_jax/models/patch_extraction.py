@@ -3,8 +3,9 @@
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
+from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.depthwise import DepthwiseConv
 from pattlite_jax.models.pointwise import PointwiseConv
 from pattlite_jax.runtime.errors import UserError
@@ -42,17 +43,29 @@ class PatchExtraction(nn.Module):
 
   Separable 4x4 "same" with stride `stride`, separable 2x2 stride 2 "valid",
   1x1 convolution; a ReLU after each. `stride` is 4 in the paper; 2 suits half
-  the input size.
+  the input size. `batch_norm` normalises before each ReLU, which the paper does
+  not: without it a sixth of the channels may never fire.
   """
 
   features: int = 256
   stride: int = 4
+  batch_norm: bool = False
+  axis_name: str | None = None  # Devices that share batch-norm statistics.
   dtype: DTypeLike = jnp.float32
 
   @nn.compact
   def __call__(
-    self, x: Float[Array, "B H W C"]
+    self,
+    x: Float[Array, "B H W C"],
+    mask: Bool[Array, "B"] | None = None,
+    *,
+    train: bool = False,
   ) -> Float[Array, "B P Q {self.features}"]:
+    """Returns the patches; rows where `mask` is False count in no statistic.
+
+    Raises:
+      UserError: if the feature map is too small for a patch.
+    """
     height, width = x.shape[1:3]
     smallest = self.stride + 1  # Two patches each way for the 2x2 layer.
     if min(height, width) < smallest:
@@ -70,7 +83,7 @@ class PatchExtraction(nn.Module):
       dtype=self.dtype,
       name="patch1",
     )(x)
-    x = nn.relu(x)
+    x = self._activated("patch1_bn", x, mask, train)
     x = SeparableConv(
       self.features,
       (2, 2),
@@ -79,11 +92,24 @@ class PatchExtraction(nn.Module):
       dtype=self.dtype,
       name="patch2",
     )(x)
-    x = nn.relu(x)
+    x = self._activated("patch2_bn", x, mask, train)
     x = PointwiseConv(
       self.features,
       kernel_init=nn.initializers.glorot_uniform(),
       dtype=self.dtype,
       name="patch3",
     )(x)
+    return self._activated("patch3_bn", x, mask, train)
+
+  def _activated(
+    self,
+    name: str,
+    x: Float[Array, "B P Q D"],
+    mask: Bool[Array, "B"] | None,
+    train: bool,
+  ) -> Float[Array, "B P Q D"]:
+    if self.batch_norm:
+      x = BatchNorm(
+        use_running_average=not train, axis_name=self.axis_name, name=name
+      )(x, mask)
     return nn.relu(x)

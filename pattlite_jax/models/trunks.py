@@ -73,7 +73,12 @@ def build(
   Where batch norm keeps its statistics, it is folded into the convolutions
   before it, if all of it comes after one.
   """
-  plain = make(settings.trunk, settings.cut, jnp.dtype(settings.dtype))
+  plain = make(
+    settings.trunk,
+    settings.cut,
+    jnp.dtype(settings.dtype),
+    stem_stride=settings.stem_stride,
+  )
   update_stats = stage is not None and stage.trunk_statistics == "batch"
   folded = not update_stats and settings.trunk in _EPSILONS
   return Trunk(
@@ -87,10 +92,15 @@ def build(
   )
 
 
-def make(name: str, cut: str, dtype: DTypeLike) -> nn.Module:
-  """Returns a trunk by its name in the config; `cut` is MobileNetV1's alone."""
+def make(
+  name: str, cut: str, dtype: DTypeLike, *, stem_stride: int = 2
+) -> nn.Module:
+  """Returns a trunk by its name in the config.
+
+  `cut` and `stem_stride` are MobileNetV1's alone.
+  """
   trunks = {
-    "mobilenet_v1": functools.partial(MobileNetV1, cut),
+    "mobilenet_v1": functools.partial(MobileNetV1, cut, stem_stride),
     "resnet18": ResNet,
     "resnet50": functools.partial(ResNet, blocks=(3, 4, 6, 3), bottleneck=True),
     "ir50": IR50,

@@ -2,11 +2,12 @@
 
 python -m pattlite_jax.release --checkpoint runs/fer2013_best --out DIR
   [--split validation] [--dataset ferplus/argmax --data_dir <folder>]
-  [--packed F.npz]
+  [--packed F.npz] [--nocalibrate]
 
 The folder holds the best weights (safetensors), config.json, and README.md: the
 card, whose figures are measured here, one image at a time. What it needs of the
-training (command, revision, machine, hours) comes from the run's folder.
+training (command, revision, machine, hours) comes from the run's folder. The
+logits are divided by a temperature that is fitted on the validation split.
 `pattlite_jax.load(DIR)` and every --checkpoint take it.
 """
 
@@ -33,6 +34,12 @@ def define_flags(values: flags.FlagValues) -> None:
   flags.DEFINE_enum(
     "split", "validation", SPLITS, "The split to score.", flag_values=values
   )
+  flags.DEFINE_bool(
+    "calibrate",
+    True,
+    "Divide the logits by the temperature that fits the validation split best.",
+    flag_values=values,
+  )
 
 
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
@@ -51,6 +58,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
       given.out,
       data_flags.data_choice(given),
       split=given.split,
+      calibrate=given.calibrate,
     )
   print(f"The model and its card are in {given.out}.")
 

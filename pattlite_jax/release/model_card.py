@@ -6,12 +6,24 @@ from pattlite_jax.runtime.origin import Origin
 from pattlite_jax.scoring.text import (
   CLASS_COLUMNS,
   class_rows,
+  is_plain,
   markdown_table,
   network,
   percent,
 )
 
-_NAMES = {"pattlite": "PAtt-Lite", "eac": "Erasing Attention Consistency"}
+_NAMES = {
+  "baseline": "Baseline",
+  "pattlite": "PAtt-Lite",
+  "arm": "Amending Representation Module",
+  "dan": "Distract Your Attention Network",
+  "eac": "Erasing Attention Consistency",
+  "apvit": "APViT",
+  "cbam_rul": "CBAM, balanced weights and relative uncertainty",
+  "ldam_focal": "LDAM with the focal factor",
+  "label_correction": "Label correction",
+}
+_PLAIN = "Plain mean"  # No PAtt-Lite, whatever the config's method is called.
 # What a reader has to know of the data, by data set.
 _DATA = {
   "fer2013": (
@@ -76,10 +88,10 @@ def text(name: str, described: dict[str, Any]) -> str:
   return (
     "\n\n".join(
       [
-        f"# {_NAMES[result['method']]}, {_title(result)}",
+        f"# {_name(result)}, {_title(result)}",
         _summary(described),
         _USE.format(name=name),
-        f"## Figures\n\n{_figures(split, scores)}",
+        f"## Figures\n\n{_figures(described, split, scores)}",
         _classes(alone, names),
         _confusion(alone, names),
         f"![Confusion](confusion_{split}.png)\n"
@@ -93,6 +105,10 @@ def text(name: str, described: dict[str, Any]) -> str:
     )
     + "\n"
   )
+
+
+def _name(result: dict[str, Any]) -> str:
+  return _PLAIN if is_plain(result) else _NAMES[result["method"]]
 
 
 def _title(result: dict[str, Any]) -> str:
@@ -111,7 +127,9 @@ def _summary(described: dict[str, Any]) -> str:
   )
 
 
-def _figures(split: str, scores: dict[str, Any]) -> str:
+def _figures(
+  described: dict[str, Any], split: str, scores: dict[str, Any]
+) -> str:
   alone, views = scores["per_sample"], scores["flip_views"]
   low, high = (100 * edge for edge in alone["accuracy_interval"])
   accuracy = percent(alone["accuracy"])
@@ -131,8 +149,24 @@ def _figures(split: str, scores: dict[str, Any]) -> str:
       "one at a time, one view, one model.",
       "",
       *markdown_table(("figure", ""), rows),
+      *_calibration(described),
     ]
   )
+
+
+def _calibration(described: dict[str, Any]) -> list[str]:
+  """Says what the temperature changes; nothing of a card without one."""
+  found = described.get("calibration")
+  if not found:
+    return []
+  before, after = percent(found["ece_before"]), percent(found["ece_after"])
+  return [
+    "",
+    f"The logits are divided by {described['temperature']:.4f}, the "
+    f"temperature with the least loss on the {found['split']} split. Without "
+    f"it the calibration error there is {before}; with the temperature of one "
+    f"half of the images, measured on the other, it is {after}.",
+  ]
 
 
 def _classes(alone: dict[str, Any], names: list[str]) -> str:

@@ -9,6 +9,7 @@ from etils import epath
 from pattlite_jax import config as config_lib
 from pattlite_jax import trained
 from pattlite_jax.data.source import DataChoice
+from pattlite_jax.release import calibration as calibration_lib
 from pattlite_jax.release import model_card, model_check, onnx_file
 from pattlite_jax.runtime import durable, json_file, provenance, train_time
 from pattlite_jax.runtime.errors import MissingFileError, UserError
@@ -29,8 +30,11 @@ def release(
   choice: DataChoice,
   *,
   split: str,
+  calibrate: bool = True,
 ) -> None:
   """Scores the best weights of a finished run and writes the folder.
+
+  With `calibrate` they get a temperature, fitted on the validation split.
 
   Raises:
     MissingFileError: if the run has not ended.
@@ -48,12 +52,25 @@ def release(
       f"scored on the data set that it was trained on, {own_set[1]}.",
       setting="data.name",
     )
+  calibration = None
+  if calibrate:
+    fitted_on = inputs
+    if split != calibration_lib.SPLIT:
+      fitted_on = load_inputs(
+        network, choice, split=calibration_lib.SPLIT, challenge_lists=None
+      )
+    network, calibration = calibration_lib.calibrated(
+      network, fitted_on.examples
+    )
+    inputs = dataclasses.replace(inputs, network=network)
   batches = protocols.Batches("official", 32, 0)
   result, _ = protocols.evaluate(inputs, batches, flip_views=True)
   # An old checkpoint does not say it; it is scored on its own set.
   image_shape = network.image_shape or inputs.examples.images.shape[1:]
   network = dataclasses.replace(network, image_shape=image_shape)
   described = _describe(network, training, result)
+  if calibration:
+    described["calibration"] = calibration
   file = onnx_file.of(network)
   if file:
     described["onnx"] = file.noted
@@ -122,6 +139,7 @@ def _describe(
     "config": config.to_dict(),
     "class_names": list(network.class_names),
     "image_shape": list(network.image_shape),
+    "temperature": network.temperature,
     "preprocessing": model_folder.PREPROCESSING,
     "training": training,
     "evaluation": result,

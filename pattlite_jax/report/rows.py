@@ -2,6 +2,7 @@
 
 from pattlite_jax.report.row import Row
 from pattlite_jax.report.rows_best import BEST, INGREDIENTS
+from pattlite_jax.report.rows_heads import HEADS
 from pattlite_jax.report.rows_methods import METHODS
 from pattlite_jax.report.rows_published import (
   ABLATIONS,
@@ -16,6 +17,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
   "leak": LEAK,
   "best": BEST,
   "ingredients": INGREDIENTS,
+  "heads": HEADS,
   "ablations": ABLATIONS,
   "methods": METHODS,
 }

@@ -21,6 +21,7 @@ from absl import flags
 from etils import epath
 
 from pattlite_jax.config import files as config_files
+from pattlite_jax.report import peers
 from pattlite_jax.report.row import CHALLENGE_LISTS, HOW_TO_GET_LISTS, Row
 from pattlite_jax.report.rows import TABLES
 from pattlite_jax.report.rows_methods import CLEAN, CONFIG, STEP_TIMES
@@ -212,6 +213,29 @@ def time_steps(
   return True
 
 
+def compare(
+  extra: Sequence[str],
+  *,
+  dry_run: bool,
+  only: Sequence[str] = (),
+  start: Callable[[Sequence[str]], int] = _start,
+) -> int:
+  """Scores networks beside their peers; returns how many commands failed.
+
+  Raises:
+    UserError: as `peers.commands`.
+  """
+  failures = 0
+  for command, target in peers.commands(extra, only or tuple(peers.NETWORKS)):
+    if dry_run:
+      print(shlex.join(command))
+    elif target.exists():
+      print(f"done     {target}")
+    elif not _run(command, target, start):
+      failures += 1
+  return failures
+
+
 def _require_other_fields(rows: Sequence[Row], extra: Sequence[str]) -> None:
   """Raises UserError for a field that makes a row another than it says."""
   own = {name for row in rows for name in row.overrides}
@@ -281,7 +305,11 @@ def _status(command: list[str], start: Callable[[Sequence[str]], int]) -> int:
 def define_flags(values: flags.FlagValues) -> None:
   """Defines the flags that `main` reads."""
   flags.DEFINE_enum(
-    "table", "main", list(TABLES), "The table to run.", flag_values=values
+    "table",
+    "main",
+    [*TABLES, peers.NAME],
+    "The table to run.",
+    flag_values=values,
   )
   flags.DEFINE_string(
     "scored_split",
@@ -306,15 +334,18 @@ def define_flags(values: flags.FlagValues) -> None:
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   """Runs --table, passing the arguments after -- on."""
   with errors.in_one_line():
-    failures = run(
-      given.table,
-      TABLES[given.table],
-      given.scored_split,
-      argv[1:],
-      dry_run=given.dry_run,
-      only=given.rows,
-      seeds=given.seed,
-    )
+    if given.table == peers.NAME:
+      failures = compare(argv[1:], dry_run=given.dry_run, only=given.rows)
+    else:
+      failures = run(
+        given.table,
+        TABLES[given.table],
+        given.scored_split,
+        argv[1:],
+        dry_run=given.dry_run,
+        only=given.rows,
+        seeds=given.seed,
+      )
     whole = not (given.rows or given.seed)  # Times are taken of all at once.
     if given.table == "methods" and whole:
       failures += not time_steps(TABLES["methods"], dry_run=given.dry_run)

@@ -17,6 +17,8 @@ from pattlite_jax.weights import model_folder
 
 _DATA_SETS = {"fer2013": "FER2013", "ferplus": "FER+"}  # As their authors do.
 _ALONE = "one at a time"
+_NO_MORE: Mapping[str, str] = {}
+_OF_HEADS = {"macro F1": "macro_f1", "calibration error": "ece"}
 
 # What a table shows of a line, by the header of its column.
 Columns = Mapping[str, Callable[[Line], str]]
@@ -112,10 +114,13 @@ def best(lines: Sequence[Line]) -> list[str]:
   )
 
 
-def ingredients(lines: Sequence[Line]) -> list[str]:
+def ingredients(
+  lines: Sequence[Line], more: Mapping[str, str] = _NO_MORE
+) -> list[str]:
   """Returns a recipe with one ingredient changed, and what that changes.
 
-  Always on the validation split, which chooses the recipe.
+  Always on the validation split, which chooses the recipe. `more` are figures
+  of `metrics.score`, shares, to show besides, by the headers of their columns.
   """
   found = {
     line.rows[0].name: percents(line.runs, "validation", "per_sample")
@@ -129,16 +134,33 @@ def ingredients(lines: Sequence[Line]) -> list[str]:
     mine = found[line.rows[0].name]
     return f"{statistics.fmean(mine) - statistics.fmean(others):+.2f}"
 
+  def share(figure):
+    return lambda line: summarise(
+      percents(line.runs, "validation", "per_sample", figure)
+    )
+
   return table(
     "recipe",
     lines,
     {
       "validation accuracy": lambda line: summarise(found[line.rows[0].name]),
       "difference": difference,
+      **{name: share(figure) for name, figure in more.items()},
       "runs": Line.count,
       "hours a run": Line.mean_hours,
     },
   )
+
+
+def heads(lines: Sequence[Line]) -> list[str]:
+  """Returns the heads on each data set, as `ingredients` shows them."""
+  found: list[str] = []
+  for data in dict.fromkeys(line.rows[0].change for line in lines):
+    own = [line for line in lines if line.rows[0].change == data]
+    shown = ingredients(own, _OF_HEADS)
+    if shown:
+      found += [f"### {data}", "", *shown, ""]
+  return found
 
 
 def as_published(lines: Sequence[Line]) -> list[str]:

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
@@ -77,8 +76,7 @@ def _predict_step(
 ) -> Float[Array, "B K"]:
   """Returns the logits of one device's rows; masked rows mean nothing."""
   images = method.prepare(batch["image"])
-  outputs: Any = network.apply(variables, images, batch["mask"])
-  return outputs["logits"]
+  return method.logits(network, variables, images, batch["mask"])
 
 
 def of_flip_views(logits_of: LogitsOf) -> LogitsOf:

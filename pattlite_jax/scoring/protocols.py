@@ -4,7 +4,7 @@ The end of a run, `evaluate` and `release` all write this form, and whoever
 shows figures reads it:
 
   {"dataset": ..., "rule": ..., "method": ..., "attention": ..., "sharing": ...,
-   "seed": ...,
+   "patch_extraction": ..., "seed": ...,
    "splits": {split: {
      "per_sample": FIGURES,
      "across_batch": {"order": ..., "batch_size": ..., "order_seed": ...,
@@ -98,6 +98,7 @@ def describe(network: Network, dataset: str) -> dict[str, Any]:
     # None for methods without a choice of it.
     "attention": network.attention,
     "sharing": network.sharing,
+    "patch_extraction": network.patch_extraction,
     "seed": network.config.seed,
   }
 

@@ -34,8 +34,20 @@ def markdown_table(
   return [f"| {' | '.join(map(str, line))} |" for line in lines]
 
 
+def is_plain(result: Mapping[str, Any]) -> bool:
+  """Whether a PAtt-Lite has neither its patches nor its attention.
+
+  It is none then, but a trunk whose features are averaged and classified.
+  """
+  # Results older than the field have patches, or do not say.
+  without = result.get("patch_extraction") is False
+  return without and result["attention"] == "none"
+
+
 def network(result: Mapping[str, Any]) -> str:
   """Returns the method of a result's network, with its mode if any."""
+  if is_plain(result):
+    return "a plain mean, without patches and attention"
   for kind in ("attention", "sharing"):
     if result.get(kind):  # Results older than ARM have no sharing.
       return f"{result['method']} with {kind} {result[kind]}"

@@ -7,7 +7,6 @@ view of an image. A step costs a forward pass of each teacher more.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,8 +51,8 @@ class Teachers:
     probabilities = []
     for i, method in enumerate(self.methods):
       seen = augment.resize(image, self.image_sizes[i])
-      outputs: Any = method.alone.apply(variables[i], seen, mask)
-      logits = outputs["logits"][:, jnp.array(self.columns[i])]
+      logits = method.logits(method.alone, variables[i], seen, mask)
+      logits = logits[:, jnp.array(self.columns[i])]
       probabilities.append(jax.nn.softmax(logits / self.temperature))
     return jnp.mean(jnp.stack(probabilities), axis=0)
 

@@ -22,7 +22,7 @@ IMAGENET_TRUNK = (
 def load_imagenet_trunk(path: Path = IMAGENET_TRUNK) -> dict[str, Any]:
   """Returns MobileNetV1's variables as NumPy arrays.
 
-  The shipped file ends at conv_dw_9_relu; README.md beside it names its origin.
+  The shipped file ends at conv_pw_9_relu; README.md beside it names its origin.
   """
   with errors.about("model.trunk_weights"):
     return load_variables(path)

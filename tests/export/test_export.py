@@ -42,7 +42,9 @@ VARIANTS = {
   "colours": ("pattlite", (16, 16, 3), {"attention": "batch"}),
   "whole": ("pattlite", (16, 16, 1), {"patch_extraction": False}),
   "eac": ("eac", (16, 16, 1), {}),
-  "baseline": ("baseline", (16, 16, 1), {}),
+  "baseline": ("baseline", (15, 15, 1), {"stem_stride": 1}),
+  "normalised": ("pattlite", (16, 16, 1), {"patch_batch_norm": True}),
+  "calibrated": ("eac", (16, 16, 1), {}),
 }
 # Of those without operations of ONNX's own here.
 OTHERS = {
@@ -77,7 +79,10 @@ def make_network(variant, **fields):
   variables = jax.tree_util.tree_map_with_path(
     functools.partial(draw, rng), built.shapes
   )
-  return Trained(variables, config, CLASS_NAMES, image_shape)
+  temperature = 0.5 if variant == "calibrated" else 1.0
+  return Trained(
+    variables, config, CLASS_NAMES, image_shape, temperature=temperature
+  )
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +113,22 @@ def test_the_network_tells_faces_apart(made):
   assert np.ptp(jax.nn.softmax(logits), axis=0).min() > 0.01
 
 
+def test_a_temperature_divides_the_logits(made):
+  calibrated, plain = made["calibrated"], made["eac"]
+  faces = check.drawn_faces(plain)
+  np.testing.assert_allclose(
+    calibrated.logits(faces), plain.logits(faces) / 0.5, rtol=1e-5
+  )
+  assert calibrated.sha256() != plain.sha256()
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_an_onnx_file_gives_what_jax_gives(files, variant):
   _, said = files(variant, "onnx")
   assert said["largest_difference"] <= 1e-5
 
 
-@pytest.mark.parametrize("variant", ["token", "colours"])
+@pytest.mark.parametrize("variant", ["token", "colours", "normalised"])
 def test_a_tflite_file_gives_what_jax_gives(files, variant):
   _, said = files(variant, "tflite")
   assert said["largest_difference"] <= 1e-5
@@ -122,7 +136,7 @@ def test_a_tflite_file_gives_what_jax_gives(files, variant):
 
 @pytest.mark.slow
 def test_stablehlo_gives_what_jax_gives(files):
-  for variant in ("token", "colours", "eac"):
+  for variant in ("token", "colours", "calibrated"):
     _, said = files(variant, "stablehlo")
     assert said["largest_difference"] <= 1e-5
 

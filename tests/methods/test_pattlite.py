@@ -6,8 +6,12 @@ import pytest
 from pattlite_jax.config.fields import ATTENTIONS
 from pattlite_jax.methods.pattlite import PAttLite
 from pattlite_jax.models import attention_classifier
-from pattlite_jax.models.attention_classifier import attend
+from pattlite_jax.models.attention_classifier import (
+  AttentionClassifier,
+  attend,
+)
 from pattlite_jax.models.mobilenet_v1 import MobileNetV1
+from pattlite_jax.models.patch_extraction import PatchExtraction
 from pattlite_jax.weights import trunk
 
 SMALL_CUT = "conv_pw_1_relu"  # Half of the input's size, not a 16th.
@@ -92,6 +96,56 @@ def test_without_patch_extraction_the_trunk_is_classified():
   assert outputs["logits"].shape == (2, 7)
   # 272,128 of the patches, and 32 weights for each of 512 - 256 more features.
   assert count(variables) == 1_102_664 - 272_128 + 32 * 256
+
+
+def test_imagenets_own_pointwise_9_takes_the_place_of_the_patches():
+  """It is no PAtt-Lite: neither patches nor attention."""
+  outputs, variables = shapes_at(
+    64,
+    trunk=MobileNetV1("conv_pw_9_relu"),
+    patch_extraction=False,
+    attention="none",
+  )
+  assert outputs["logits"].shape == (2, 7)
+  assert count(variables) == 1_102_920
+
+
+def test_a_batch_norm_for_each_patch_layer_is_all_that_is_added():
+  _, variables = shapes_at(224, patch_batch_norm=True)
+  assert count(variables) == 1_102_664 + 3 * 4 * 256
+
+
+def test_patches_are_normalised_before_they_are_cut_off_below_zero():
+  features = jax.random.normal(jax.random.key(0), (4, 5, 5, 8)) - 30
+  module = PatchExtraction(features=16, batch_norm=True)
+  variables = module.init(jax.random.key(1), features)
+  patches, updated = module.apply(
+    variables,
+    jnp.concatenate([features, 100 * features[:1]]),
+    jnp.arange(5) < 4,
+    train=True,
+    mutable=["batch_stats"],
+  )
+  # Each channel fires, however low its features; the padded row is not seen.
+  assert (patches[:4] > 0).any(axis=(0, 1, 2)).all()
+  alone, same = module.apply(
+    variables, features, train=True, mutable=["batch_stats"]
+  )
+  np.testing.assert_allclose(patches[:4], alone, atol=1e-4)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), updated, same
+  )
+  assert np.abs(updated["batch_stats"]["patch1_bn"]["mean"]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+  ("scaled", "expected"), [(False, 1.0), (True, 32**-0.5)]
+)
+def test_attention_starts_at_the_scale_that_is_asked_for(scaled, expected):
+  head = AttentionClassifier(7, "token", scaled=scaled)
+  patches = jnp.zeros((2, 2, 2, 4))
+  drawn = head.init(jax.random.key(0), patches, jnp.ones(2, bool), train=False)
+  assert drawn["params"]["attention_scale"] == jnp.float32(expected)
 
 
 def test_too_small_an_input_names_what_to_change():

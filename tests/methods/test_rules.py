@@ -22,6 +22,7 @@ VARIANTS = [
   ("pattlite", {"attention": "batch"}),
   ("pattlite", {"attention": "token"}),
   ("pattlite", {"attention": "none"}),
+  ("pattlite", {"patch_batch_norm": True}),
   ("arm", {"sharing": "batch"}),
   ("arm", {"sharing": "constant"}),
   ("dan", {"head_features": 8}),

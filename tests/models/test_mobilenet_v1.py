@@ -19,10 +19,11 @@ def keras_layers():
   return model.layers[1:]  # The first is the input.
 
 
-def _shapes(cut, size):
+def _shapes(cut, size, **fields):
   images = jax.ShapeDtypeStruct((2, size, size, 3), np.float32)
+  trunk = MobileNetV1(cut, **fields)
   return jax.eval_shape(
-    lambda x: MobileNetV1(cut).init_with_output(jax.random.key(0), x), images
+    lambda x: trunk.init_with_output(jax.random.key(0), x), images
   )
 
 
@@ -47,6 +48,30 @@ def test_patt_lites_trunk_has_821952_parameters():
     for name, tree in variables.items()
   }
   assert sizes == {"params": 812_352, "batch_stats": 9_600}
+
+
+def test_a_first_layer_of_stride_1_doubles_the_map_alone():
+  native, same = _shapes(PATT_LITE_CUT, 48, stem_stride=1)
+  doubled, variables = _shapes(PATT_LITE_CUT, 96)
+  assert native.shape == doubled.shape == (2, 6, 6, 512)
+  assert jax.tree.map(np.shape, same) == jax.tree.map(np.shape, variables)
+
+
+def test_a_first_layer_of_stride_1_sees_every_pixel_with_its_neighbours():
+  images = np.random.default_rng(0).normal(size=(1, 6, 7, 3))
+  images = jnp.asarray(images, jnp.float32)
+  model = MobileNetV1("conv1", stem_stride=1)
+  variables = model.init(jax.random.key(0), images)
+  kernel = np.asarray(variables["params"]["conv1"]["kernel"])
+  padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+  expected = sum(
+    padded[:, i : i + 6, j : j + 7] @ kernel[i, j]
+    for i in range(3)
+    for j in range(3)
+  )
+  np.testing.assert_allclose(
+    model.apply(variables, images), expected, atol=1e-5
+  )
 
 
 def test_default_cut_is_minus_29_of_keras_without_top():

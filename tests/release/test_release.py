@@ -10,6 +10,7 @@ from small_run import fit
 
 import pattlite_jax
 from pattlite_jax import trained
+from pattlite_jax.config.fields import METHODS
 from pattlite_jax.data import packed
 from pattlite_jax.data.source import DataChoice
 from pattlite_jax.release import model_card, model_check, write
@@ -55,15 +56,24 @@ def test_a_run_becomes_a_folder(released, splits):
   assert described["image_shape"] == [16, 16, 1]
   assert described["training"]["git_revision"] == result["git_revision"]
   figures = described["evaluation"]["splits"]["validation"]["per_sample"]
-  assert figures == result["splits"]["validation"]["per_sample"]
+  before = result["splits"]["validation"]["per_sample"]
+  for name in ("accuracy", "macro_f1", "confusion_matrix"):
+    assert figures[name] == before[name]  # No temperature changes a class.
+  assert figures["loss"] < before["loss"]
+  found = described["calibration"]
+  assert (found["split"], found["num_examples"]) == ("validation", 9)
+  assert found["loss_before"] == pytest.approx(before["loss"])
   assert described["history"] == result["history"]
   text = "".join(path.read_text() for path in folder.glob("*.[jm][sd]*"))
   assert "/home/me" not in text and str(folder.parent) not in text
 
   classify = pattlite_jax.load(folder)
   images = splits["validation"].images
-  right = classify(images).argmax(-1) == splits["validation"].labels
-  assert right.mean() == figures["accuracy"]
+  labels = splits["validation"].labels
+  probabilities = classify(images)
+  assert (probabilities.argmax(-1) == labels).mean() == figures["accuracy"]
+  loss = -np.log(probabilities[np.arange(9), labels]).mean()
+  assert loss == pytest.approx(figures["loss"], rel=1e-4)
   assert model_check.on_drawn_faces(classify.network) == described["check"]
 
 
@@ -111,6 +121,28 @@ def test_the_card_names_the_networks_it_learned_from(released):
   assert "ImageNet" not in card.partition("## Training")[2].partition("##")[0]
 
 
+def test_a_network_without_patches_and_attention_is_called_no_patt_lite():
+  folder = model_folder.find("fer2013")
+  described = json.loads((folder / model_folder.CONFIG).read_text())
+  described["evaluation"] |= {"attention": "none", "patch_extraction": True}
+  card = model_card.text("model", described)
+  assert "# PAtt-Lite, fer2013" in card and "attention none" in card
+  described["evaluation"]["patch_extraction"] = False
+  card = model_card.text("model", described)
+  assert "# Plain mean, fer2013" in card
+  assert "Method: a plain mean, without patches and attention" in card
+
+
+def test_every_method_has_a_name_on_its_card():
+  folder = model_folder.find("fer2013")
+  described = json.loads((folder / model_folder.CONFIG).read_text())
+  titles = set()
+  for method in METHODS:
+    described["evaluation"]["method"] = method
+    titles.add(model_card.text("model", described).splitlines()[0])
+  assert len(titles) == len(METHODS)
+
+
 def test_a_run_that_has_not_ended_is_refused(tmp_path):
   with pytest.raises(FileNotFoundError, match="has ended"):
     write.release(tmp_path, tmp_path / "out", DataChoice(), split="test")
@@ -131,7 +163,7 @@ def test_a_shipped_model_is_what_was_released(name):
   folder = model_folder.find(name)
   described = json.loads((folder / model_folder.CONFIG).read_text())
   classify = pattlite_jax.load(name)
-  assert (folder / model_folder.WEIGHTS).stat().length <= MAX_BYTES
+  assert os.path.getsize(folder / model_folder.WEIGHTS) <= MAX_BYTES
   params = jax.tree.leaves(classify.network.variables["params"])
   assert sum(x.size for x in params) <= NUM_PARAMETERS
   check = model_check.on_drawn_faces(classify.network)

@@ -91,6 +91,7 @@ def test_a_table_without_any_result_is_nothing(keep):
   for name, show in (
     ("best", write.best),
     ("ingredients", write.ingredients),
+    ("heads", write.heads),
     ("main", write.as_published),
     ("leak", write.leak),
     ("ablations", write.ablations),

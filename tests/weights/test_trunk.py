@@ -26,10 +26,10 @@ def _pattlite_variables(cut):
 def test_shipped_trunk_has_the_shapes_of_the_model():
   trunk = load_imagenet_trunk()
   leaves = jax.tree.leaves(trunk)
-  assert sum(leaf.size for leaf in leaves) == 821_952
+  assert sum(leaf.size for leaf in leaves) == 1_086_144
   assert {leaf.dtype for leaf in leaves} == {np.dtype("float32")}
   shapes = jax.tree.map(lambda leaf: leaf.shape, trunk)
-  expected = trunk_shapes(MobileNetV1().cut)
+  expected = trunk_shapes("conv_pw_9_relu")
   assert shapes == jax.tree.map(lambda leaf: leaf.shape, expected)
 
 
@@ -47,12 +47,12 @@ def test_shipped_trunk_says_where_it_comes_from():
   assert "MobileNet_v1_1.0_224" in metadata.pop("origin")
   assert metadata == {
     "license": "Apache-2.0",
-    "cut": "conv_dw_9_relu",
-    "parameters": "821952",
+    "cut": "conv_pw_9_relu",
+    "parameters": "1086144",
   }
 
 
-@pytest.mark.parametrize("cut", ["conv1", "conv_pw_6_relu", "conv_dw_9_relu"])
+@pytest.mark.parametrize("cut", ["conv1", "conv_dw_9_relu", "conv_pw_9_relu"])
 def test_trunk_fills_its_part_and_nothing_else(cut):
   variables, trunk = _pattlite_variables(cut), load_imagenet_trunk()
   filled = insert_trunk(variables, trunk)
@@ -68,10 +68,10 @@ def test_trunk_fills_its_part_and_nothing_else(cut):
 
 def test_deeper_model_names_what_is_missing_and_the_flag():
   with pytest.raises(ValueError, match=r"config\.model\.trunk_weights") as info:
-    insert_trunk(_pattlite_variables("conv_pw_9_bn"), load_imagenet_trunk())
-  for key in ("params/conv_pw_9/kernel", "batch_stats/conv_pw_9_bn/mean"):
+    insert_trunk(_pattlite_variables("conv_dw_10_bn"), load_imagenet_trunk())
+  for key in ("params/conv_dw_10/kernel", "batch_stats/conv_dw_10_bn/mean"):
     assert key in str(info.value)
-  assert "conv_dw_9" not in str(info.value)
+  assert "conv_pw_9" not in str(info.value)
 
 
 def test_other_shapes_are_named():
