@@ -7,6 +7,7 @@ import dataclasses
 
 import ml_collections
 import numpy as np
+from etils import epath
 
 from pattlite_jax.data import action_units, classes, source
 from pattlite_jax.data.examples import Examples
@@ -18,14 +19,14 @@ _OWN_CLASSES = 7  # Of folders of a user's own, which are not read.
 def training_images(config: ml_collections.ConfigDict) -> Examples:
   """Returns black images with the shape and class counts of the data set.
 
-  They take no memory. A packed set is read. Own folders, whose names would
+  They take no memory. A packed set is read, if its file is here. Own folders, whose names would
   tell the classes, count as coloured images of 7 classes.
 
   Raises:
     UserError: if there is no such data set, or no such class in it.
   """
   data = config.data
-  if data.packed:
+  if data.packed and epath.Path(data.packed).expanduser().exists():
     return source.of_config(data).load()["train"]
   from pattlite_jax.data import load
 
