@@ -19,8 +19,8 @@ _OWN_CLASSES = 7  # Of folders of a user's own, which are not read.
 def training_images(config: ml_collections.ConfigDict) -> Examples:
   """Returns black images with the shape and class counts of the data set.
 
-  They take no memory. A packed set is read, if its file is here. Own folders, whose names would
-  tell the classes, count as coloured images of 7 classes.
+  They take no memory. A packed set is read, if its file is here. Own folders,
+  whose names would tell the classes, count as coloured images of 7 classes.
 
   Raises:
     UserError: if there is no such data set, or no such class in it.
