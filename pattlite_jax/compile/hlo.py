@@ -27,10 +27,10 @@ _INSTRUCTION = re.compile(
 )
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 _OP_NAME = re.compile(r'op_name="([^"]*)"')
-_TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
+_BOUND = re.compile(r"s32\[\](?:\{.*\})? constant\((\d+)\)")
 _SHAPE = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
 _CALLED = re.compile(
-  r"\b(calls|body|to_apply|branch_computations|true_computation"
+  r"\b(calls|body|condition|to_apply|branch_computations|true_computation"
   r"|false_computation)=(?:\{([^}]*)\}|(%?[\w.\-]+))"
 )
 
@@ -59,6 +59,7 @@ class Operation:
 
 @dataclasses.dataclass(frozen=True)
 class _Instruction:
+  text: str
   result: str
   kind: str
   rest: str
@@ -96,7 +97,7 @@ def _computations(
       continue
     instruction = _INSTRUCTION.match(line)
     if instruction and current is not None:
-      current.append(_Instruction(*instruction.groups()[1:]))
+      current.append(_Instruction(line, *instruction.groups()[1:]))
   return found, entry
 
 
@@ -107,8 +108,7 @@ def _run(
     if instruction.kind.endswith("-done"):
       continue
     if instruction.kind == "while":
-      trips = _TRIPS.search(instruction.rest)
-      repeated = times * int(trips[1] if trips else 1)
+      repeated = times * _trips(computations, instruction)
       for body in instruction.called("body"):
         yield from _run(computations, body, repeated)
     elif instruction.kind == "conditional":
@@ -124,6 +124,19 @@ def _run(
         yield from _run(computations, called, times)
     else:
       yield _operation(computations, instruction, times)
+
+
+def _trips(
+  computations: dict[str, list[_Instruction]], loop: _Instruction
+) -> int:
+  """Returns how often a loop runs; 1 where its condition does not tell.
+
+  JAX's loops of known length count from 0 up to the one number in it.
+  """
+  (condition,) = loop.called("condition")
+  bounds = [_BOUND.search(inner.text) for inner in computations[condition]]
+  found = {int(bound[1]) for bound in bounds if bound}
+  return found.pop() if len(found) == 1 else 1
 
 
 def _operation(
