@@ -21,7 +21,7 @@ def _rows(weights, x):
   return weights.reshape(-1, *[1] * (x.ndim - 1))
 
 
-def _two_passes(x, weights, count, about, *, axis_name):
+def two_passes(x, weights, count, about, *, axis_name):
   """The mean first, then the squares about it: fastest on CPUs."""
   del about
   x, axes = x.astype(jnp.float32), tuple(range(x.ndim - 1))
@@ -31,7 +31,7 @@ def _two_passes(x, weights, count, about, *, axis_name):
   return mean, _sum(squares, axis_name) / count
 
 
-def _one_pass(x, weights, count, about, *, axis_name):
+def one_pass(x, weights, count, about, *, axis_name):
   """Both sums at once, which XLA adds up beside what computes x.
 
   The sums are those about a mean that is nearly the batch's, as the difference
@@ -63,8 +63,8 @@ def moments(
     weights,
     count,
     about,
-    cpu=functools.partial(_two_passes, axis_name=axis_name),
-    default=functools.partial(_one_pass, axis_name=axis_name),
+    cpu=functools.partial(two_passes, axis_name=axis_name),
+    default=functools.partial(one_pass, axis_name=axis_name),
   )
 
 
