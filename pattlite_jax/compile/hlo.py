@@ -20,6 +20,8 @@ COLLECTIVES = (
 )  # fmt: skip
 # What costs by its places, not by its bytes.
 _IRREGULAR = ("gather", "scatter", "sort", "custom-call")
+# Custom calls that only name a place in memory.
+_NO_WORK = ('"ConcatBitcast"', '"AllocateBuffer"')
 
 _COMPUTATION = re.compile(r"(ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{$")
 _INSTRUCTION = re.compile(
@@ -148,6 +150,8 @@ def _operation(
   op_name = _OP_NAME.search(instruction.rest)
   kind = instruction.kind.removesuffix("-start")
   irregular = kind if kind in _IRREGULAR else ""
+  if any(target in instruction.rest for target in _NO_WORK):
+    irregular = ""
   if kind == "fusion":
     irregular = _irregular_within(computations, instruction)
   sizes = _sizes(instruction.result)
