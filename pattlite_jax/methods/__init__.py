@@ -21,6 +21,7 @@ from pattlite_jax.methods import (
   ldam_focal,
   pattlite,
 )
+from pattlite_jax.methods.shared import Shared
 from pattlite_jax.models import losses, trunks
 
 METHODS = {
@@ -46,14 +47,12 @@ def build(
   """Returns `config.method`, for a stage's training or, without, for scoring.
 
   `class_counts` are those of the training images, for losses that weight
-  classes. What the methods share comes to them bound: the trunk, the
-  augmentation, and the cross-entropy with the stage's class weights and label
-  smoothing.
+  classes.
   """
   fields = config[stage] if stage else None
-  return METHODS[config.method](
-    config.model,
-    num_classes,
+  shared = Shared(
+    settings=config.model,
+    num_classes=num_classes,
     stage=fields,
     class_counts=class_counts,
     trunk=trunks.build(config.model, fields),
@@ -66,6 +65,7 @@ def build(
       fields, config.distillation, num_classes, class_counts
     ),
   )
+  return METHODS[config.method](shared)
 
 
 def _cross_entropy(

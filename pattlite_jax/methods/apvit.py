@@ -8,19 +8,12 @@ youqingxiaozhua/APViT, as `configs/apvit/RAF.py` sets it). The class' option
 left out here.
 """
 
-import functools
-from collections.abc import Callable
-from typing import Any
-
 import jax.numpy as jnp
-import ml_collections
-import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
-from pattlite_jax.data import augment as augment_lib
-from pattlite_jax.method import CLASSIFIER, Batch, Method, Outputs, Terms
-from pattlite_jax.models.trunks import Trunk
+from pattlite_jax.method import CLASSIFIER, Method, Outputs
+from pattlite_jax.methods.shared import Shared
 from pattlite_jax.models.vit_pooling import (
   EMBEDDING_INIT,
   PoolingBlock,
@@ -72,7 +65,7 @@ class APViT(nn.Module):
         ("class_position", nn.initializers.zeros),
       )
     )
-    first = jnp.broadcast_to(token + position, (len(x), 1, self.width))
+    first = jnp.broadcast_to(token + position, (x.shape[0], 1, self.width))
     x = jnp.concatenate([first, x], axis=1)
     for i in range(self.depth):
       rate = 1.0 if 2 * i < self.depth else _TOKENS_KEPT
@@ -104,40 +97,14 @@ class APViT(nn.Module):
     return keep_largest(patches + position, weights, count)
 
 
-def build(
-  settings: ml_collections.ConfigDict,
-  num_classes: int,
-  *,
-  stage: ml_collections.ConfigDict | None,
-  class_counts: Int[np.ndarray, "K"] | None,
-  trunk: Trunk,
-  augment: Callable[..., Any],
-  cross_entropy: Callable[..., Any],
-) -> Method:
-  """Returns APViT; `settings` are config.model."""
+def build(shared: Shared) -> Method:
+  """Returns APViT."""
   network = APViT(
-    num_classes,
-    trunk.module,
-    settings.depth,
-    settings.width,
-    settings.heads,
-    trunk.update_stats,
+    shared.num_classes,
+    shared.trunk.module,
+    shared.settings.depth,
+    shared.settings.width,
+    shared.settings.heads,
+    shared.trunk.update_stats,
   )
-
-  def loss(
-    outputs: Outputs, batch: Batch, progress: Float[Array, ""]
-  ) -> tuple[Float[Array, "B"], Terms]:
-    del progress
-    return cross_entropy(outputs["logits"], batch), {}
-
-  return Method(
-    network=network,
-    alone=network,
-    init=trunk.init(network),
-    views=augment,
-    prepare=functools.partial(
-      augment_lib.prepare, image_size=settings.image_size
-    ),
-    loss=loss,
-    fold=trunk.fold,
-  )
+  return shared.method(network)

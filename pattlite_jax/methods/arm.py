@@ -11,19 +11,14 @@ batches to their class. `sharing` has this, and two ways to do without.
 import functools
 import math
 import operator
-from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
-import ml_collections
-import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
-from pattlite_jax.data import augment as augment_lib
-from pattlite_jax.method import CLASSIFIER, Batch, Method, Outputs, Terms
+from pattlite_jax.method import CLASSIFIER, Method, Outputs
+from pattlite_jax.methods.shared import Shared
 from pattlite_jax.models.torch_layers import DEFAULT_INIT, MOMENTUM, batch_norm
-from pattlite_jax.models.trunks import Trunk
 from pattlite_jax.runtime import parallel
 from pattlite_jax.runtime.errors import UserError
 
@@ -129,7 +124,7 @@ class ARM(nn.Module):
       images, mask, update_stats=train and self.update_trunk_stats
     ).astype(jnp.float32)
     r = factor(features.shape[-1])
-    _check_size(features.shape, r)
+    _check_size(features.shape[1:], r)
     x = Window(name="window")(arrange(features, r))
     x = batch_norm("window_bn", train, self.axis_name)(x, mask)
     x = x.mean(axis=-1)  # [B, P, Q]
@@ -162,9 +157,9 @@ class ARM(nn.Module):
     return jnp.zeros(()) if self.sharing == "off" else alpha * mean
 
 
-def _check_size(shape: tuple[int, ...], r: int) -> None:
+def _check_size(shape: tuple[int, int, int], r: int) -> None:
   """Raises UserError if the window is larger than the arranged maps."""
-  _, height, width, channels = shape
+  height, width, channels = shape
   if min(height, width) * r < WINDOW:
     smallest = -(-WINDOW // r)
     raise UserError(
@@ -175,40 +170,16 @@ def _check_size(shape: tuple[int, ...], r: int) -> None:
     )
 
 
-def build(
-  settings: ml_collections.ConfigDict,
-  num_classes: int,
-  *,
-  stage: ml_collections.ConfigDict | None,
-  class_counts: Int[np.ndarray, "K"] | None,
-  trunk: Trunk,
-  augment: Callable[..., Any],
-  cross_entropy: Callable[..., Any],
-) -> Method:
-  """Returns ARM; `settings` are config.model. The loss is `cross_entropy`."""
+def build(shared: Shared) -> Method:
+  """Returns ARM."""
   network = ARM(
-    num_classes,
-    trunk.module,
-    settings.sharing,
-    trunk.update_stats,
+    shared.num_classes,
+    shared.trunk.module,
+    shared.settings.sharing,
+    shared.trunk.update_stats,
     axis_name=parallel.AXIS,
   )
-
-  def loss(
-    outputs: Outputs, batch: Batch, progress: Float[Array, ""]
-  ) -> tuple[Float[Array, "B"], Terms]:
-    del progress
-    return cross_entropy(outputs["logits"], batch), {}
-
-  mixes = settings.sharing == "batch"
-  return Method(
-    network=network,
-    alone=network.clone(sharing="own") if mixes else network,
-    init=trunk.init(network.clone(axis_name=None)),
-    views=augment,
-    prepare=functools.partial(
-      augment_lib.prepare, image_size=settings.image_size
-    ),
-    loss=loss,
-    fold=trunk.fold,
+  mixes = shared.settings.sharing == "batch"
+  return shared.method(
+    network, alone=network.clone(sharing="own") if mixes else network
   )

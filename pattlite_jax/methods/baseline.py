@@ -4,19 +4,12 @@ A trunk, the mean of its feature map, one dense layer, cross-entropy:
 fine-tuning as every paper of the field has it in the first row of its ablation.
 """
 
-import functools
-from collections.abc import Callable
-from typing import Any
-
 import jax.numpy as jnp
-import ml_collections
-import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
-from pattlite_jax.data import augment as augment_lib
-from pattlite_jax.method import CLASSIFIER, Batch, Method, Outputs, Terms
-from pattlite_jax.models.trunks import Trunk
+from pattlite_jax.method import CLASSIFIER, Method, Outputs
+from pattlite_jax.methods.shared import Shared
 
 
 class Baseline(nn.Module):
@@ -44,33 +37,9 @@ class Baseline(nn.Module):
     return {"logits": dense(features.mean(axis=(1, 2)))}
 
 
-def build(
-  settings: ml_collections.ConfigDict,
-  num_classes: int,
-  *,
-  stage: ml_collections.ConfigDict | None,
-  class_counts: Int[np.ndarray, "K"] | None,
-  trunk: Trunk,
-  augment: Callable[..., Any],
-  cross_entropy: Callable[..., Any],
-) -> Method:
-  """Returns the baseline; `settings` are config.model."""
-  network = Baseline(num_classes, trunk.module, trunk.update_stats)
-
-  def loss(
-    outputs: Outputs, batch: Batch, progress: Float[Array, ""]
-  ) -> tuple[Float[Array, "B"], Terms]:
-    del progress
-    return cross_entropy(outputs["logits"], batch), {}
-
-  return Method(
-    network=network,
-    alone=network,
-    init=trunk.init(network),
-    views=augment,
-    prepare=functools.partial(
-      augment_lib.prepare, image_size=settings.image_size
-    ),
-    loss=loss,
-    fold=trunk.fold,
+def build(shared: Shared) -> Method:
+  """Returns the baseline."""
+  network = Baseline(
+    shared.num_classes, shared.trunk.module, shared.trunk.update_stats
   )
+  return shared.method(network)

@@ -15,17 +15,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
-import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.method import CLASSIFIER, Batch, Method, Outputs, Terms
+from pattlite_jax.methods.shared import Shared
 from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.cbam import CBAM
 from pattlite_jax.models.dropout import Dropout
-from pattlite_jax.models.trunks import Trunk
 from pattlite_jax.runtime import parallel
 
 
@@ -54,7 +51,7 @@ class Embedding(nn.Module):
     )
     x = norm(affine=False, name="features_bn")(features, mask)
     x = Dropout(self.dropout, axis_name=self.axis_name)(x, train=train)
-    x = nn.Dense(self.size, name="dense")(x.reshape(len(x), -1))
+    x = nn.Dense(self.size, name="dense")(x.reshape(x.shape[0], -1))
     return norm(name="dense_bn")(x, mask)
 
 
@@ -161,26 +158,17 @@ def shuffled_rows(
   return in_random_order[jnp.maximum(jnp.cumsum(valid) - 1, 0)]
 
 
-def build(
-  settings: ml_collections.ConfigDict,
-  num_classes: int,
-  *,
-  stage: ml_collections.ConfigDict | None,
-  class_counts: Int[np.ndarray, "K"] | None,
-  trunk: Trunk,
-  augment: Callable[..., Any],
-  cross_entropy: Callable[..., Any],
-) -> Method:
-  """Returns the method; `settings` are config.model.
+def build(shared: Shared) -> Method:
+  """Returns the method.
 
-  The weights of classes are those of `cross_entropy`, where a stage has them.
+  The weights of classes are those of the cross-entropy, where a stage has them.
   """
   network = CBAMRUL(
-    num_classes,
-    trunk.module,
-    settings.embedding_size,
-    settings.embedding_dropout,
-    trunk.update_stats,
+    shared.num_classes,
+    shared.trunk.module,
+    shared.settings.embedding_size,
+    shared.settings.embedding_dropout,
+    shared.trunk.update_stats,
     axis_name=parallel.AXIS,
   )
 
@@ -194,17 +182,7 @@ def build(
       for name in ("label", "targets")
       if name in batch
     }
-    own = cross_entropy(outputs["mixed_logits"], batch)
-    return (own + cross_entropy(outputs["mixed_logits"], other)) / 2, {}
+    own = shared.cross_entropy(outputs["mixed_logits"], batch)
+    return (own + shared.cross_entropy(outputs["mixed_logits"], other)) / 2, {}
 
-  return Method(
-    network=network,
-    alone=network,
-    init=trunk.init(network.clone(axis_name=None)),
-    views=augment,
-    prepare=functools.partial(
-      augment_lib.prepare, image_size=settings.image_size
-    ),
-    loss=loss,
-    fold=trunk.fold,
-  )
+  return shared.method(network, loss=loss)

@@ -6,25 +6,19 @@ and the partition loss keep the heads apart, and their sum is classified
 (`networks/dan.py`, `rafdb.py`).
 """
 
-import functools
-from collections.abc import Callable
-from typing import Any
-
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.method import CLASSIFIER, Batch, Method, Outputs, Terms
+from pattlite_jax.methods.shared import Shared
 from pattlite_jax.models.torch_layers import (
   DEFAULT_INIT,
   HE_NORMAL,
   batch_norm,
 )
-from pattlite_jax.models.trunks import Trunk
 from pattlite_jax.runtime import parallel
 from pattlite_jax.runtime.errors import UserError
 
@@ -140,34 +134,25 @@ def partition(variance: Float[Array, ""]) -> Float[Array, ""]:
   return jnp.log1p(HEADS / (variance + np.finfo(float).eps))
 
 
-def build(
-  settings: ml_collections.ConfigDict,
-  num_classes: int,
-  *,
-  stage: ml_collections.ConfigDict | None,
-  class_counts: Int[np.ndarray, "K"] | None,
-  trunk: Trunk,
-  augment: Callable[..., Any],
-  cross_entropy: Callable[..., Any],
-) -> Method:
-  """Returns DAN; `settings` are config.model.
+def build(shared: Shared) -> Method:
+  """Returns DAN.
 
-  The loss is `cross_entropy` and the two terms, all with weight 1.
+  The loss is the cross-entropy and the two terms, all with weight 1.
   """
-  num_centers = settings.centers or num_classes
-  if num_centers < max(num_classes, 2):
+  num_centers = shared.settings.centers or shared.num_classes
+  if num_centers < max(shared.num_classes, 2):
     raise UserError(
-      f"config.model.centers is {num_centers}, but there are {num_classes} "
-      "classes; set it to 0 for one a class, or to more."
+      f"config.model.centers is {num_centers}, but there are "
+      f"{shared.num_classes} classes; set it to 0 for one a class, or to more."
     )
   network = DAN(
-    num_classes,
-    trunk.module,
-    settings.head_features,
+    shared.num_classes,
+    shared.trunk.module,
+    shared.settings.head_features,
     num_centers,
-    trunk.update_stats,
+    shared.trunk.update_stats,
     axis_name=parallel.AXIS,
-    dtype=jnp.dtype(settings.dtype),
+    dtype=jnp.dtype(shared.settings.dtype),
   )
 
   def loss(
@@ -181,16 +166,6 @@ def build(
       "affinity": parallel.batch_mean(near, mask),
       "partition": partition(parallel.batch_mean(apart, mask)),
     }
-    return cross_entropy(outputs["logits"], batch), terms
+    return shared.cross_entropy(outputs["logits"], batch), terms
 
-  return Method(
-    network=network,
-    alone=network,
-    init=trunk.init(network),
-    views=augment,
-    prepare=functools.partial(
-      augment_lib.prepare, image_size=settings.image_size
-    ),
-    loss=loss,
-    fold=trunk.fold,
-  )
+  return shared.method(network, loss=loss)

@@ -7,19 +7,15 @@ labels by a part of the face. Inference is a plain forward pass.
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
-import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Bool, Float, Int, Key, UInt8
+from jaxtyping import Array, Bool, Float, Key, UInt8
 
-from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.method import CLASSIFIER, Batch, Method, Outputs, Terms
-from pattlite_jax.models.trunks import Trunk
+from pattlite_jax.methods.shared import Shared
 from pattlite_jax.runtime import parallel
 
 
@@ -67,50 +63,33 @@ def consistency(
   return jnp.square(gap).mean(axis=(1, 2, 3))
 
 
-def build(
-  settings: ml_collections.ConfigDict,
-  num_classes: int,
-  *,
-  stage: ml_collections.ConfigDict | None,
-  class_counts: Int[np.ndarray, "K"] | None,
-  trunk: Trunk,
-  augment: Callable[..., Any],
-  cross_entropy: Callable[..., Any],
-) -> Method:
-  """Returns EAC; `settings` are config.model, `stage` config.stage1.
+def build(shared: Shared) -> Method:
+  """Returns EAC.
 
   The mirror image is that of the augmented and erased image, as in the paper's
   runs on clean labels; with config.model.erase_apart it has a gap of its own,
   as in those on noisy ones.
   """
-  network = EAC(num_classes, trunk.module, trunk.update_stats)
+  network = EAC(
+    shared.num_classes, shared.trunk.module, shared.trunk.update_stats
+  )
 
   def views(
     keys: Key[Array, "B"], images: UInt8[Array, "B h w C"]
   ) -> tuple[Float[Array, "B S S C"], Float[Array, "B S S C"]]:
-    image = augment(keys, images)
+    image = shared.augment(keys, images)
     other = image
-    if settings.erase_apart:
-      other = augment(keys, images, erase_again=True)
+    if shared.settings.erase_apart:
+      other = shared.augment(keys, images, erase_again=True)
     return image, other[:, :, ::-1]
 
   def loss(
     outputs: Outputs, batch: Batch, progress: Float[Array, ""]
   ) -> tuple[Float[Array, "B"], Terms]:
     del progress
-    own = cross_entropy(outputs["logits"], batch)
+    own = shared.cross_entropy(outputs["logits"], batch)
     gaps = consistency(outputs["maps"], outputs["mirrored_maps"])
     term = parallel.batch_mean(gaps, batch["mask"])
-    return own, {"consistency": settings.consistency_weight * term}
+    return own, {"consistency": shared.settings.consistency_weight * term}
 
-  return Method(
-    network=network,
-    alone=network,
-    init=trunk.init(network),
-    views=views,
-    prepare=functools.partial(
-      augment_lib.prepare, image_size=settings.image_size
-    ),
-    loss=loss,
-    fold=trunk.fold,
-  )
+  return shared.method(network, views=views, loss=loss)

@@ -10,22 +10,17 @@ network prefers another class by a margin. Their graph over action units is not
 public; annotations of a user's own can train an auxiliary head.
 """
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
-import numpy as np
 import optax
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from pattlite_jax.data import action_units
-from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.method import CLASSIFIER, Batch, Method, Outputs, Terms
-from pattlite_jax.models.trunks import Trunk
+from pattlite_jax.methods.shared import Shared
 from pattlite_jax.runtime import parallel
 
 
@@ -137,37 +132,33 @@ def annotation_terms(outputs: Outputs, batch: Batch) -> Terms:
   }
 
 
-def build(
-  settings: ml_collections.ConfigDict,
-  num_classes: int,
-  *,
-  stage: ml_collections.ConfigDict | None,
-  class_counts: Int[np.ndarray, "K"] | None,
-  trunk: Trunk,
-  augment: Callable[..., Any],
-  cross_entropy: Callable[..., Any],
-) -> Method:
-  """Returns the method; `settings` are config.model, `stage` config.stage1."""
-  names = action_units.columns(settings.action_units)
+def build(shared: Shared) -> Method:
+  """Returns the method."""
+  names = action_units.columns(shared.settings.action_units)
   network = LabelCorrection(
-    num_classes, trunk.module, len(names), trunk.update_stats
+    shared.num_classes,
+    shared.trunk.module,
+    len(names),
+    shared.trunk.update_stats,
   )
   # Shares of a stage are f32, hence a little slack.
-  epochs = stage.epochs if stage is not None else 1
-  warm = settings.relabel_after_epochs / max(epochs, 1) - 1e-6
+  epochs = shared.stage.epochs if shared.stage is not None else 1
+  warm = shared.settings.relabel_after_epochs / max(epochs, 1) - 1e-6
 
   def loss(
     outputs: Outputs, batch: Batch, progress: Float[Array, ""]
   ) -> tuple[Float[Array, "B"], Terms]:
     del progress
     mask, confidence = batch["mask"], outputs["confidence"]
-    sure = surer(confidence, mask, settings.sure_share)
-    terms = {"rank": rank_term(confidence, sure, mask, settings.rank_margin)}
+    sure = surer(confidence, mask, shared.settings.sure_share)
+    terms = {
+      "rank": rank_term(confidence, sure, mask, shared.settings.rank_margin)
+    }
     if names:
       found = annotation_terms(outputs, batch)
-      weight = settings.annotation_weight
+      weight = shared.settings.annotation_weight
       terms |= {name: weight * term for name, term in found.items()}
-    return cross_entropy(outputs["logits"], batch), terms
+    return shared.cross_entropy(outputs["logits"], batch), terms
 
   def relabel(
     outputs: Outputs, batch: Batch, progress: Float[Array, ""]
@@ -175,20 +166,13 @@ def build(
     labels = batch["label"]
     probabilities = nn.softmax(outputs["logits"])
     own = jnp.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
-    sure = surer(outputs["confidence"], batch["mask"], settings.sure_share)
+    sure = surer(
+      outputs["confidence"], batch["mask"], shared.settings.sure_share
+    )
     gap = probabilities.max(axis=-1) - own
-    changes = ~sure & (gap > settings.relabel_margin) & (progress >= warm)
+    changes = (
+      ~sure & (gap > shared.settings.relabel_margin) & (progress >= warm)
+    )
     return jnp.where(changes, probabilities.argmax(axis=-1), labels)
 
-  return Method(
-    network=network,
-    alone=network,
-    init=trunk.init(network),
-    views=augment,
-    prepare=functools.partial(
-      augment_lib.prepare, image_size=settings.image_size
-    ),
-    loss=loss,
-    relabel=relabel,
-    fold=trunk.fold,
-  )
+  return shared.method(network, loss=loss, relabel=relabel)

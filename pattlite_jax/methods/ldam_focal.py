@@ -8,7 +8,6 @@ and class weights that go from uniform to balanced while a stage trains. The
 correction term of its loss and the dates of its phases are not public.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -20,10 +19,9 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
-from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.method import CLASSIFIER, Batch, Method, Outputs, Terms
+from pattlite_jax.methods.shared import Shared
 from pattlite_jax.models import losses
-from pattlite_jax.models.trunks import Trunk
 from pattlite_jax.runtime.errors import UserError
 
 
@@ -129,38 +127,25 @@ def focal_ldam(
   return (-jnp.expm1(log_p)) ** gamma * entropies
 
 
-def build(
-  settings: ml_collections.ConfigDict,
-  num_classes: int,
-  *,
-  stage: ml_collections.ConfigDict | None,
-  class_counts: Int[np.ndarray, "K"] | None,
-  trunk: Trunk,
-  augment: Callable[..., Any],
-  cross_entropy: Callable[..., Any],
-) -> Method:
-  """Returns the method; `settings` are config.model, `stage` config.stage1.
+def build(shared: Shared) -> Method:
+  """Returns the method.
 
   Raises:
     UserError: as `margins`.
   """
-  del cross_entropy  # Its weights are constant, and it knows no margins.
+  # The loss is its own: that of `shared` has constant weights and no margins.
   network = LDAMFocal(
-    num_classes, trunk.module, settings.logit_scale, trunk.update_stats
+    shared.num_classes,
+    shared.trunk.module,
+    shared.settings.logit_scale,
+    shared.trunk.update_stats,
   )
+  class_counts = shared.class_counts
   if class_counts is None:  # In scoring, which takes no loss.
-    class_counts = np.ones(num_classes, int)
-  smoothing = stage.label_smoothing if stage is not None else 0.0
-  return Method(
-    network=network,
-    alone=network,
-    init=trunk.init(network),
-    views=augment,
-    prepare=functools.partial(
-      augment_lib.prepare, image_size=settings.image_size
-    ),
-    loss=_loss(settings, class_counts, smoothing),
-    fold=trunk.fold,
+    class_counts = np.ones(shared.num_classes, int)
+  smoothing = shared.stage.label_smoothing if shared.stage is not None else 0.0
+  return shared.method(
+    network, loss=_loss(shared.settings, class_counts, smoothing)
   )
 
 

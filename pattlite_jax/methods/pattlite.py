@@ -1,76 +1,43 @@
 """PAtt-Lite (Ngwe et al., arXiv 2306.09626): trunk, patches, classifier."""
 
-import functools
-from collections.abc import Callable
-from typing import Any
-
 import jax.numpy as jnp
-import ml_collections
-import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
-from pattlite_jax.data import augment as augment_lib
-from pattlite_jax.method import Batch, Method, Outputs, Terms
+from pattlite_jax.method import Method, Outputs
+from pattlite_jax.methods.shared import Shared
 from pattlite_jax.models.attention_classifier import AttentionClassifier
 from pattlite_jax.models.dropout import Dropout
 from pattlite_jax.models.patch_extraction import PatchExtraction
-from pattlite_jax.models.trunks import Trunk
 from pattlite_jax.runtime import parallel
 
 
-def build(
-  settings: ml_collections.ConfigDict,
-  num_classes: int,
-  *,
-  stage: ml_collections.ConfigDict | None,
-  class_counts: Int[np.ndarray, "K"] | None,
-  trunk: Trunk,
-  augment: Callable[..., Any],
-  cross_entropy: Callable[..., Any],
-) -> Method:
-  """Returns PAtt-Lite; `settings` are config.model, `stage` config.stage1.
-
-  The loss is `cross_entropy`, which has the class weights already.
+def build(shared: Shared) -> Method:
+  """Returns PAtt-Lite; its dropout is the stage's.
 
   Attention "batch" gives an image alone what "none" gives it in any batch, as
   softmax over one image is 1.
   """
   network = PAttLite(
-    num_classes,
-    settings.attention,
-    trunk.module,
-    patch_extraction=settings.patch_extraction,
-    patch_stride=settings.patch_stride,
+    shared.num_classes,
+    shared.settings.attention,
+    shared.trunk.module,
+    patch_extraction=shared.settings.patch_extraction,
+    patch_stride=shared.settings.patch_stride,
     axis_name=parallel.AXIS,
-    dtype=jnp.dtype(settings.dtype),
+    dtype=jnp.dtype(shared.settings.dtype),
   )
-  if stage is not None:
+  if shared.stage is not None:
     network = network.clone(
-      update_trunk_stats=trunk.update_stats,
-      spatial_dropout=stage.spatial_dropout,
-      pooled_dropout=stage.pooled_dropout,
-      attended_dropout=stage.attended_dropout,
+      update_trunk_stats=shared.trunk.update_stats,
+      spatial_dropout=shared.stage.spatial_dropout,
+      pooled_dropout=shared.stage.pooled_dropout,
+      attended_dropout=shared.stage.attended_dropout,
     )
-
-  def loss(
-    outputs: Outputs, batch: Batch, progress: Float[Array, ""]
-  ) -> tuple[Float[Array, "B"], Terms]:
-    del progress
-    return cross_entropy(outputs["logits"], batch), {}
-
-  mixes = settings.attention == "batch"
-  return Method(
-    network=network,
-    alone=network.clone(attention="none") if mixes else network,
-    init=trunk.init(network.clone(axis_name=None)),
-    views=augment,
-    prepare=functools.partial(
-      augment_lib.prepare, image_size=settings.image_size
-    ),
-    loss=loss,
-    fold=trunk.fold,
+  mixes = shared.settings.attention == "batch"
+  return shared.method(
+    network, alone=network.clone(attention="none") if mixes else network
   )
 
 

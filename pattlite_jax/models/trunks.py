@@ -11,7 +11,6 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 import ml_collections
 from flax import linen as nn
@@ -56,12 +55,14 @@ class Trunk:
   def init(self, network: nn.Module) -> Callable[[Key[Array, ""]], Variables]:
     """Returns a key -> variables of a network with this trunk, before `fold`.
 
-    The network is called outside of a mapped step, so what gathers the images
-    of all devices must have no axis.
+    The network is called outside of a mapped step, where there is no axis of
+    devices to gather from.
     """
     plain = network.clone(trunk=self.plain)
+    if hasattr(plain, "axis_name"):
+      plain = plain.clone(axis_name=None)
     images = jnp.zeros((1, self.image_size, self.image_size, 3))
-    return lambda key: jax.jit(plain.init)(key, images)
+    return lambda key: dict(plain.init(key, images))
 
 
 def build(
