@@ -9,6 +9,8 @@
 #   --project=PROJECT   by default gcloud's own
 #   --data=FOLDER       is copied to every worker, as config.data.dir
 #   --spot              cheaper, but taken away at any time
+#   --check             first compiles the programs for the TYPE, on this machine
+#                       and in minutes, and stops unless they fit
 #   --dry-run           prints the commands and runs none
 # Example: launch/tpu_pod.sh faces --zone=us-east1-d --accelerator=v6e-16 \
 #   --spot --data=data/fer2013 -- --config=configs/fer2013.py \
@@ -26,7 +28,7 @@ stop() {
 }
 
 name="" zone="" accelerator=v5litepod-16 runtime="" project="" data=""
-spot=() dry_run=false
+spot=() check=false dry_run=false
 while [[ $# -gt 0 ]]; do
   case "$1" in
     -h | --help) usage; exit ;;
@@ -36,6 +38,7 @@ while [[ $# -gt 0 ]]; do
     --project=*) project="${1#*=}" ;;
     --data=*) data="${1#*=}" ;;
     --spot) spot=(--spot) ;;
+    --check) check=true ;;
     --dry-run) dry_run=true ;;
     --) shift; break ;;
     -*) stop "unknown option $1 (flags of the training stand after --)." ;;
@@ -76,6 +79,21 @@ on_workers() {  # worker, command
 state() {  # of the queued resource; nothing if there is none
   gcloud_tpu queued-resources describe "$name" --format="value(state.state)" \
     2>/dev/null || true
+}
+
+compile() {
+  local command=(python -m pattlite_jax.compile --topology="$accelerator")
+  command+=(${arguments[@]+"${arguments[@]}"})
+  if "$dry_run"; then
+    printf '%q ' "${command[@]}"
+    echo
+    return
+  fi
+  (
+    export EXTRAS=tpu_check
+    source launch/environment.sh
+    "${command[@]}"
+  ) || stop "the programs do not fit $accelerator; nothing was created."
 }
 
 create() {
@@ -127,6 +145,9 @@ bash$worker"
 
 [[ -z "$(git status --porcelain --untracked-files=no)" ]] \
   || echo "Changes that are not committed stay behind." >&2
+if "$check"; then
+  compile
+fi
 status=""
 until [[ -n "$status" ]]; do
   get_tpu

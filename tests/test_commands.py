@@ -18,6 +18,7 @@ COMMANDS = (
   "report.__main__",
   "report.run",
   "benchmark.__main__",
+  "compile.__main__",
   "inspect",
   "pack",
   "predict.__main__",

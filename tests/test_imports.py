@@ -29,7 +29,7 @@ ALLOWED = {
 }
 COMMANDS = {
   "__init__", "main", "evaluate", "pack", "audit", "benchmark", "inspect",
-  "release", "report", "export", "page",
+  "release", "report", "export", "page", "compile",
 }  # fmt: skip
 # The report shows what the benchmark has measured, a look at the data the
 # duplicates of the audit; the others write exported files.

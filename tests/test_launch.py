@@ -242,6 +242,28 @@ def test_wrong_arguments_are_one_clear_line(tpu_pod, arguments, message):
   assert done.stdout == ""
 
 
+def test_a_check_compiles_before_anything_is_created(tpu_pod):
+  options = ["--zone=z", "--accelerator=v6e-16", "--check"]
+  command = "python -m pattlite_jax.compile --topology=v6e-16"
+  done = tpu_pod("pod", *options, "--dry-run", "--", *TRAINING)
+  assert done.returncode == 0, done.stderr
+  first, second, *_ = done.stdout.splitlines()
+  assert first.startswith(f"{command} {TRAINING[0]}")
+  assert "queued-resources describe pod" in second
+
+
+def test_a_failed_check_creates_nothing(repository, with_tools, tmp_path):
+  done = run(
+    repository / "launch/tpu_pod.sh",
+    *("pod", "--zone=z", "--check", "--", *TRAINING),
+    env=with_tools({"gcloud": f"touch {tmp_path}/called"}, EXIT_STATUS="1"),
+  )
+  assert done.returncode == 2
+  assert "EXTRAS=tpu_check python -m pattlite_jax.compile" in done.stdout
+  assert "do not fit v5litepod-16; nothing was created" in done.stderr
+  assert not (tmp_path / "called").exists()
+
+
 @pytest.mark.parametrize("status", [0, 3])
 def test_a_run_starts_again_on_a_new_tpu(
   repository, with_tools, tmp_path, status

@@ -21,7 +21,7 @@ from pattlite_jax.config.former import BEFORE, FORMER, Former
 from pattlite_jax.config.rules import STAGES as STAGES
 from pattlite_jax.runtime.errors import UserError
 
-_RECIPES = pathlib.Path(__file__).parent.parent / "recipes"
+_RECIPES = pathlib.Path(__file__).parent / "recipes"
 
 
 def get_config() -> ml_collections.ConfigDict:

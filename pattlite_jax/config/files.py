@@ -1,6 +1,6 @@
 """Finds configs: the package's recipes by their names, others by their paths.
 
-`pattlite_jax/recipes` is the folder configs/ of the repository; an installed
+The folder recipes beside this file is configs/ of the repository; an installed
 package holds a copy of it.
 """
 
@@ -14,7 +14,7 @@ import ml_collections
 from pattlite_jax import config as config_lib
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
-_RECIPES = pathlib.Path(__file__).parent.parent / "recipes"
+_RECIPES = pathlib.Path(__file__).parent / "recipes"
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)")
 
 

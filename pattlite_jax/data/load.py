@@ -110,6 +110,21 @@ def published_counts(name: str) -> Mapping[str, tuple[int, ...]]:
   return builder_class(data_dir="unused", config=config).published_counts()
 
 
+def declared(
+  name: str,
+) -> tuple[tuple[str, ...], tuple[int | None, int | None, int]]:
+  """Returns a data set's class names and the shape of its images.
+
+  There are no names where the files tell them; height and width are None where
+  the images differ in size.
+
+  Raises:
+    UserError: if the name is unknown.
+  """
+  builder_class, _ = _find_builder(name)
+  return builder_class.CLASS_NAMES, builder_class.IMAGE_SHAPE
+
+
 def has_targets(name: str) -> bool:
   """Whether a data set has targets (`soft_targets`); see `load_splits`."""
   return _find_builder(name)[0].HAS_TARGETS

@@ -7,7 +7,7 @@ comes out whole (in_axes and out_axes None), so it never has a device axis.
 import collections
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -124,21 +124,33 @@ def check_batch_size(batch_size: int) -> None:
     )
 
 
-def pmap_train_step(step: Callable[..., Any]) -> Callable[..., Any]:
-  """Maps steps(state, batches, key) -> (state, metrics) over the devices."""
+def pmap_train_step(
+  step: Callable[..., Any], devices: Sequence[jax.Device] | None = None
+) -> Any:
+  """Maps steps(state, batches, key) -> (state, metrics) over the devices.
+
+  `devices` may be some that are not there, to lower and compile for them.
+  """
+  hosts = {device.process_index for device in devices or jax.devices()}
   # Donated arrays cannot be host-local views of a multi-host run.
-  donated = (0,) if jax.process_count() == 1 else ()
+  donated = (0,) if len(hosts) == 1 else ()
   return jax.pmap(
     step,
     axis_name=AXIS,
     in_axes=(None, 0, None),
     out_axes=None,
     donate_argnums=donated,
+    devices=devices,
   )
 
 
-def map_predict_step(step: Callable[..., Any]) -> Callable[..., Any]:
-  """Maps step(variables, batch) -> logits over the devices."""
+def map_predict_step(
+  step: Callable[..., Any], devices: Sequence[jax.Device] | None = None
+) -> Any:
+  """Maps step(variables, batch) -> logits over the devices.
+
+  For `devices` see `pmap_train_step`.
+  """
   if jax.process_count() > 1:
     return jax.pmap(step, axis_name=AXIS, in_axes=(None, 0))
 
@@ -147,7 +159,7 @@ def map_predict_step(step: Callable[..., Any]) -> Callable[..., Any]:
   def on_device(variables, batch):
     return step(variables, jax.tree.map(lambda x: x[0], batch))[None]
 
-  sharding = _sharding(jax.sharding.PartitionSpec(AXIS))
+  sharding = _sharding(jax.sharding.PartitionSpec(AXIS), devices)
   return jax.jit(
     jax.shard_map(
       on_device,
@@ -157,6 +169,11 @@ def map_predict_step(step: Callable[..., Any]) -> Callable[..., Any]:
       check_vma=False,
     )
   )
+
+
+def num_sharing() -> int:
+  """Inside a step: the number of devices that share the batch."""
+  return jax.lax.axis_size(AXIS)
 
 
 def global_rows(num_rows: int) -> Int[Array, "B"]:
@@ -210,8 +227,11 @@ def no_transfers() -> contextlib.AbstractContextManager[None]:
   return jax.transfer_guard("allow" if several else "disallow")
 
 
-def _sharding(spec: jax.sharding.PartitionSpec) -> jax.sharding.NamedSharding:
-  mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()), (AXIS,))
+def _sharding(
+  spec: jax.sharding.PartitionSpec,
+  devices: Sequence[jax.Device] | None = None,
+) -> jax.sharding.NamedSharding:
+  mesh = jax.sharding.Mesh(np.asarray(devices or jax.local_devices()), (AXIS,))
   return jax.sharding.NamedSharding(mesh, spec)
 
 

@@ -24,7 +24,7 @@ class Predictor:
     """Takes `method.network` or `method.alone`, or one of their variables."""
     self._fold = jax.jit(method.fold)
     self._step = parallel.map_predict_step(
-      functools.partial(_predict_step, method=method, network=network)
+      functools.partial(predict_step, method=method, network=network)
     )
 
   def prepare(self, variables: Variables) -> Variables:
@@ -71,7 +71,7 @@ class Predictor:
     return self.logits(self.prepare(variables), examples, batch_size=batch_size)
 
 
-def _predict_step(
+def predict_step(
   variables: Variables, batch: Batch, *, method: Method, network: nn.Module
 ) -> Float[Array, "B K"]:
   """Returns the logits of one device's rows; masked rows mean nothing."""

@@ -22,12 +22,17 @@ def mapped(step: Callable[..., Any]) -> Callable[..., Any]:
   Returns a function (state, stack, *shared) -> (state, metrics stacked to [k]).
   `shared` is what all steps take alike, such as the run's key.
   """
+  take_steps = parallel.pmap_train_step(in_turn(step))
+  return lambda state, stack, *shared: take_steps(state, stack, shared)
+
+
+def in_turn(step: Callable[..., Any]) -> Callable[..., Any]:
+  """Returns (state, stack, shared) -> what `mapped` gives; not yet mapped."""
 
   def steps(state, stack, shared):
     return jax.lax.scan(lambda state, b: step(state, b, *shared), state, stack)
 
-  take_steps = parallel.pmap_train_step(steps)
-  return lambda state, stack, *shared: take_steps(state, stack, shared)
+  return steps
 
 
 def stacks(

@@ -123,8 +123,9 @@ def train_step(
     jax.random.fold_in(key, state.step)
   )
   rows = parallel.global_rows(batch["label"].shape[0])
-  image_keys = jax.vmap(lambda row: jax.random.fold_in(augment_key, row))(rows)
-  views = method.views(image_keys, batch["image"])
+  with jax.named_scope("augmentation"):  # Names are for profiles.
+    keys = jax.vmap(lambda row: jax.random.fold_in(augment_key, row))(rows)
+    views = method.views(keys, batch["image"])
   if state.labels is not None:
     batch = batch | {"label": state.labels[batch["row"]]}
   if ask is not None:
@@ -150,7 +151,7 @@ def train_step(
     # This device's share of the global loss; psum adds the gradients up.
     loss = jnp.sum(losses * batch["mask"]) / count
     if terms:  # Each device holds the whole of each term.
-      loss += sum(terms.values()) / parallel.num_devices()
+      loss += sum(terms.values()) / parallel.num_sharing()
     batch_stats = state.batch_stats | updated.get("batch_stats", {})
     labels = state.labels
     if method.relabel is not None:
@@ -166,12 +167,14 @@ def train_step(
     loss_fn, has_aux=True
   )(train_params)
   grads = jax.lax.psum(grads, parallel.AXIS)
-  updates, opt_state = tx.update(grads, state.opt_state, train_params)
-  train_params = optax.apply_updates(train_params, updates)
+  with jax.named_scope("optimizer"):
+    updates, opt_state = tx.update(grads, state.opt_state, train_params)
+    train_params = optax.apply_updates(train_params, updates)
   average = state.average
   if ema_decay:
     means = {"params": train_params, "batch_stats": batch_stats}
-    average = ema.update(average, means, decay=ema_decay)
+    with jax.named_scope("ema"):
+      average = ema.update(average, means, decay=ema_decay)
   metrics = metrics_lib.from_batch(
     losses, logits, batch["label"], batch["mask"]
   )
@@ -190,12 +193,14 @@ def train_step(
   return keep_finite(state, new_state, metrics)
 
 
+@jax.named_scope("is_finite")
 def all_finite(tree: PyTree) -> Bool[Array, ""]:
   """Whether no value of any leaf is NaN or infinite."""
   finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
   return jnp.stack(finite).all()
 
 
+@jax.named_scope("keep_finite")
 def keep_finite(
   state: TrainState, new_state: TrainState, metrics: metrics_lib.Metrics
 ) -> tuple[TrainState, metrics_lib.Metrics]:
