@@ -20,7 +20,7 @@ from absl import app, flags
 from jaxtyping import Float, Int, UInt8
 
 from pattlite_jax.data import flags as data_flags
-from pattlite_jax.data.load import SPLITS
+from pattlite_jax.data.examples_check import SPLITS
 from pattlite_jax.predict import cut, face
 from pattlite_jax.predict.detection import passes
 
@@ -70,7 +70,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
     found = measure(
       classifier.Classifier(network).probabilities,
       detectors.load(given.detector),
-      examples.images,
+      examples.images[:],
       examples.labels,
     )
     result = {

@@ -13,7 +13,7 @@ training (command, revision, machine, hours) comes from the run's folder.
 from absl import app, flags
 
 from pattlite_jax.data import flags as data_flags
-from pattlite_jax.data.load import SPLITS
+from pattlite_jax.data.examples_check import SPLITS
 from pattlite_jax.runtime import output
 
 

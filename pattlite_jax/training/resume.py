@@ -29,6 +29,8 @@ HARMLESS = (
   "data.prepared_dir",
   "data.download",
   "data.packed",
+  "data.memory_gb",
+  "data.on_bad_image",  # What it leaves out changes the digests.
   "checkpoint_every_steps",  # When the state is saved, not what it is.
   "log_every_steps",
   "steps_per_dispatch",  # The devices take the same steps.

@@ -41,7 +41,7 @@ def test_harmless_fields_may_change_and_are_fields(
   flat = {}
   for field in resume.HARMLESS:
     value = operator.attrgetter(field)(small_config)
-    other = {str: "other", int: 7, bool: True}[type(value)]
+    other = {str: "other", int: 7, bool: True, float: 0.5}[type(value)]
     assert other != value
     flat[field] = other
   new = again(small_config, splits, **flat)
