@@ -15,7 +15,7 @@ from pattlite_jax.runtime import host_memory
 from pattlite_jax.runtime.errors import FileError
 
 SKIPPED = "skipped.json"  # {split: [why a picture was left out]}
-_SHARE = 0.25  # Of the host's memory, for images.
+SHARE = 0.25  # Of the host's memory, for images.
 
 
 def read(
@@ -40,7 +40,7 @@ def read(
   examples_check.check_alike(splits, "it")
   splits = _without_bad(builder, splits, skip_bad)
   size = sum(own.images.nbytes for own in splits.values())
-  if size <= (memory_gb * 1e9 or _SHARE * host_memory.total()):
+  if size <= (memory_gb * 1e9 or SHARE * host_memory.total()):
     return {split: in_memory(own) for split, own in splits.items()}
   return splits
 
