@@ -2,7 +2,8 @@
 
 python -m pattlite_jax.benchmark
   [--what forward,train_step,input,startup,export]
-  [--batch_sizes 1,8,32] [--input_images 2000] [--input_size 224] [--peers keras,torch,onnxruntime] [--json F] [--png F]
+  [--batch_sizes 1,8,32] [--input_images 2000] [--input_size 224]
+  [--peers keras,torch,onnxruntime] [--json F] [--png F]
 
 All sides do the same work with the same weights, each in a process of its own
 and in turns; pip install "pattlite-jax[bench]" brings the peers. A ratio is our
