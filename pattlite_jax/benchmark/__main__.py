@@ -1,7 +1,7 @@
 """Times PAtt-Lite against Keras, PyTorch and ONNX Runtime.
 
 python -m pattlite_jax.benchmark
-  [--what forward,train_step,input,startup,export]
+  [--what forward,train_step,input,startup,export,input_set]
   [--batch_sizes 1,8,32] [--input_images 2000] [--input_size 224]
   [--peers keras,torch,onnxruntime] [--json F] [--png F]
 
@@ -10,7 +10,8 @@ and in turns; pip install "pattlite-jax[bench]" brings the peers. A ratio is our
 time over that of the faster peer: below 1 we are ahead. Training is timed from
 batch size 2 on, as batch norm needs two images. "export" times the files that
 pattlite_jax.export writes of a shipped network. "input" times the batches of
-faces in memory, and those of a made set of JPEGs, in memory and from disk.
+faces in memory beside the step that takes them, and, as "input_set" alone, those
+of a made set of JPEGs, in memory and from disk.
 """
 
 import json
@@ -22,7 +23,7 @@ from etils import epath
 
 from pattlite_jax.runtime import output
 
-WHAT = ("forward", "train_step", "input", "startup", "export")
+WHAT = ("forward", "train_step", "input", "startup", "export", "input_set")
 _INPUT_SECONDS = 10.0  # Of each way to read a made set.
 PEERS = ("keras", "torch", "torch_compile", "onnxruntime")
 
@@ -45,7 +46,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def _define_work(values: flags.FlagValues) -> None:
   for name, default, text in (
-    ("what", list(WHAT[:-1]), f"What to time: some of {', '.join(WHAT)}."),
+    ("what", list(WHAT[:4]), f"What to time: some of {', '.join(WHAT)}."),
     ("batch_sizes", ["1", "8", "32"], "Numbers of images in a batch."),
     (
       "peers",
@@ -142,9 +143,10 @@ def _measure(
     found["export"] = export_time.measure(
       sizes, rounds=given.rounds, seconds=given.seconds
     )
-  if what - {"startup", "export"}:
+  sides = what - {"startup", "export", "input_set"}
+  if sides:
     found |= computations.measure(
-      sorted(what - {"startup", "export"}, key=WHAT.index),
+      sorted(sides, key=WHAT.index),
       sizes,
       computations.installed(given.peers),
       dtype=given.dtype,
@@ -152,7 +154,7 @@ def _measure(
       rounds=given.rounds,
       seconds=given.seconds,
     )
-  if "input" in what:
+  if what & {"input", "input_set"}:
     from pattlite_jax.benchmark import input_set
 
     found["input_sets"] = input_set.measure(

@@ -268,8 +268,8 @@ FIELDS = {
   "data.on_bad_image": Field(
     "error",
     Words(ON_BAD_IMAGE),
-    'What a picture does that cannot be read: "error" ends the run before it '
-    'trains; "skip" leaves the picture out, which result.json tells.',
+    'What a picture does that cannot be read: "error" ends the run; "skip" '
+    "leaves it out, if it is so at the start, and result.json counts it.",
   ),
   "data.classes": Field(
     "",

@@ -116,7 +116,7 @@ def fingerprint(examples: Examples) -> str:
     digest.update(name.encode())
     digest.update(array.tobytes())
   shape = "x".join(map(str, examples.images.shape))
-  return f"{shape}, sha256 {digest.hexdigest()[:16]}"
+  return f"{shape}, sha256 of each {digest.hexdigest()[:16]}"
 
 
 def reorder(examples: Examples, order: str, seed: int) -> Examples:

@@ -64,7 +64,10 @@ def test_sides_that_compute_different_networks_are_refused():
 @pytest.mark.parametrize(
   ("flag", "words"),
   [
-    ("--what=forwards", "forward, train_step, input, startup, export"),
+    (
+      "--what=forwards",
+      "forward, train_step, input, startup, export, input_set",
+    ),
     ("--batch_sizes=8,x", "whole numbers"),
     ("--batch_sizes=0", "whole numbers"),
     ("--peers=tf", "keras, torch, torch_compile, onnxruntime"),
