@@ -10,8 +10,8 @@ and in turns; pip install "pattlite-jax[bench]" brings the peers. A ratio is our
 time over that of the faster peer: below 1 we are ahead. Training is timed from
 batch size 2 on, as batch norm needs two images. "export" times the files that
 pattlite_jax.export writes of a shipped network. "input" times the batches of
-faces in memory beside the step that takes them, and, as "input_set" alone, those
-of a made set of JPEGs, in memory and from disk.
+faces in memory beside the step that takes them, and, as does "input_set" alone,
+those of a made set of JPEGs, in memory and from disk.
 """
 
 import json

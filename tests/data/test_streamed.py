@@ -10,7 +10,7 @@ import pytest
 from made_set import NEVER, read, write_set
 
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.data import load, pipeline, streamed
+from pattlite_jax.data import pipeline, streamed
 from pattlite_jax.runtime import host_memory
 from pattlite_jax.runtime.errors import UserError
 
