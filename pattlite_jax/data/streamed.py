@@ -2,12 +2,11 @@
 
 import concurrent.futures
 import dataclasses
-import functools
 import hashlib
 import os
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from absl import logging
 from etils import epath
 from jaxtyping import Bool, Int, UInt8
 
-from pattlite_jax.data import prepared_index
+from pattlite_jax.data import decoding, prepared_index
 from pattlite_jax.data.prepared_index import Index
 from pattlite_jax.runtime import durable
 from pattlite_jax.runtime.errors import FileError
@@ -78,7 +77,7 @@ class StreamedImages:
       return self[np.array([key])][0]
     places = np.arange(len(self))[key]
     pixels = np.empty((len(places), *self.shape[1:]), np.uint8)
-    decode = _decoder(self.image_shape, self.channels, self.mirror)
+    decode = decoding.decoder(self.image_shape, self.channels, self.mirror)
     for first in range(0, len(places), _BLOCK):
       block = self.encoded(places[first : first + _BLOCK])
       pixels[first : first + _BLOCK] = decode(block).numpy()
@@ -103,7 +102,9 @@ class StreamedImages:
 
     May be part of a graph of TensorFlow.
     """
-    return _decode(encoded, self.image_shape, self.channels, self.mirror)
+    return decoding.decode(
+      encoded, self.image_shape, self.channels, self.mirror
+    )
 
   def sound(self) -> Bool[np.ndarray, "N"]:
     """Reads all files; returns which hold the bytes that they held."""
@@ -119,19 +120,35 @@ class StreamedImages:
   def digests(self) -> UInt8[np.ndarray, "N 32"]:
     """Returns the SHA-256 of each image's pixels.
 
-    The first time all images are read for it; it is kept beside the copy.
+    The images are read for it once; it is kept beside the prepared copy.
+
+    Raises:
+      FileError: as `__getitem__`.
     """
     assert not self.mirror, "Nobody asks it of mirrored images."
-    size = "x".join(map(str, self.shape[1:]))
+    size = "x".join(map(str, self.image_shape))
     path = f"{self.index.folder}/{self.index.split}.digests-{size}.npz"
-    of_files = np.array(zlib.crc32(self.index.crc.tobytes()))
-    known = prepared_index.kept(path)
-    if not known or known.get("of_files") != of_files:
-      every = dataclasses.replace(self, rows=np.arange(len(self.index)))
-      logging.info("Reading %d images once, for their digests.", len(every))
-      known = {"digests": _of_pixels(every), "of_files": of_files}
-      prepared_index.keep(path, known)
-    return known["digests"][self.rows]
+    known = self._known_digests(path)
+    # What is all 0 is not known yet.
+    missing = self.rows[~known[self.rows].any(axis=1)]
+    if len(missing):
+      logging.info("Reading %d images once, for their digests.", len(missing))
+      known[missing] = _of_pixels(dataclasses.replace(self, rows=missing))
+      kept = {"digests": known, "of_files": self._of_files}
+      prepared_index.keep(path, kept)
+    return known[self.rows]
+
+  @property
+  def _of_files(self) -> np.ndarray:
+    return np.array(zlib.crc32(self.index.crc.tobytes()))
+
+  def _known_digests(self, path: str) -> UInt8[np.ndarray, "M 32"]:
+    """Returns the digests of all images of the index; 0 where not known."""
+    none = np.zeros((len(self.index), 32), np.uint8)
+    kept = prepared_index.kept(path) or {}
+    known = kept.get("digests", none)
+    is_ours = kept.get("of_files") == self._of_files
+    return known if is_ours and known.shape == none.shape else none
 
   def _damaged(self, row: np.integer) -> FileError:
     index = self.index
@@ -206,57 +223,3 @@ class _Files:
   def __del__(self):
     for file in self._opened.values():
       os.close(file)
-
-
-@functools.lru_cache
-def _decoder(
-  image_shape: tuple[int, int, int], channels: int, mirror: bool
-) -> Callable[[np.ndarray], Any]:
-  import tensorflow as tf
-
-  return tf.function(
-    lambda encoded: _decode(encoded, image_shape, channels, mirror),
-    input_signature=[tf.TensorSpec([None], tf.string)],
-  )
-
-
-def _decode(
-  encoded: Any, image_shape: tuple[int, int, int], channels: int, mirror: bool
-) -> Any:
-  """Returns u8[b, H, W, C] of string[b], decoded side by side."""
-  import tensorflow as tf
-
-  def one(content):
-    image = resized(pixels_of(content, channels), image_shape[:2])
-    return tf.ensure_shape(image[..., : image_shape[2]], image_shape)
-
-  images = tf.map_fn(
-    one,
-    encoded,
-    fn_output_signature=tf.TensorSpec(image_shape, tf.uint8),
-    parallel_iterations=2 * (os.cpu_count() or 1),
-  )
-  return images[:, :, ::-1] if mirror else images
-
-
-def pixels_of(content: Any, channels: int) -> Any:
-  """Returns u8[H, W, channels] of a JPEG or PNG, as Pillow decodes it."""
-  import tensorflow as tf
-
-  # It reads PNG too; its default for JPEG is faster, but rounds more.
-  return tf.io.decode_jpeg(
-    content, channels=channels, dct_method="INTEGER_ACCURATE"
-  )
-
-
-def resized(image: Any, size: tuple[int, int]) -> Any:
-  """Returns u8[h, w, C] of u8[H, W, C]; bilinear, antialiased."""
-  import tensorflow as tf
-
-  def resize():
-    found = tf.image.resize(image, size, method="bilinear", antialias=True)
-    rounded = tf.clip_by_value(tf.round(found), 0, 255)
-    return tf.cast(rounded, tf.uint8)
-
-  has_size = tf.reduce_all(tf.shape(image)[:2] == size)
-  return tf.cond(has_size, lambda: image, resize)

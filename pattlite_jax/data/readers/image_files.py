@@ -9,7 +9,7 @@ import PIL.Image
 import tensorflow as tf
 from jaxtyping import UInt8
 
-from pattlite_jax.data import streamed, user_files
+from pattlite_jax.data import decoding, user_files
 from pattlite_jax.data.readers import builder
 from pattlite_jax.data.readers.held_out import held_out
 from pattlite_jax.data.readers.image_file import read_image
@@ -114,7 +114,7 @@ def jpeg_of(
     file.seek(0)
     content = file.read()
   try:
-    pixels = streamed.pixels_of(content, image.shape[2]).numpy()
+    pixels = decoding.pixels_of(content, image.shape[2]).numpy()
   except tf.errors.InvalidArgumentError:  # Pillow reads more kinds of JPEG.
     return None
   return content if np.array_equal(pixels, image) else None
