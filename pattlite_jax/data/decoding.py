@@ -18,6 +18,7 @@ def decoder(
   return tf.function(
     lambda encoded: decode(encoded, image_shape, channels, mirror),
     input_signature=[tf.TensorSpec([None], tf.string)],
+    autograph=False,
   )
 
 

@@ -51,9 +51,12 @@ def train_batches(
     return tf.data.Dataset.from_tensor_slices(rows)
 
   reader = _Reader(examples)
+  as_is = tf.autograph.experimental.do_not_convert  # They have no Python loops.
   dataset = tf.data.Dataset.counter(start=first_step // steps)
-  dataset = dataset.flat_map(rows_dataset).skip(first_step % steps)
-  dataset = dataset.map(reader.batch, num_parallel_calls=tf.data.AUTOTUNE)
+  dataset = dataset.flat_map(as_is(rows_dataset)).skip(first_step % steps)
+  dataset = dataset.map(
+    as_is(reader.batch), num_parallel_calls=tf.data.AUTOTUNE
+  )
   return reader.batches(dataset.prefetch(tf.data.AUTOTUNE))
 
 
