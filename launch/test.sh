@@ -6,6 +6,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 EXTRAS="test${EXTRAS:+,$EXTRAS}"
 source launch/environment.sh
+# What XLA compiled is kept for the next run, a week long.
+compiled="${JAX_COMPILATION_CACHE_DIR:-$PWD/.pytest_cache/compiled}"
+mkdir -p "$compiled"
+find "$compiled" -type f -mtime +7 -delete
+export JAX_COMPILATION_CACHE_DIR="$compiled"
 
 python -m pytest --numprocesses 2 --dist loadfile \
   --no-loadscope-reorder --quiet -m "not slow" "$@"

@@ -91,12 +91,16 @@ def splits(make_examples):
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled(tmp_path_factory):
-  """Lets all tests share their compilations, with workers and subprocesses."""
+  """Lets all tests share their compilations, with workers and subprocesses.
+
+  JAX_COMPILATION_CACHE_DIR keeps them for the next run, too.
+  """
   folder = tmp_path_factory.getbasetemp()
   if "PYTEST_XDIST_WORKER" in os.environ:
     folder = folder.parent
+  kept = os.environ.get("JAX_COMPILATION_CACHE_DIR")
   settings = {
-    "jax_compilation_cache_dir": str(folder / "compiled"),
+    "jax_compilation_cache_dir": kept or str(folder / "compiled"),
     "jax_persistent_cache_min_compile_time_secs": 0,
   }
   for name, value in settings.items():

@@ -4,16 +4,26 @@ Paths in buckets open as bytes alone and know no encodings, so all data sets
 read through these functions.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import io
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from etils import epath
+from pattlite_jax.runtime.lazy import epath
 
-Path = pathlib.Path | epath.Path  # Local, or in a bucket.
+if TYPE_CHECKING:
+  Path = pathlib.Path | epath.Path  # Local, or in a bucket.
 _REMOTE = "://"
+
+
+def __getattr__(name: str):  # Named when asked for, as it needs epath.
+  if name == "Path":
+    return pathlib.Path | epath.Path
+  raise AttributeError(name)
 
 
 def folder(name: str) -> Path:

@@ -258,4 +258,5 @@ def _mean_and_dense(
 NETWORKS: dict[str, Callable[..., Tensor]] = {
   "pattlite": _pattlite,
   "eac": _mean_and_dense,
+  "baseline": _mean_and_dense,
 }

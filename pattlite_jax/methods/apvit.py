@@ -72,7 +72,7 @@ class APViT(nn.Module):
         ("class_position", nn.initializers.zeros),
       )
     )
-    first = jnp.broadcast_to(token + position, (len(x), 1, self.width))
+    first = jnp.broadcast_to(token + position, (x.shape[0], 1, self.width))
     x = jnp.concatenate([first, x], axis=1)
     for i in range(self.depth):
       rate = 1.0 if 2 * i < self.depth else _TOKENS_KEPT

@@ -129,7 +129,7 @@ class ARM(nn.Module):
       images, mask, update_stats=train and self.update_trunk_stats
     ).astype(jnp.float32)
     r = factor(features.shape[-1])
-    _check_size(features.shape, r)
+    _check_size(features.shape[1:], r)
     x = Window(name="window")(arrange(features, r))
     x = batch_norm("window_bn", train, self.axis_name)(x, mask)
     x = x.mean(axis=-1)  # [B, P, Q]
@@ -162,9 +162,9 @@ class ARM(nn.Module):
     return jnp.zeros(()) if self.sharing == "off" else alpha * mean
 
 
-def _check_size(shape: tuple[int, ...], r: int) -> None:
+def _check_size(shape: tuple[int, int, int], r: int) -> None:
   """Raises UserError if the window is larger than the arranged maps."""
-  _, height, width, channels = shape
+  height, width, channels = shape
   if min(height, width) * r < WINDOW:
     smallest = -(-WINDOW // r)
     raise UserError(

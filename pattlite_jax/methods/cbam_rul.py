@@ -54,7 +54,7 @@ class Embedding(nn.Module):
     )
     x = norm(affine=False, name="features_bn")(features, mask)
     x = Dropout(self.dropout, axis_name=self.axis_name)(x, train=train)
-    x = nn.Dense(self.size, name="dense")(x.reshape(len(x), -1))
+    x = nn.Dense(self.size, name="dense")(x.reshape(x.shape[0], -1))
     return norm(name="dense_bn")(x, mask)
 
 

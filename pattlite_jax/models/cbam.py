@@ -3,6 +3,7 @@
 Woo et al., ECCV 2018; Jongchan/attention-module, `MODELS/cbam.py`.
 """
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
@@ -24,7 +25,7 @@ class CBAM(nn.Module):
     """Gates each image's map; `mask` is for the batch norm of the gate."""
     dtype, x = x.dtype, x.astype(jnp.float32)
     x = x * nn.sigmoid(self._channels(x))[:, None, None, :]
-    pooled = jnp.stack([x.max(axis=-1), x.mean(axis=-1)], axis=-1)
+    pooled = jnp.stack([take_largest(x, -1), x.mean(axis=-1)], axis=-1)
     gate = nn.Conv(1, (7, 7), padding=3, use_bias=False, name="positions")(
       pooled
     )
@@ -41,6 +42,18 @@ class CBAM(nn.Module):
     channels = x.shape[-1]
     squeeze = nn.Dense(max(channels // self.reduction, 1), name="squeeze")
     excite = nn.Dense(channels, name="excite")
-    pools = x.mean(axis=(1, 2)), x.max(axis=(1, 2))
+    positions = x.reshape(x.shape[0], -1, channels)
+    pools = positions.mean(axis=1), take_largest(positions, 1)
     mean, largest = (excite(nn.relu(squeeze(pool))) for pool in pools)
     return mean + largest
+
+
+def take_largest(x: Float[Array, "*n"], axis: int) -> Float[Array, "*m"]:
+  """Returns the largest value along an axis; its gradient goes to the first.
+
+  That of `x.max` compares x with what it returned, and is 0 / 0 where XLA
+  computes x twice with other roundings.
+  """
+  first = jnp.argmax(jax.lax.stop_gradient(x), axis, keepdims=True)
+  places = jax.lax.broadcasted_iota(first.dtype, x.shape, axis % x.ndim)
+  return jnp.where(places == first, x, 0).sum(axis)

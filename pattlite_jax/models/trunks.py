@@ -11,7 +11,6 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 import ml_collections
 from flax import linen as nn
@@ -61,7 +60,7 @@ class Trunk:
     """
     plain = network.clone(trunk=self.plain)
     images = jnp.zeros((1, self.image_size, self.image_size, 3))
-    return lambda key: jax.jit(plain.init)(key, images)
+    return lambda key: dict(plain.init(key, images))
 
 
 def build(

@@ -7,10 +7,10 @@ import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
-from jaxtyping import UInt8
 
 from pattlite_jax.predict.detection import boxes as boxes_lib
 from pattlite_jax.predict.photo import Face
+from pattlite_jax.runtime.array_types import UInt8
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 PALETTE = (

@@ -1,7 +1,8 @@
 """The part of a photograph that the network sees of a face."""
 
 import numpy as np
-from jaxtyping import Float, UInt8
+
+from pattlite_jax.runtime.array_types import Float, UInt8
 
 # Side of the square by the box's mean side. docs/use.md has the loss that
 # other sides cost (results/cut/ferplus.json).

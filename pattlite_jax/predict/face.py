@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
-from jaxtyping import UInt8
 
 from pattlite_jax.data import user_files
 from pattlite_jax.data.readers import image_file
+from pattlite_jax.runtime.array_types import UInt8
 from pattlite_jax.runtime.errors import UserError
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # By the number of channels.

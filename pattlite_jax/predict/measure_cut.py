@@ -2,11 +2,13 @@
 
 python -m pattlite_jax.predict.measure_cut --checkpoint ferplus --json F
   [--dataset ferplus/argmax --data_dir DIR] [--packed F.npz]
-  [--split validation] [--detector F.onnx]
+  [--split validation] [--detector F.onnx] [--what side|shape]
 
 Each face is laid on a canvas, four times as large, with its last pixels
 repeated around it. The detector finds it again, and squares of several sides
-around its box are classified. `results/cut/` is of this command.
+around its box are classified. With --what shape no face is looked for, and
+crops that are not square are (`measure_shape`). `results/cut/` is of this
+command.
 """
 
 import json
@@ -21,7 +23,7 @@ from jaxtyping import Float, Int, UInt8
 
 from pattlite_jax.data import flags as data_flags
 from pattlite_jax.data.examples_check import SPLITS
-from pattlite_jax.predict import cut, face
+from pattlite_jax.predict import cut, face, measure_shape
 from pattlite_jax.predict.detection import passes
 
 SCALE = 4  # Pixels of the canvas for one of the face.
@@ -38,6 +40,13 @@ def define_flags(values: flags.FlagValues) -> None:
     "validation",
     SPLITS,
     "The split to measure on.",
+    flag_values=values,
+  )
+  flags.DEFINE_enum(
+    "what",
+    "side",
+    ("side", "shape"),
+    "What to vary: the side of the square, or the shape of the crop.",
     flag_values=values,
   )
   flags.DEFINE_string("detector", None, "An ONNX file.", flag_values=values)
@@ -67,12 +76,18 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
       challenge_lists=None,
     )
     examples = inputs.match_classes(scored.examples, network.class_names)
-    found = measure(
-      classifier.Classifier(network).probabilities,
-      detectors.load(given.detector),
-      examples.images[:],
-      examples.labels,
-    )
+    probabilities = classifier.Classifier(network).probabilities
+    if given.what == "shape":
+      found = measure_shape.measure(
+        probabilities, examples.images[:], examples.labels
+      )
+    else:
+      found = measure(
+        probabilities,
+        detectors.load(given.detector),
+        examples.images[:],
+        examples.labels,
+      )
     result = {
       "dataset": scored.dataset,
       "split": given.split,

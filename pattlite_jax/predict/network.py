@@ -4,17 +4,20 @@ A released folder holds the network as ONNX, too, which onnxruntime starts in a
 tenth of a second. JAX runs all others.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import importlib.util
 import os
+import pathlib
 from collections.abc import Callable
 
 import numpy as np
-from etils import epath
 
 from pattlite_jax.predict import session as session_lib
 from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import UserError
+from pattlite_jax.runtime.lazy import epath
 from pattlite_jax.weights import model_folder
 
 
@@ -49,7 +52,7 @@ def load(name: str | os.PathLike[str]) -> Network:
     return _by_jax(os.fspath(name))
 
 
-def _by_onnxruntime(name: str, folder: epath.Path) -> Network:
+def _by_onnxruntime(name: str, folder: pathlib.Path | epath.Path) -> Network:
   import onnxruntime
 
   described = model_folder.read_config(folder)

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import PIL.Image
-from jaxtyping import Float, UInt8
 
 from pattlite_jax.predict import cut as cut_lib
 from pattlite_jax.predict import face as face_lib
 from pattlite_jax.predict.detection import passes as passes_lib
+from pattlite_jax.runtime.array_types import Float, UInt8
 from pattlite_jax.runtime.errors import UserError
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
-from jaxtyping import Float
 
 from pattlite_jax.predict import annotate
 from pattlite_jax.predict.photo import Face
+from pattlite_jax.runtime.array_types import Float
 
 SMOOTHED_OVER_S = 1.0  # Seconds of the moving average.
 _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT = 1280, 480, 70, 80, 40

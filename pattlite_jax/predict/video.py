@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
 from pattlite_jax.predict.sources import Source
+from pattlite_jax.runtime.array_types import UInt8
 from pattlite_jax.runtime.errors import UserError
 
 # Containers only estimate how many frames they hold.

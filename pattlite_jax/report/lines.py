@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from etils import epath
@@ -73,20 +73,24 @@ def read(folder: epath.Path, rows: Sequence[Row]) -> list[Line]:
       for scoring in of_label[0].scorings
     }
     scored = {name: results for name, results in scored.items() if results}
-    runs, audits = (_results(folder, of_label, end) for end in ("", "_audit"))
+    runs = _results(folder, of_label)
+    audits = _results(folder, of_label, "_audit", result_file.read_audit)
     lines.append(Line(label, of_label, runs, scored, audits))
   return lines
 
 
 def _results(
-  folder: epath.Path, rows: Sequence[Row], scoring: str = ""
+  folder: epath.Path,
+  rows: Sequence[Row],
+  scoring: str = "",
+  read_file: Callable[[epath.Path], Result] = result_file.read,
 ) -> list[Result]:
   paths = (
     folder / f"{row.name}_seed{seed}{scoring}.json"
     for row in rows
     for seed in row.seeds
   )
-  return [result_file.read(path) for path in paths if path.exists()]
+  return [read_file(path) for path in paths if path.exists()]
 
 
 def read_subsets(folder: epath.Path, rows: Sequence[Row]) -> list[Line]:

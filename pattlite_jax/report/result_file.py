@@ -33,6 +33,22 @@ def read(path: epath.Path) -> dict[str, Any]:
   return result
 
 
+def read_audit(path: epath.Path) -> dict[str, Any]:
+  """Returns what `audit --json` wrote.
+
+  Raises:
+    UserError: if it does not say whether the network passed.
+  """
+  audit = json_file.read(path)
+  found = audit.get("batch_dependence")
+  if not isinstance(found, dict) or type(found.get("passed")) is not bool:
+    raise UserError(
+      f"{path} is no audit that can be shown: batch_dependence is "
+      f"{reprlib.repr(found)}, but must say whether the network passed."
+    )
+  return audit
+
+
 def check(result: dict[str, Any]) -> None:
   """Raises UserError for a result with figures that cannot be."""
   for name in _WORDS:

@@ -11,7 +11,6 @@ get. Arguments after -- go to every training command.
 import json
 import os
 import re
-import runpy
 import shlex
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from absl import flags
 from etils import epath
 
+from pattlite_jax.config import files as config_files
 from pattlite_jax.report.row import CHALLENGE_LISTS, HOW_TO_GET_LISTS, Row
 from pattlite_jax.report.rows import TABLES
 from pattlite_jax.report.rows_methods import CLEAN, CONFIG, STEP_TIMES
@@ -28,6 +28,7 @@ from pattlite_jax.runtime import durable, errors, json_file, output, train_time
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 _AUDIT = "pattlite_jax.audit"
+_STOPS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # Training saves.
 
 
 def commands(
@@ -99,7 +100,7 @@ def missing_data(row: Row, extra: list[str]) -> str | None:
 
 
 def _data_fields(config_path: str) -> dict[str, str]:
-  config = runpy.run_path(config_path)["get_config"]()
+  config = config_files.load(config_path)
   return {"data.name": config.data.name, "data.dir": config.data.dir}
 
 
@@ -122,8 +123,21 @@ def describe(row: Row) -> str:
 
 
 def _start(command: Sequence[str]) -> int:
-  """Runs a command of the row and returns its exit status."""
-  return subprocess.run([sys.executable, *command[1:]], check=False).returncode
+  """Runs a command of the row and returns its exit status.
+
+  A signal to stop is passed on, as it may reach this process alone.
+  """
+  process = subprocess.Popen([sys.executable, *command[1:]])
+  before = {
+    number: signal.signal(number, lambda got, _: process.send_signal(got))
+    for number in _STOPS
+    if signal.getsignal(number) != signal.SIG_IGN  # As under nohup.
+  }
+  try:
+    return process.wait()
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)
 
 
 def run(
@@ -257,7 +271,8 @@ def _status(command: list[str], start: Callable[[Sequence[str]], int]) -> int:
     status = start(command)
   finally:
     signal.signal(signal.SIGINT, before)
-  if interrupts or status == os.EX_TEMPFAIL:  # As main exits.
+  stopped = status == os.EX_TEMPFAIL or -status in _STOPS  # As main exits.
+  if interrupts or stopped:
     print("Stopped. Start the same command again to go on.", file=sys.stderr)
     sys.exit(os.EX_TEMPFAIL)
   return status
@@ -300,10 +315,9 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
       only=given.rows,
       seeds=given.seed,
     )
-    if given.table == "methods" and not time_steps(
-      TABLES["methods"], dry_run=given.dry_run
-    ):
-      failures += 1
+    whole = not (given.rows or given.seed)  # Times are taken of all at once.
+    if given.table == "methods" and whole:
+      failures += not time_steps(TABLES["methods"], dry_run=given.dry_run)
   if failures:
     raise SystemExit(f"{failures} commands failed; the others are done.")
 

@@ -1,6 +1,7 @@
 """The tables of the studies, as lines of Markdown."""
 
 import dataclasses
+import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
@@ -74,7 +75,7 @@ def _trained_on(line: Line) -> str:
 def _size(line: Line) -> str:
   folder = model_folder.find(line.rows[0].ships_as)
   assert folder  # The package ships it.
-  return f"{(folder / model_folder.WEIGHTS).stat().length / 1e6:.1f} MB"
+  return f"{os.path.getsize(folder / model_folder.WEIGHTS) / 1e6:.1f} MB"
 
 
 def protocol(lines: Sequence[Line]) -> list[str]:

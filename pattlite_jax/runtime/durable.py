@@ -5,12 +5,14 @@ until its folder is. What is saved here is synced, renamed, and synced again, so
 that a name never stands for half of a file. Buckets (gs://) do so themselves.
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import os
 import pathlib
 
-from etils import epath
+from pattlite_jax.runtime.lazy import epath
 
 # What systems say of folders that they cannot sync, or let us not read.
 _CANNOT_SYNC = (

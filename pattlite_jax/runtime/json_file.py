@@ -1,22 +1,27 @@
 """JSON from files that anybody may have written."""
 
+from __future__ import annotations
+
 import json
+import os
+import pathlib
 from typing import Any
 
-from etils import epath
-
+from pattlite_jax.runtime import durable
 from pattlite_jax.runtime.errors import UserError
+from pattlite_jax.runtime.lazy import epath
 
 MAX_BYTES = 50_000_000  # A run's record of 1,000 epochs has 300,000.
 
 
-def read(path: epath.Path) -> dict[str, Any]:
+def read(path: pathlib.Path | epath.Path) -> dict[str, Any]:
   """Returns the object in a file.
 
   Raises:
     UserError: if it is not one, or larger than `MAX_BYTES`.
   """
-  size = path.stat().length
+  local = durable.is_local(path)
+  size = os.path.getsize(path) if local else epath.Path(path).stat().length
   if size > MAX_BYTES:
     raise UserError(
       f"{path} is not read: it has {size:,} bytes, at most {MAX_BYTES:,} are."

@@ -138,7 +138,7 @@ def random_variables(
 ) -> Variables:
   """Returns the network's variables as drawn from `config.seed`."""
   method = methods.build(config, num_classes)
-  return method.init(jax.random.key(config.seed))
+  return jax.jit(method.init)(jax.random.key(config.seed))
 
 
 def init_variables(
@@ -148,16 +148,38 @@ def init_variables(
 
   A run that starts from a trained network needs no trunk's file.
   """
-  drawn = random_variables(config, num_classes)
   source = config.model.trunk_weights
   if source == "random" or config.start_from:
-    return drawn
+    return random_variables(config, num_classes)
+  drawn = _with_shapes_of_trunk(config, num_classes)
   if source == "imagenet":
     weights = trunk.load_imagenet_trunk()
   else:
     own = {kind: tree[TRUNK] for kind, tree in drawn.items() if TRUNK in tree}
     weights = trunk.load_trunk(source, config.model.trunk, own)
   return trunk.insert_trunk(drawn, weights)
+
+
+def _with_shapes_of_trunk(
+  config: ml_collections.ConfigDict, num_classes: int
+) -> Variables:
+  """Returns `random_variables` with the shapes of the trunk in its place.
+
+  XLA takes seconds to compile what draws a trunk, for a file to replace it.
+  """
+  method = methods.build(config, num_classes)
+
+  def draw(key):
+    return {
+      kind: {name: leaves for name, leaves in tree.items() if name != TRUNK}
+      for kind, tree in method.init(key).items()
+    }
+
+  drawn = jax.jit(draw)(jax.random.key(config.seed))
+  return {
+    kind: {name: drawn[kind].get(name, shapes) for name, shapes in tree.items()}
+    for kind, tree in method.shapes.items()
+  }
 
 
 def validation(

@@ -1,9 +1,12 @@
 """What a path is, told by its content: for errors that say what takes it."""
 
+from __future__ import annotations
+
 import os
+import pathlib
 import zipfile
 
-from etils import epath
+from pattlite_jax.runtime.lazy import epath
 
 _PORT = "python -m pattlite_jax.weights.keras_port"
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -11,7 +14,7 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
 
 
-def is_plain(path: epath.Path) -> bool:
+def is_plain(path: pathlib.Path | epath.Path) -> bool:
   """Whether a path is a file that can be read without waiting for another.
 
   For epath a pipe is a file, too.
@@ -19,7 +22,7 @@ def is_plain(path: epath.Path) -> bool:
   return path.is_file() if "://" in str(path) else os.path.isfile(path)
 
 
-def of(path: epath.Path) -> str | None:
+def of(path: pathlib.Path | epath.Path) -> str | None:
   """Returns the kind of a file or folder; None for any other.
 
   One of "LFS pointer", "HDF5" (.h5), "Keras zip" (.keras), "PyTorch zip",
@@ -57,7 +60,7 @@ def _of_zip(file) -> str | None:
   return "Keras zip" if "model.weights.h5" in names else None
 
 
-def advice(path: epath.Path) -> str | None:
+def advice(path: pathlib.Path | epath.Path) -> str | None:
   """Says what a path is and which command takes it; None for any other kind.
 
   The sentences begin with the path.
@@ -82,7 +85,7 @@ def advice(path: epath.Path) -> str | None:
   }.get(kind)
 
 
-def _ported(path: epath.Path) -> str:
+def _ported(path: pathlib.Path | epath.Path) -> str:
   return (
     f"`{_PORT} --model={path} --out=FOLDER` makes a network of a whole model, "
     f"and `{_PORT} --weights={path} --out=FILE.safetensors` a trunk of a "

@@ -8,13 +8,15 @@ network.onnx          the network for onnxruntime, whose hashes config.json has
 README.md, *.png      the model card
 """
 
-import json
-from typing import Any
+from __future__ import annotations
 
-from etils import epath
+import json
+import pathlib
+from typing import Any
 
 from pattlite_jax.runtime import durable, json_file
 from pattlite_jax.runtime.errors import MissingFileError, UserError
+from pattlite_jax.runtime.lazy import epath
 from pattlite_jax.weights import file_kinds
 
 WEIGHTS, CONFIG = "weights.safetensors", "config.json"
@@ -24,7 +26,7 @@ PREPROCESSING = (
   "grey RGB, resizes to config.model.image_size (bilinear) and scales to "
   "[-1, 1]."
 )
-_SHIPPED = epath.Path(__file__).parent.parent / "released"
+_SHIPPED = pathlib.Path(__file__).parent.parent / "released"
 
 
 def shipped() -> list[str]:
@@ -32,12 +34,14 @@ def shipped() -> list[str]:
   return sorted(path.parent.name for path in _SHIPPED.glob(f"*/{WEIGHTS}"))
 
 
-def find(name: epath.PathLike) -> epath.Path | None:
+def find(name: epath.PathLike) -> pathlib.Path | epath.Path | None:
   """Returns the folder that `name` is, or that of the shipped network.
 
   None if it is neither. A folder of that name comes first.
   """
-  for folder in (epath.Path(name).expanduser(), _SHIPPED / name):
+  local = durable.is_local(name)
+  own = pathlib.Path(name).expanduser() if local else epath.Path(name)
+  for folder in (own, _SHIPPED / name):
     if (folder / WEIGHTS).exists():
       return folder
   return None
@@ -61,7 +65,9 @@ def write(
   durable.write_text(folder / CONFIG, json.dumps(described, indent=1) + "\n")
 
 
-def read(folder: epath.Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def read(
+  folder: pathlib.Path | epath.Path,
+) -> tuple[dict[str, Any], dict[str, Any]]:
   """Returns (variables, what config.json holds).
 
   Raises:
@@ -76,7 +82,7 @@ def read(folder: epath.Path) -> tuple[dict[str, Any], dict[str, Any]]:
   return safetensors_io.load_variables(folder / WEIGHTS), described
 
 
-def read_config(folder: epath.Path) -> Any:
+def read_config(folder: pathlib.Path | epath.Path) -> Any:
   """Returns what config.json holds.
 
   Raises:

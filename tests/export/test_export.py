@@ -42,6 +42,12 @@ VARIANTS = {
   "colours": ("pattlite", (16, 16, 3), {"attention": "batch"}),
   "whole": ("pattlite", (16, 16, 1), {"patch_extraction": False}),
   "eac": ("eac", (16, 16, 1), {}),
+  "baseline": ("baseline", (16, 16, 1), {}),
+}
+# Of those without operations of ONNX's own here.
+OTHERS = {
+  name: (name, (16, 16, 1), {"depth": 2, "width": 16, "embedding_size": 8})
+  for name in methods.METHODS.keys() - {m for m, *_ in VARIANTS.values()}
 }
 
 
@@ -57,7 +63,7 @@ def draw(rng, path, leaf):
 
 def make_network(variant, **fields):
   """Returns a network of drawn weights, statistics of batch norm included."""
-  method, image_shape, model = VARIANTS[variant]
+  method, image_shape, model = (VARIANTS | OTHERS)[variant]
   config = config_lib.get_config()
   config.method = method
   config.data.name = "synthetic_faces"
@@ -119,6 +125,19 @@ def test_stablehlo_gives_what_jax_gives(files):
   for variant in ("token", "colours", "eac"):
     _, said = files(variant, "stablehlo")
     assert said["largest_difference"] <= 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", sorted(OTHERS))
+def test_stablehlo_is_written_of_every_method(method):
+  _, said = write.content_of(make_network(method), "stablehlo")
+  assert said["largest_difference"] <= 1e-5
+
+
+@pytest.mark.parametrize("method", sorted(OTHERS))
+def test_what_onnx_files_are_not_written_of_is_said(method):
+  with pytest.raises(UserError, match=rf"{method}.*stablehlo files of all"):
+    write.content_of(make_network(method), "onnx")
 
 
 def test_another_network_is_told_by_the_difference(made, files):

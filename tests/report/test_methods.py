@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 
 import pytest
 from etils import epath
@@ -11,13 +12,20 @@ from pattlite_jax.report import run as run_table
 from pattlite_jax.report.rows_methods import METHODS, STEP_TIMES
 from pattlite_jax.scoring import pictures
 
+RECIPE = pathlib.Path(__file__).parents[2] / "configs/fer2013_bench.py"
+
 
 def a_run(accuracy, across=None):
   figures = {"macro_f1": accuracy / 2, "num_examples": 3589}
   scores = {"per_sample": {"accuracy": accuracy, **figures}}
   if across is not None:
     scores["across_batch"] = {"accuracy": across, **figures}
-  return {"splits": {"validation": scores}, "hours": 0.5}
+  return {
+    "dataset": "fer2013",
+    "method": "baseline",
+    "splits": {"validation": scores},
+    "hours": 0.5,
+  }
 
 
 @pytest.fixture
@@ -37,7 +45,16 @@ def folder(tmp_path):
   keep("arm_batch_seed0_audit", {"batch_dependence": {"passed": False}})
   keep(
     "arm_batch_seed0_official_64",
-    {"splits": {"test": {"across_batch": {"accuracy": 0.75}}}},
+    {
+      "dataset": "fer2013",
+      "method": "arm",
+      "splits": {
+        "test": {
+          "per_sample": {"accuracy": 0.55, "macro_f1": 0.5},
+          "across_batch": {"accuracy": 0.75, "macro_f1": 0.7},
+        }
+      },
+    },
   )
   keep("baseline_noisy_seed0", a_run(0.50))
   keep("eac_noisy_seed0", a_run(0.54))
@@ -130,7 +147,7 @@ def test_a_verdict_is_no_failure(tmp_path, monkeypatch):
 
   failures = run_table.run(
     "methods",
-    [dataclasses.replace(row, scorings=())],
+    [dataclasses.replace(row, scorings=(), config=str(RECIPE))],
     "test",
     ["--config.data.packed=f.npz"],
     dry_run=False,

@@ -55,7 +55,18 @@ def test_what_runs_wrote_is_read(tmp_path):
   assert result_file.read(epath.Path(path)) == RESULT
   folder = pathlib.Path(__file__).parents[2] / "results"
   for path in folder.rglob("*_seed*.json"):
-    assert result_file.read(epath.Path(path))["splits"]
+    if not path.stem.endswith("_audit"):
+      assert result_file.read(epath.Path(path))["splits"]
+
+
+@pytest.mark.parametrize(
+  "found", [None, {}, [], "passed", {"passed": 1}, {"passed": "yes"}]
+)
+def test_an_audit_without_a_verdict_is_refused(tmp_path, found):
+  path = epath.Path(tmp_path) / "a_audit.json"
+  path.write_text(json.dumps({"batch_dependence": found}))
+  with pytest.raises(UserError, match=r"is no audit.*must say whether"):
+    result_file.read_audit(path)
 
 
 TEST = "splits/test"

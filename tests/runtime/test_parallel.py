@@ -154,13 +154,19 @@ def test_devices_train_as_one(results, num_devices):
     k: float(np.abs(one[k] - many[k]).max() / max(1, np.abs(one[k]).max()))
     for k in one
   }
-  # DAN divides by the deviation of features that hardly differ at this size.
-  off = {
-    k: v
-    for k, v in worst.items()
-    if v >= (1e-4 if k.startswith("dan") else 1e-5)
+  # DAN divides by the deviation of features that hardly differ at this size,
+  # and its squeezed ones grow to hundreds.
+  allowed = {k: 1e-5 for k in one} | {
+    k: 1e-3 if "squeeze" in k else 1e-4 for k in one if k.startswith("dan")
   }
+  off = {k: v for k, v in worst.items() if v >= allowed[k]}
   assert not off, json.dumps(off, indent=1)
+
+
+@pytest.mark.slow
+def test_every_step_was_finite(results):
+  counts = {k: v.sum() for k, v in results(1).items() if k.endswith(".count")}
+  assert len(counts) == len(CASES) and min(counts.values()) > 0, counts
 
 
 @pytest.mark.slow

@@ -6,13 +6,15 @@ frame is taken. A turn that EXIF asks for is made, colour tables become colours,
 profiles are not applied.
 """
 
+from __future__ import annotations
+
 import numpy as np
 import PIL.Image
 import PIL.ImageCms
 import PIL.ImageOps
-from jaxtyping import UInt8
 
 from pattlite_jax.data import user_files
+from pattlite_jax.runtime.array_types import UInt8
 from pattlite_jax.runtime.errors import UserError
 
 # Others are left out: some of Pillow's readers start programs (EPS).

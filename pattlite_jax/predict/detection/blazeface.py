@@ -7,12 +7,12 @@ face_detection_full_range: 192 x 192 pixels, a grid of 48 x 48 anchors.
 
 import numpy as np
 import PIL.Image
-from jaxtyping import Float, Float32
 
 from pattlite_jax.predict.detection import boxes as boxes_lib
 from pattlite_jax.predict.detection.boxes import Detections
 from pattlite_jax.predict.detection.view import Region, letterbox
 from pattlite_jax.predict.session import Session
+from pattlite_jax.runtime.array_types import Float, Float32
 
 SIDE = 192  # Pixels of the network's input.
 _GRID = 48

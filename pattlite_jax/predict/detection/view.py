@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 import PIL.Image
-from jaxtyping import Float, UInt8
+
+from pattlite_jax.runtime.array_types import Float, UInt8
 
 Region = tuple[float, float, float, float]  # Left, top, right, bottom; pixels.
 

@@ -7,12 +7,12 @@ not in this package. Decoded as by OpenCV's FaceDetectorYN.
 
 import numpy as np
 import PIL.Image
-from jaxtyping import Float32
 
 from pattlite_jax.predict.detection import boxes as boxes_lib
 from pattlite_jax.predict.detection.boxes import Detections
 from pattlite_jax.predict.detection.view import Region, letterbox
 from pattlite_jax.predict.session import Session
+from pattlite_jax.runtime.array_types import Float32
 
 _STRIDES = (8, 16, 32)
 _NEEDED = [f"{k}_{s}" for s in _STRIDES for k in ("cls", "obj", "bbox")]
