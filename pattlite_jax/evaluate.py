@@ -19,7 +19,7 @@ from etils import epath
 
 from pattlite_jax.config.fields import ORDERS
 from pattlite_jax.data import flags as data_flags
-from pattlite_jax.data.load import SPLITS
+from pattlite_jax.data.examples_check import SPLITS
 from pattlite_jax.runtime import hosts, output
 
 

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from absl import flags
 
 from pattlite_jax.data import flags as data_flags
-from pattlite_jax.data.load import SPLITS
+from pattlite_jax.data.examples_check import SPLITS
 from pattlite_jax.runtime import hosts, output
 
 _SEED = 0  # Seed of the drawn images and of their orders.

@@ -6,7 +6,6 @@ image is averaged to 8 rows of 9 grey cells, and each bit says whether a cell is
 brighter than the one to its left.
 """
 
-import hashlib
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -15,6 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8, UInt64
 
 from pattlite_jax.data import examples as examples_lib
+from pattlite_jax.data import streamed
+from pattlite_jax.data.streamed import StreamedImages
 from pattlite_jax.scoring import metrics
 
 # Chosen by eye on FER2013: below this correlation some pairs show two different
@@ -39,7 +40,7 @@ class Pairs(NamedTuple):
 def audit(splits: Mapping[str, examples_lib.Examples]) -> dict[str, Any]:
   """Finds and counts the duplicates of all splits; lists each pair."""
   splits = {name: split for name, split in splits.items() if len(split)}
-  pairs = find_pairs(np.concatenate([s.images for s in splits.values()]))
+  pairs = find_pairs(*(split.images for split in splits.values()))
   sizes = [len(split) for split in splits.values()]
   origin = np.repeat(np.arange(len(splits)), sizes)
   names = np.array(list(splits))[origin]
@@ -130,11 +131,17 @@ def score_clean(
   }
 
 
-def find_pairs(images: UInt8[np.ndarray, "N H W C"]) -> Pairs:
-  """Returns all pairs of duplicates, by first and second image."""
-  digests = [hashlib.sha256(image.tobytes()).digest() for image in images]
-  _, contents = np.unique(np.array(digests, "S32"), return_inverse=True)
-  hashes, pixels = _hash_and_normalise(images)
+def find_pairs(
+  *parts: UInt8[np.ndarray, "_ H W C"] | UInt8[StreamedImages, "_ H W C"],
+) -> Pairs:
+  """Returns all pairs of duplicates, by first and second image.
+
+  The images are those of all parts, which have one size, one after the other.
+  """
+  digests = np.concatenate(list(map(streamed.digests, parts)))
+  _, contents = np.unique(digests, axis=0, return_inverse=True)
+  each = list(map(_hash_and_normalise, parts))
+  hashes, pixels = map(np.concatenate, zip(*each, strict=True))
   found = []
   for i, j, hamming in _close(hashes):
     exact = contents[i] == contents[j]
@@ -150,7 +157,7 @@ def find_pairs(images: UInt8[np.ndarray, "N H W C"]) -> Pairs:
 
 
 def _hash_and_normalise(
-  images: UInt8[np.ndarray, "N H W C"],
+  images: UInt8[np.ndarray, "N H W C"] | UInt8[StreamedImages, "N H W C"],
 ) -> tuple[UInt64[np.ndarray, "N"], Float[np.ndarray, "N D"]]:
   """Returns dHashes, and grey pixels of mean 0 and norm 1 (0 if uniform)."""
   height, width = (min(n, _COMPARED_SIZE) for n in images.shape[1:3])

@@ -1,14 +1,17 @@
 """Times PAtt-Lite against Keras, PyTorch and ONNX Runtime.
 
 python -m pattlite_jax.benchmark
-  [--what forward,train_step,input,startup,export]
-  [--batch_sizes 1,8,32] [--peers keras,torch,onnxruntime] [--json F] [--png F]
+  [--what forward,train_step,input,startup,export,input_set]
+  [--batch_sizes 1,8,32] [--input_images 2000] [--input_size 224]
+  [--peers keras,torch,onnxruntime] [--json F] [--png F]
 
 All sides do the same work with the same weights, each in a process of its own
 and in turns; pip install "pattlite-jax[bench]" brings the peers. A ratio is our
 time over that of the faster peer: below 1 we are ahead. Training is timed from
 batch size 2 on, as batch norm needs two images. "export" times the files that
-pattlite_jax.export writes of a shipped network.
+pattlite_jax.export writes of a shipped network. "input" times the batches of
+faces in memory beside the step that takes them, and, as does "input_set" alone,
+those of a made set of JPEGs, in memory and from disk.
 """
 
 import json
@@ -20,7 +23,8 @@ from etils import epath
 
 from pattlite_jax.runtime import output
 
-WHAT = ("forward", "train_step", "input", "startup", "export")
+WHAT = ("forward", "train_step", "input", "startup", "export", "input_set")
+_INPUT_SECONDS = 10.0  # Of each way to read a made set.
 PEERS = ("keras", "torch", "torch_compile", "onnxruntime")
 
 
@@ -42,7 +46,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def _define_work(values: flags.FlagValues) -> None:
   for name, default, text in (
-    ("what", list(WHAT[:-1]), f"What to time: some of {', '.join(WHAT)}."),
+    ("what", list(WHAT[:4]), f"What to time: some of {', '.join(WHAT)}."),
     ("batch_sizes", ["1", "8", "32"], "Numbers of images in a batch."),
     (
       "peers",
@@ -57,6 +61,20 @@ def _define_work(values: flags.FlagValues) -> None:
     "float32",
     ("float32", "bfloat16"),
     "Number format of the computation.",
+    flag_values=values,
+  )
+  flags.DEFINE_list(
+    "input_images",
+    ["2000"],
+    "Numbers of JPEGs of the sets that are made to time the input.",
+    flag_values=values,
+  )
+  flags.DEFINE_integer(
+    "input_size",
+    224,
+    "Pixels a side of these JPEGs.",
+    8,
+    4096,
     flag_values=values,
   )
   flags.DEFINE_integer(
@@ -76,17 +94,20 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   _require_known("peers", given.peers, PEERS)
   if given.png and not {"forward", "train_step"} & set(given.what):
     raise app.UsageError("--png draws forward and train_step; --what has none.")
-  sizes = _batch_sizes(given.batch_sizes)
+  sizes = _numbers("batch_sizes", given.batch_sizes)
+  counts = _numbers("input_images", given.input_images)
   # Else the first process on a GPU takes most of its memory from the others.
   os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
   # Imported here so that --help needs none of it.
   from pattlite_jax.runtime import errors
 
   with errors.in_one_line():
-    _benchmark(given, sizes)
+    _benchmark(given, sizes, counts)
 
 
-def _benchmark(given: flags.FlagValues, sizes: list[int]) -> None:
+def _benchmark(
+  given: flags.FlagValues, sizes: list[int], counts: list[int]
+) -> None:
   from pattlite_jax.benchmark import page
   from pattlite_jax.runtime import durable, provenance
   from pattlite_jax.scoring import pictures
@@ -94,7 +115,7 @@ def _benchmark(given: flags.FlagValues, sizes: list[int]) -> None:
   result = {
     "dtype": given.dtype,
     "steps_per_dispatch": given.steps_per_dispatch,
-    **_measure(given, sizes),
+    **_measure(given, sizes, counts),
     **provenance.environment(),
   }
   print("\n".join(page.text(result)))
@@ -105,7 +126,9 @@ def _benchmark(given: flags.FlagValues, sizes: list[int]) -> None:
     pictures.save(page.picture(result), epath.Path(given.png).expanduser())
 
 
-def _measure(given: flags.FlagValues, sizes: list[int]) -> dict[str, Any]:
+def _measure(
+  given: flags.FlagValues, sizes: list[int], counts: list[int]
+) -> dict[str, Any]:
   from pattlite_jax.benchmark import computations, startup_time
   from pattlite_jax.runtime import startup
 
@@ -120,15 +143,22 @@ def _measure(given: flags.FlagValues, sizes: list[int]) -> dict[str, Any]:
     found["export"] = export_time.measure(
       sizes, rounds=given.rounds, seconds=given.seconds
     )
-  if what - {"startup", "export"}:
+  sides = what - {"startup", "export", "input_set"}
+  if sides:
     found |= computations.measure(
-      sorted(what - {"startup", "export"}, key=WHAT.index),
+      sorted(sides, key=WHAT.index),
       sizes,
       computations.installed(given.peers),
       dtype=given.dtype,
       steps_per_dispatch=given.steps_per_dispatch,
       rounds=given.rounds,
       seconds=given.seconds,
+    )
+  if what & {"input", "input_set"}:
+    from pattlite_jax.benchmark import input_set
+
+    found["input_sets"] = input_set.measure(
+      counts, given.input_size, sizes[-1], _INPUT_SECONDS
     )
   return found
 
@@ -141,17 +171,17 @@ def _require_known(flag: str, names: list[str], known: tuple) -> None:
       )
 
 
-def _batch_sizes(texts: list[str]) -> list[int]:
+def _numbers(flag: str, texts: list[str]) -> list[int]:
   try:
-    sizes = sorted({int(size) for size in texts})
+    numbers = sorted({int(text) for text in texts})
   except ValueError:
-    sizes = [0]
-  if not sizes or sizes[0] < 1:
+    numbers = [0]
+  if not numbers or numbers[0] < 1:
     raise app.UsageError(
-      f"--batch_sizes is {','.join(texts)!r}, but must be whole "
+      f"--{flag} is {','.join(texts)!r}, but must be whole "
       "numbers from 1 on, with commas between."
     )
-  return sizes
+  return numbers
 
 
 if __name__ == "__main__":

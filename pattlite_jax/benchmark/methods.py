@@ -53,7 +53,8 @@ def measure(
 def _prepare(config: ml_collections.ConfigDict) -> tuple[int, work.Once]:
   """Returns the parameters and what takes a step, which is compiled."""
   faces = work.draw_faces(config.batch_size, work.FACE_SIZE)
-  faces = dataclasses.replace(faces, images=faces.images[..., :1])  # FER2013's.
+  grey = faces.images[:][..., :1]  # As FER2013's.
+  faces = dataclasses.replace(faces, images=grey)
   faces = examples_lib.numbered(faces)  # For what corrects their labels.
   params = methods.build(config, len(faces.class_names)).shapes["params"]
   variables = setup.init_variables(config, len(faces.class_names))

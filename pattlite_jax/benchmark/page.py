@@ -27,6 +27,8 @@ def text(result: dict[str, Any]) -> list[str]:
       f"{entry['images_per_second']:,.0f} "
       f"images/s, {entry['headroom']:.0f} times what stage 1 consumes"
     )
+  for entry in result.get("input_sets", []):
+    lines += ["", *input_set_lines(entry)]
   for command, times in result.get("startup", {}).items():
     lines.append(f"- `{command}`: {times['ms'] / 1e3:.2f} s")
   return lines
@@ -70,6 +72,29 @@ def export_table(entries: list[dict[str, Any]]) -> list[str]:
     times = " | ".join(f"{time['ms']:.2f}" for time in entry["times"])
     lines.append(f"| {entry['file']} | {bytes_} | {difference} | {times} |")
   return lines
+
+
+def input_set_lines(entry: dict[str, Any]) -> list[str]:
+  """Returns what was measured of a made set of JPEGs, as lines of Markdown."""
+  prepared, fetched = entry["prepared"], entry["random_access"]
+  lines = [
+    f"{entry['images']:,} JPEGs of {entry['size']} pixels, "
+    f"{entry['jpeg_bytes'] / 1e6:,.0f} MB: prepared in "
+    f"{prepared['seconds']:,.0f} s ({prepared['images_per_second']:,.0f} "
+    f"images/s, {prepared['images_per_core_second']:,.0f} a core), "
+    f"{prepared['bytes'] / 1e6:,.0f} MB",
+    "",
+    "| images | cores | images/s | a core | first batch, s | peak memory, MB |",
+    "|---|---|---|---|---|---|",
+  ]
+  lines += [
+    f"| {own['images_are']} | {own['cores']} | "
+    f"{own['images_per_second']:,.0f} | {own['images_per_core_second']:,.0f} | "
+    f"{own['seconds_to_first_batch']:.1f} | {own['peak_mb']:,.0f} |"
+    for own in entry["readers"]
+  ]
+  ways = ", ".join(f"{way} {speed:,.0f}" for way, speed in fetched.items())
+  return [*lines, "", f"Files fetched in any order, images/s of a core: {ways}"]
 
 
 def picture(result: dict[str, Any]) -> Figure:

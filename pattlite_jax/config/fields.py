@@ -35,6 +35,7 @@ DTYPES = ("float32", "bfloat16")
 FILLS = ("image_mean", "imagenet_mean", "noise")
 VIEWS = ("clean", "student")
 RESUME = ("same", "force")
+ON_BAD_IMAGE = ("error", "skip")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,6 +266,18 @@ FIELDS = {
     "Pixels a side of images that differ in size within a set; larger ones "
     "of such sets, as folders, are prepared in it. CK+'s keep their size until "
     "they are read.",
+  ),
+  "data.memory_gb": Field(
+    0.0,
+    _FROM_0,
+    "GB that images may take in memory; those of a larger set are read from "
+    "its prepared copy as they are needed. 0: a quarter of the host's memory.",
+  ),
+  "data.on_bad_image": Field(
+    "error",
+    Words(ON_BAD_IMAGE),
+    'What a picture does that cannot be read: "error" ends the run; "skip" '
+    "leaves it out, if it is so at the start, and result.json counts it.",
   ),
   "data.classes": Field(
     "",

@@ -1,4 +1,4 @@
-"""The images of one split in memory, and the orders they are read in.
+"""The images of one split, and the orders they are read in.
 
 Free of TensorFlow: the training order is plain NumPy, so that every input path
 (tf.data, or arrays already on a device) sees the same images at the same step.
@@ -8,19 +8,24 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
 
-from pattlite_jax.data import sampling
+from pattlite_jax.data import sampling, streamed
+from pattlite_jax.data.streamed import StreamedImages
 from pattlite_jax.runtime.errors import UserError
+
+# In memory, or read from disk by images[rows]; C is 1 (grey) or 3 (RGB).
+Images = UInt8[np.ndarray, "N H W C"] | UInt8[StreamedImages, "N H W C"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
   """A split: N images of one size, with labels, ids and the class names."""
 
-  images: UInt8[np.ndarray, "N H W C"]  # C is 1 (grey) or 3 (RGB).
+  images: Images
   labels: Int[np.ndarray, "N"]  # i32, an index into `class_names`.
   ids: np.ndarray  # str[N], stable names such as "Training-00017".
   class_names: tuple[str, ...]
@@ -31,6 +36,7 @@ class Examples:
     default_factory=dict
   )
   sampling: str = "shuffle"  # How an epoch of training visits them.
+  skipped: tuple[str, ...] = ()  # Why bad pictures of the split were left out.
 
   def __len__(self) -> int:
     return len(self.labels)
@@ -39,7 +45,7 @@ class Examples:
     """Returns the examples at `indices`, in that order."""
     return dataclasses.replace(
       self,
-      images=self.images[indices],
+      images=self.images.take(indices, axis=0),
       labels=self.labels[indices],
       ids=self.ids[indices],
       targets=None if self.targets is None else self.targets[indices],
@@ -53,6 +59,19 @@ def numbered(examples: Examples) -> Examples:
   return dataclasses.replace(
     examples, annotations={**examples.annotations, "row": rows}
   )
+
+
+def in_memory(examples: Examples) -> Examples:
+  """Returns the examples with all images in memory."""
+  return dataclasses.replace(examples, images=examples.images[:])
+
+
+def mirrored(examples: Examples) -> Examples:
+  """Returns the examples with left and right of each image exchanged."""
+  images = examples.images
+  if isinstance(images, StreamedImages):
+    return dataclasses.replace(examples, images=images.mirrored())
+  return dataclasses.replace(examples, images=images[:, :, ::-1])
 
 
 def unlabelled(
@@ -90,14 +109,14 @@ def fingerprint(examples: Examples) -> str:
   digest.update(json.dumps(examples.ids.tolist()).encode())
   digest.update(json.dumps(examples.class_names).encode())
   digest.update(examples.labels.astype("<i4").tobytes())
-  digest.update(examples.images.tobytes())
+  digest.update(streamed.digests(examples.images).tobytes())
   if examples.targets is not None:
     digest.update(examples.targets.astype("<f4").tobytes())
   for name, array in sorted(examples.annotations.items()):
     digest.update(name.encode())
     digest.update(array.tobytes())
   shape = "x".join(map(str, examples.images.shape))
-  return f"{shape}, sha256 {digest.hexdigest()[:16]}"
+  return f"{shape}, sha256 of each {digest.hexdigest()[:16]}"
 
 
 def reorder(examples: Examples, order: str, seed: int) -> Examples:
@@ -179,16 +198,20 @@ def host_share(
 
 
 def gather(
-  examples: Examples, rows: Int[np.ndarray, "b"]
+  examples: Examples, rows: Int[np.ndarray, "b"], *, encoded: bool = False
 ) -> dict[str, np.ndarray]:
   """Returns a batch; rows outside the examples are padding, masked.
 
-  It has `targets` and annotations where the examples have them.
+  It has `targets` and annotations where the examples have them. With
+  `encoded`, which images on disk alone allow, "image" is their files, not yet
+  decoded, object[b] of bytes.
   """
   mask = (rows >= 0) & (rows < len(examples))
   rows = np.where(mask, rows, 0)
+  images: Any = examples.images
+  read = images.encoded if encoded else images.__getitem__
   batch = {
-    "image": examples.images[rows],
+    "image": read(rows),
     "label": examples.labels[rows].astype(np.int32),
     "mask": mask,
     **{name: array[rows] for name, array in examples.annotations.items()},

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pattlite_jax.data.examples import Examples
+from pattlite_jax.data.streamed import StreamedImages
 from pattlite_jax.runtime import class_names as class_names_lib
 from pattlite_jax.runtime.errors import UserError
 
@@ -15,7 +16,7 @@ _MAX_ID = 1000  # Characters.
 
 
 def checked(
-  images: np.ndarray,
+  images: np.ndarray | StreamedImages,
   labels: np.ndarray,
   ids: np.ndarray,
   class_names: Any,

@@ -28,6 +28,7 @@ OF_TRAINING = {
   "data.au_file": "--config.data.au_file=<file>",
   "data.label_file": "--config.data.label_file=<file>",
   "data.classes": "--config.data.classes=<classes>",
+  "data.on_bad_image": "--config.data.on_bad_image=skip",
   "data.prepared_dir": "--config.data.prepared_dir=<folder>",
   "data.soft_targets": "--config.data.soft_targets=False",
   "data.download": "--config.data.download=False",

@@ -1,4 +1,4 @@
-"""Loads a data set by name: prepares it once with TFDS, reads it to memory.
+"""Loads a data set by name: prepares it once with TFDS, and reads that copy.
 
 TensorFlow and the builders are imported only when a data set is loaded.
 """
@@ -10,22 +10,12 @@ import io
 import os
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 from absl import logging
-from jaxtyping import UInt8
 
-from pattlite_jax.data import (
-  examples_check,
-  prepared,
-  prepared_copy,
-  user_files,
-)
+from pattlite_jax.data import prepared, prepared_read, user_files
 from pattlite_jax.data.examples import Examples, class_counts
-from pattlite_jax.data.examples_check import SPLITS
-from pattlite_jax.runtime import durable
-from pattlite_jax.runtime.errors import FileError, UserError
-
-_READ_BATCH = 1024  # Images that are decoded and copied together.
+from pattlite_jax.data.streamed import StreamedImages
+from pattlite_jax.runtime.errors import UserError
 
 
 def load_splits(
@@ -36,6 +26,8 @@ def load_splits(
   image_size: int,
   download: bool = False,
   soft_targets: bool = False,
+  memory_gb: float = 0.0,
+  skip_bad: bool = False,
 ) -> dict[str, Examples]:
   """Returns train, validation and test of a data set; some may be empty.
 
@@ -43,6 +35,9 @@ def load_splits(
   `data_dir` change. Images keep their native size; if they differ in size
   within the set (CK+), all become `image_size` x `image_size`. With
   `soft_targets` they have the targets of the set.
+
+  Images that take more than `memory_gb` stay on disk; 0 is a quarter of the
+  host's memory. With `skip_bad`, pictures that cannot be read are left out.
 
   Raises:
     UserError: if the name is unknown, a file of the set is broken, or it has
@@ -73,16 +68,24 @@ def load_splits(
     target += f"-{image_size}"
   logging.info("Data set %s of %s, prepared in %s.", name, folder, target)
   with _quiet_tensorflow():
-    with prepared_copy.errors_about(name, target):
-      prepared_copy.require_plain(target)
+    with prepared.errors_about(name, target):
+      prepared.require_plain(target)
       builder = builder_class(data_dir=target, config=config)
     was_prepared = builder.data_path.exists()
     if not was_prepared:
       builder.files_dir, builder.image_size = folder, image_size
-      builder = _prepare(builder)
-    with prepared_copy.errors_about(name, str(builder.data_path)):
-      prepared_copy.require_whole(str(builder.data_path))
-      splits = _read(builder, image_size)
+      builder.skip_bad = skip_bad
+      builder = prepared.write(builder)
+    with prepared.errors_about(name, str(builder.data_path)):
+      splits = prepared_read.read(
+        builder,
+        image_size=image_size,
+        memory_gb=memory_gb,
+        skip_bad=skip_bad,
+      )
+  if isinstance(splits["train"].images, StreamedImages):
+    size = sum(own.images.nbytes for own in splits.values()) / 1e9
+    logging.info("%s: %.1f GB of images are read from disk.", name, size)
   for line in builder.remarks_on(splits):
     logging.warning("%s: %s", name, line)
   if not soft_targets:
@@ -232,144 +235,3 @@ def _quiet_tensorflow() -> Iterator[None]:
       yield
   finally:
     logging.set_verbosity(verbosity)
-
-
-def _prepare(builder):
-  """Writes the set; returns a builder of it.
-
-  TFDS writes to a folder of another name and renames it at the end, so what
-  is found under the final name is whole.
-  """
-  import tensorflow_datasets as tfds
-
-  options = tfds.download.DownloadConfig(try_download_gcs=False)
-  with prepared.made_alone(builder.data_path):
-    try:
-      if not builder.data_path.exists():  # Another process has made it.
-        builder.download_and_prepare(download_config=options)
-    except OSError:
-      # Or made it meanwhile, where there are no locks.
-      if not builder.data_path.exists():
-        raise
-  durable.sync_tree(builder.data_path)
-  return type(builder)(
-    data_dir=builder.data_dir_root, config=builder.builder_config
-  )
-
-
-def _read(builder, image_size: int) -> dict[str, Examples]:
-  """Reads all splits of a prepared copy, and checks what they hold."""
-  if None in builder.info.features["image"].shape:
-    splits = _read_and_resize(builder, image_size)
-  else:
-    splits = {split: _read_batched(builder, split) for split in SPLITS}
-  examples_check.check_alike(splits, "it")
-  return splits
-
-
-def _read_batched(builder, split: str) -> Examples:
-  """Reads a split whose images all have the size that the builder states."""
-  height, width, channels = builder.info.features["image"].shape
-  images = [np.zeros((0, height, width, channels), np.uint8)]
-  targets = [np.zeros((0, len(builder.CLASS_NAMES)), np.float32)]
-  labels, ids = [], []
-  for batch in _numpy_iterator(builder, split, batch_size=_READ_BATCH):
-    images.append(batch["image"])
-    labels.extend(batch["label"])
-    ids.extend(batch["id"])
-    if builder.HAS_TARGETS:
-      targets.append(batch["targets"])
-  return _examples(
-    builder,
-    split,
-    np.concatenate(images),
-    labels,
-    ids,
-    np.concatenate(targets) if builder.HAS_TARGETS else None,
-  )
-
-
-def _read_and_resize(builder, image_size: int) -> dict[str, Examples]:
-  """Reads all splits; resizes if the images are not all of one size."""
-  raw = {
-    split: list(_numpy_iterator(builder, split, batch_size=None))
-    for split in SPLITS
-  }
-  shapes = {row["image"].shape for rows in raw.values() for row in rows}
-  channels = builder.info.features["image"].shape[-1]
-  if len(shapes) == 1:
-    shape = shapes.pop()
-  else:
-    shape = (image_size, image_size, channels)
-  splits = {}
-  for split, rows in raw.items():
-    images = np.zeros((len(rows), *shape), np.uint8)
-    for index, row in enumerate(rows):
-      images[index] = _resize(row["image"], shape[:2])
-    labels, ids = [row["label"] for row in rows], [row["id"] for row in rows]
-    splits[split] = _examples(builder, split, images, labels, ids, None)
-  if builder.MAY_BE_GREY and not any(map(_has_colour, splits.values())):
-    return {
-      split: dataclasses.replace(own, images=own.images[..., :1].copy())
-      for split, own in splits.items()
-    }
-  return splits
-
-
-def _has_colour(examples: Examples) -> bool:
-  return any((image != image[..., :1]).any() for image in examples.images)
-
-
-def _resize(
-  image: UInt8[np.ndarray, "H W C"], size: tuple[int, int]
-) -> UInt8[np.ndarray, "h w C"]:
-  import tensorflow as tf
-
-  if image.shape[:2] == size:
-    return image
-  resized = tf.image.resize(image, size, method="bilinear", antialias=True)
-  return np.clip(np.rint(resized.numpy()), 0, 255).astype(np.uint8)
-
-
-def _numpy_iterator(builder, split: str, *, batch_size: int | None):
-  """Yields the examples, or batches of them, in the order of the files.
-
-  Raises:
-    FileError: if records are damaged or missing.
-  """
-  import tensorflow as tf
-  import tensorflow_datasets as tfds
-
-  if split not in builder.info.splits:  # It was empty, so TFDS has none.
-    return
-  dataset = builder.as_dataset(
-    split=split, read_config=tfds.ReadConfig(try_autocache=False)
-  )
-  if batch_size:
-    dataset = dataset.batch(batch_size)
-  try:  # TFDS checks the number of records, TFRecord files their bytes.
-    yield from dataset.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
-  except tf.errors.OpError as error:
-    reason = error.message.rpartition("}} ")[2].partition(" [Op:")[0]
-    raise FileError(
-      f"The prepared copy of {builder.name} in {builder.data_path} is damaged "
-      f"({split}: {reason}). Delete that folder; the next start makes it again."
-    ) from error
-
-
-def _examples(
-  builder,
-  split: str,
-  images: UInt8[np.ndarray, "N H W C"],
-  labels: list,
-  ids: list,
-  targets: np.ndarray | None,
-) -> Examples:
-  return examples_check.checked(
-    images,
-    np.array(labels, np.int64),
-    np.array([face_id.decode() for face_id in ids], dtype=str),
-    builder.CLASS_NAMES,
-    targets,
-    f"{split}:",
-  )

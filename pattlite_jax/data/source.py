@@ -22,6 +22,8 @@ class DataSource:
   packed: str = ""  # A file of `pack`, which is read in place of `dir`.
   download: bool = False  # Fetch missing files (FER2013 alone).
   classes: str = ""  # Which of its classes, as `classes.parse` reads them.
+  memory_gb: float = 0.0  # For images, as in `load.load_splits`.
+  skip_bad: bool = False  # Leave out pictures that cannot be read.
 
   def load(self, *, soft_targets: bool = False) -> dict[str, Examples]:
     """Returns train, validation and test; a packed set needs no TensorFlow.
@@ -57,6 +59,8 @@ class DataSource:
       image_size=self.image_size,
       download=self.download,
       soft_targets=soft_targets,
+      memory_gb=self.memory_gb,
+      skip_bad=self.skip_bad,
     )
 
 
@@ -70,6 +74,8 @@ def of_config(fields: ml_collections.ConfigDict) -> DataSource:
     fields.packed,
     fields.download,
     fields.classes,
+    fields.memory_gb,
+    fields.on_bad_image == "skip",
   )
 
 

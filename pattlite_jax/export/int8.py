@@ -106,5 +106,9 @@ def _convolutions(model: onnx.ModelProto) -> list[str]:
 
 
 def _accuracy(content: bytes, faces: Examples) -> float:
-  classes = onnx_file.opened(content)(faces.images).argmax(-1)
-  return float((classes == faces.labels).mean())
+  run = onnx_file.opened(content)
+  classes = [
+    run(faces.images[first : first + _BATCH]).argmax(-1)
+    for first in range(0, len(faces), _BATCH)
+  ]
+  return float((np.concatenate(classes) == faces.labels).mean())

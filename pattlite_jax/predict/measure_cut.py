@@ -22,7 +22,7 @@ from absl import app, flags
 from jaxtyping import Float, Int, UInt8
 
 from pattlite_jax.data import flags as data_flags
-from pattlite_jax.data.load import SPLITS
+from pattlite_jax.data.examples_check import SPLITS
 from pattlite_jax.predict import cut, face, measure_shape
 from pattlite_jax.predict.detection import passes
 
@@ -79,13 +79,13 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
     probabilities = classifier.Classifier(network).probabilities
     if given.what == "shape":
       found = measure_shape.measure(
-        probabilities, examples.images, examples.labels
+        probabilities, examples.images[:], examples.labels
       )
     else:
       found = measure(
         probabilities,
         detectors.load(given.detector),
-        examples.images,
+        examples.images[:],
         examples.labels,
       )
     result = {

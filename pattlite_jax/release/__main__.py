@@ -14,7 +14,7 @@ logits are divided by a temperature that is fitted on the validation split.
 from absl import app, flags
 
 from pattlite_jax.data import flags as data_flags
-from pattlite_jax.data.load import SPLITS
+from pattlite_jax.data.examples_check import SPLITS
 from pattlite_jax.runtime import output
 
 

@@ -1,6 +1,5 @@
 """Logits of a whole split: the one path behind every figure."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -83,8 +82,8 @@ def of_flip_views(logits_of: LogitsOf) -> LogitsOf:
   """Returns the same for the mean logits of an image and its mirror image."""
 
   def mean_logits_of(examples, batch_size):
-    mirrored = dataclasses.replace(examples, images=examples.images[:, :, ::-1])
-    views = [logits_of(view, batch_size) for view in (examples, mirrored)]
+    both = (examples, examples_lib.mirrored(examples))
+    views = [logits_of(view, batch_size) for view in both]
     return np.mean(views, axis=0)
 
   return mean_logits_of

@@ -57,6 +57,7 @@ def finish(
     "config_changes": list(config_changes),
     **networks_to_json(networks),
     "training_images": dict(training_images),
+    "skipped_images": {k: len(own.skipped) for k, own in splits.items()},
     **({} if labels is None else {"labels_in_use": dict(labels)}),
     **provenance.environment(),
   }

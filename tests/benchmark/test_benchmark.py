@@ -5,9 +5,10 @@ import subprocess
 import sys
 
 import numpy as np
+import PIL.Image
 import pytest
 
-from pattlite_jax.benchmark import computations, ours, page, work
+from pattlite_jax.benchmark import computations, input_set, ours, page, work
 
 
 def run(*flags):
@@ -64,7 +65,10 @@ def test_sides_that_compute_different_networks_are_refused():
 @pytest.mark.parametrize(
   ("flag", "words"),
   [
-    ("--what=forwards", "forward, train_step, input, startup, export"),
+    (
+      "--what=forwards",
+      "forward, train_step, input, startup, export, input_set",
+    ),
     ("--batch_sizes=8,x", "whole numbers"),
     ("--batch_sizes=0", "whole numbers"),
     ("--peers=tf", "keras, torch, torch_compile, onnxruntime"),
@@ -90,6 +94,36 @@ def test_the_table_leaves_out_what_was_not_measured():
     "| forward | 1 | 2.0 | 2.0 | **1.00** |  |",
     "| train step, trunk frozen | 8 | 2.0 |  |  |  |",
   ]
+
+
+def test_a_made_set_has_the_images_that_it_is_asked_for(tmp_path):
+  written = input_set.write(tmp_path, 10, 16)
+  files = list(tmp_path.rglob("*.jpg"))
+  assert len(list(tmp_path.glob("train/*/*.jpg"))) == 10
+  assert {path.parent.name for path in files} == set("0123456")
+  assert written == sum(path.stat().st_size for path in files)
+  assert PIL.Image.open(files[0]).size == (16, 16)
+
+
+@pytest.mark.slow
+def test_a_made_set_is_timed_in_memory_and_on_disk():
+  (entry,) = input_set.measure([40], 16, 8, 0.2)
+  assert [(r["images_are"], r["cores"]) for r in entry["readers"]] == [
+    ("in memory", 1),
+    ("in memory", 2),
+    ("on disk", 1),
+    ("on disk", 2),
+  ]
+  for own in (entry["prepared"], *entry["readers"]):
+    assert own["images_per_second"] > 1
+    assert own["images_per_core_second"] > 1
+  assert entry["prepared"]["bytes"] > entry["jpeg_bytes"] > 10_000
+  assert {"index into TFRecord", "tf.io.read_file"} <= set(
+    entry["random_access"]
+  )
+  lines = page.input_set_lines(entry)
+  assert lines[0].startswith("40 JPEGs of 16 pixels, 0 MB: prepared in ")
+  assert len([line for line in lines if line.startswith("| on disk")]) == 2
 
 
 @pytest.mark.slow

@@ -77,7 +77,8 @@ def test_the_prepared_set_is_read_again(prepared, monkeypatch):
 
   monkeypatch.setattr(fer2013, "read_rows", must_not_be_called)
   again = load_fer2013(folder)
-  for split in load.SPLITS:
+  assert list(again) == list(splits)
+  for split in splits:
     np.testing.assert_array_equal(again[split].images, splits[split].images)
     assert again[split].ids.tolist() == splits[split].ids.tolist()
 
@@ -90,15 +91,15 @@ def cut_after_first_record(path):
 
 def change_a_byte(path):
   data = bytearray(path.read_bytes())
-  data[len(data) // 2] ^= 1
+  data[data.index(b"IDAT") + 4] ^= 1  # Of the first image.
   path.write_bytes(data)
 
 
 @pytest.mark.parametrize(
   ("damage", "problem"),
   [
-    (cut_after_first_record, "train: .*expected to contain 2 elements"),
-    (change_a_byte, "train.*(corrupted record|a record is longer than its)"),
+    (cut_after_first_record, "train.* bytes, but had"),
+    (change_a_byte, "picture Training-00000 is damaged"),
   ],
 )
 def test_a_damaged_copy_says_what_to_delete(tmp_path, damage, problem):
@@ -109,7 +110,7 @@ def test_a_damaged_copy_says_what_to_delete(tmp_path, damage, problem):
   with pytest.raises(OSError, match=problem) as caught:
     load_fer2013(tmp_path)
   assert "\n" not in str(caught.value)
-  assert f"{path.parent} is damaged" in str(caught.value)
+  assert str(path.parent) in str(caught.value)
   shutil.rmtree(path.parent)
   assert len(load_fer2013(tmp_path)["train"]) == 2
 

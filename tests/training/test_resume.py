@@ -41,7 +41,7 @@ def test_harmless_fields_may_change_and_are_fields(
   flat = {}
   for field in resume.HARMLESS:
     value = operator.attrgetter(field)(small_config)
-    other = {str: "other", int: 7, bool: True}[type(value)]
+    other = {str: "other", int: 7, bool: True, float: 0.5}[type(value)]
     assert other != value
     flat[field] = other
   new = again(small_config, splits, **flat)
@@ -98,6 +98,22 @@ def test_a_field_that_is_newer_than_the_checkpoint_had_its_default(
   assert resume.changes(described, new) == []
   new["config"]["model"]["patch_stride"] = field + 1
   assert [c["old"] for c in resume.changes(described, new)] == [field]
+
+
+@pytest.mark.parametrize(
+  ("digest", "goes_on"),
+  [
+    ("18x16x16x1, sha256 0123456789abcdef", True),
+    ("17x16x16x1, sha256 0123456789abcdef", False),
+    ("18x16x16x1, sha256 of each 0123456789abcdef", False),
+  ],
+)
+def test_of_a_former_digest_the_shape_has_to_do(
+  small_config, splits, described, digest, goes_on
+):
+  former = described | {"data": described["data"] | {"train images": digest}}
+  changes = resume.changes(former, again(small_config, splits))
+  assert (changes == []) == goes_on
 
 
 def test_force_records_the_changes(small_config, splits, described):

@@ -4,6 +4,7 @@ TensorFlow's file calls and TensorStore's files are led to that folder; all that
 is between them and the code here, in epath and Orbax, is as for a real bucket.
 """
 
+import dataclasses
 import functools
 import json
 
@@ -22,7 +23,7 @@ from orbax.checkpoint._src.path import gcs_utils
 from pattlite_jax import trained
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.data import load as load_lib
-from pattlite_jax.data import pipeline, user_files
+from pattlite_jax.data import pipeline, streamed, user_files
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import log, loop, preflight
 from pattlite_jax.weights import checkpoint
@@ -153,6 +154,24 @@ def test_data_come_from_a_bucket_as_from_a_folder(
     assert examples_lib.fingerprint(examples) == examples_lib.fingerprint(
       here[split]
     )
+
+
+def test_images_are_read_from_a_prepared_copy_in_a_bucket(bucket, tmp_path):
+  test_raf_db.write_set(tmp_path)
+  here = load_lib.load_splits(
+    "raf_db",
+    data_dir=str(tmp_path),
+    prepared_dir=f"{bucket}/copies",
+    image_size=24,
+    memory_gb=1e-9,
+  )["train"].images
+  folder = here.index.folder.replace(str(bucket), "gs://faces")
+  there = streamed.of_index(
+    dataclasses.replace(here.index, folder=folder), here.image_shape, channels=3
+  )
+  rows = np.arange(len(here))[::-1]
+  np.testing.assert_array_equal(there[rows], here[rows])
+  np.testing.assert_array_equal(there.digests(), here.digests())
 
 
 def test_a_missing_file_in_a_bucket_is_named(bucket, tmp_path):

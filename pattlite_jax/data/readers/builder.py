@@ -2,9 +2,12 @@
 
 import abc
 import collections
+import concurrent.futures
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar, NamedTuple
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -13,8 +16,12 @@ from jaxtyping import Float32, UInt8
 
 from pattlite_jax.data import user_files
 from pattlite_jax.data.examples import Examples
+from pattlite_jax.data.prepared_read import SKIPPED
 from pattlite_jax.data.readers import listing
+from pattlite_jax.data.readers.image_file import BadImageError
 from pattlite_jax.runtime.errors import MissingFileError, UserError
+
+_AHEAD = 64  # Pictures that are read while others are written.
 
 # Class counts of a split. The split "all" stands for all splits together.
 Counts = Mapping[str, tuple[int, ...]]
@@ -28,6 +35,10 @@ class Face(NamedTuple):
   id: str
   # Shares of the classes, of sets that HAVE_TARGETS.
   targets: Float32[np.ndarray, "K"] | None = None
+  jpeg: bytes | None = None  # A file of the very same pixels, which is kept.
+
+
+_Entry = TypeVar("_Entry")
 
 
 class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -35,7 +46,7 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   Subclasses set the constants and write `source_files` and `faces`. The
   examples keep the order in which `faces` yields them. Whoever prepares the set
-  gives the builder `files_dir` and `image_size` before.
+  gives the builder `files_dir`, `image_size` and `skip_bad` before.
   """
 
   VERSION = tfds.core.Version("1.0.0")
@@ -52,6 +63,7 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   files_dir: user_files.Path  # Where the files lie.
   image_size: int  # Pixels a side of images of mixed sizes.
+  skip_bad: bool = False  # Whether pictures that cannot be read are left out.
 
   @classmethod
   def for_folder(
@@ -89,6 +101,31 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   def faces(self, data_dir: user_files.Path) -> dict[str, Iterable[Face]]:
     """Returns the faces of each split, in their official order."""
 
+  def read_faces(
+    self,
+    split: str,
+    entries: Iterable[_Entry],
+    read: Callable[[_Entry], Face],
+  ) -> Iterator[Face]:
+    """Yields the face of each entry, in their order, read by several threads.
+
+    Raises:
+      BadImageError: for a picture that cannot be read, unless it is to be left
+        out: then it is noted.
+    """
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+      tasks = (pool.submit(read, entry) for entry in entries)
+      ahead = collections.deque(itertools.islice(tasks, _AHEAD))
+      while ahead:
+        face = ahead.popleft()
+        ahead.extend(itertools.islice(tasks, 1))
+        try:
+          yield face.result()
+        except BadImageError as error:
+          if not self.skip_bad:
+            raise
+          self._skipped.setdefault(split, []).append(str(error))
+
   def published_counts(self) -> Counts:
     """Returns the published class counts of this configuration."""
     return self.PUBLISHED_COUNTS
@@ -124,7 +161,10 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   def _download_and_prepare(self, *args, **kwargs) -> None:
     self._seen = collections.defaultdict(collections.Counter)
+    self._skipped: dict[str, list[str]] = {}
     super()._download_and_prepare(*args, **kwargs)
+    if self._skipped:  # In the folder that is not renamed yet.
+      (self.data_path / SKIPPED).write_text(json.dumps(self._skipped, indent=1))
     self.log_count_differences(
       {
         split: tuple(counts[k] for k in range(len(self.CLASS_NAMES)))
@@ -159,7 +199,7 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     for index, face in enumerate(faces):
       self._seen[split][face.label] += 1
       row: dict[str, object] = {
-        "image": face.image,
+        "image": face.jpeg or face.image,
         "label": face.label,
         "id": face.id,
       }

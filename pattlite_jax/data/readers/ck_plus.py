@@ -95,7 +95,10 @@ class CkPlus(builder.FaceBuilder, skip_registration=True):
     for frame in frames:
       fold = fold_of[subject(frame)]
       frames_of[split_of_fold.get(fold, "train")].append(frame)
-    return {split: map(_face, own) for split, own in frames_of.items()}
+    return {
+      split: self.read_faces(split, own, _face)
+      for split, own in frames_of.items()
+    }
 
 
 def subject(frame: Frame) -> str:

@@ -109,7 +109,7 @@ class Fer2013(builder.FaceBuilder, skip_registration=True):
     csv_path = fer2013_files.find(data_dir)
     root = fer2013_folders.find(data_dir)
     if root and not csv_path:
-      return fer2013_folders.folder_faces(root)
+      return fer2013_folders.folder_faces(root, self.read_faces)
     if csv_path:
       return _splits(read_rows(csv_path))
     (path,) = self.source_files(data_dir)

@@ -3,7 +3,7 @@
 Some copies have validation/ too, or in place of test/.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from absl import logging
 
@@ -80,8 +80,11 @@ def folder_images(
 
 def folder_faces(
   root: user_files.Path,
+  read_faces: Callable[..., Iterable[builder.Face]],
 ) -> dict[str, Iterable[builder.Face]]:
   """Returns the faces of each split; warns that they are not the official ones.
+
+  `read_faces` is that of the builder.
 
   Without validation/, a tenth of train/ becomes that split, by the rule of
   `held_out`, which sees paths such as train/angry/Training_3908.jpg.
@@ -101,16 +104,16 @@ def folder_faces(
   if held:
     for name in sorted(held_out(images["train"])):
       images["validation"][name] = images["train"].pop(name)
-  return {split: _faces(root, own) for split, own in images.items()}
+
+  def face(named: tuple[str, int]) -> builder.Face:
+    name, label = named
+    image = read_image(root / name, channels=1)
+    builder.check_shape(image, IMAGE_SHAPE, root / name)
+    return builder.Face(image, label, name)
+
+  return {
+    split: read_faces(split, own.items(), face) for split, own in images.items()
+  }
 
 
 _HELD_OUT = ", and a tenth of train/ is held out for validation"
-
-
-def _faces(
-  root: user_files.Path, labels: dict[str, int]
-) -> Iterator[builder.Face]:
-  for name, label in labels.items():
-    image = read_image(root / name, channels=1)
-    builder.check_shape(image, IMAGE_SHAPE, root / name)
-    yield builder.Face(image, label, name)

@@ -6,14 +6,13 @@ validation split, 15 % of the training images become it.
 """
 
 import collections
-import hashlib
 import types
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from pattlite_jax.data import class_names, user_files
+from pattlite_jax.data import class_names, streamed, user_files
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.data.readers import (
   group_split,
@@ -230,10 +229,13 @@ def _of_duplicates(splits: Mapping[str, Examples]) -> list[str]:
   seen: dict[bytes, tuple[str, str, int]] = {}
   across, labels = collections.defaultdict(list), []
   for split, examples in splits.items():
-    for image, name, label in zip(
-      examples.images, examples.ids, examples.labels, strict=True
+    for digest, name, label in zip(
+      streamed.digests(examples.images),
+      examples.ids,
+      examples.labels,
+      strict=True,
     ):
-      key = hashlib.sha256(image.tobytes()).digest()
+      key = digest.tobytes()
       other, other_name, other_label = seen.setdefault(
         key, (split, str(name), int(label))
       )

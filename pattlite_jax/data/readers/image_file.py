@@ -31,6 +31,10 @@ _ON_THE_WAY = {
 MAX_PIXELS = 64_000_000  # Width x height: 192 MB as RGB.
 
 
+class BadImageError(UserError):
+  """A file that is no whole picture."""
+
+
 def read_image(
   path: user_files.Path, channels: int
 ) -> UInt8[np.ndarray, "H W {channels}"]:
@@ -38,8 +42,8 @@ def read_image(
 
   Raises:
     FileError: if the file cannot be opened.
-    UserError: if it is no whole picture, has more than `MAX_PIXELS` pixels, or
-      has pixels that are not of 1 to 16 bits.
+    BadImageError: if it is no whole picture, has more than `MAX_PIXELS` pixels,
+      or has pixels that are not of 1 to 16 bits; names it.
   """
   with user_files.open_bytes(path) as file:
     try:
@@ -116,7 +120,7 @@ def _from_lab(picture: PIL.Image.Image) -> PIL.Image.Image:
   return converted
 
 
-def _error(path: user_files.Path, reason: str) -> UserError:
-  return UserError(
+def _error(path: user_files.Path, reason: str) -> BadImageError:
+  return BadImageError(
     f"{path} cannot be decoded as an image: {reason}. Replace the file."
   )

@@ -1,17 +1,20 @@
 """What the data sets share whose faces are image files, one or more a file."""
 
 import abc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
+import tensorflow as tf
 from jaxtyping import UInt8
 
-from pattlite_jax.data import user_files
+from pattlite_jax.data import decoding, user_files
 from pattlite_jax.data.readers import builder
 from pattlite_jax.data.readers.held_out import held_out
 from pattlite_jax.data.readers.image_file import read_image
+
+_JPEG = b"\xff\xd8\xff"  # How a JPEG begins.
 
 
 class Entry(NamedTuple):
@@ -53,17 +56,19 @@ class ImageFiles(builder.FaceBuilder, skip_registration=True):
   def faces(
     self, data_dir: user_files.Path
   ) -> dict[str, Iterable[builder.Face]]:
-    """Returns the faces of each split, read one by one."""
+    """Returns the faces of each split, read as they are asked for."""
     return {
-      split: self._faces(own) for split, own in self.entries(data_dir).items()
+      split: self.read_faces(split, own, self._face)
+      for split, own in self.entries(data_dir).items()
     }
 
-  def _faces(self, entries: Iterable[Entry]) -> Iterator[builder.Face]:
-    for entry in entries:
-      image = self.read(entry)
-      if self.SHRINKS:
-        image = shrunk(image, self.image_size)
-      yield builder.Face(image, entry.label, entry.id)
+  def _face(self, entry: Entry) -> builder.Face:
+    image = whole = self.read(entry)
+    if self.SHRINKS:
+      image = shrunk(image, self.image_size)
+    is_whole = image is whole and not entry.box
+    jpeg = jpeg_of(entry.path, image) if is_whole else None
+    return builder.Face(image, entry.label, entry.id, jpeg=jpeg)
 
   @classmethod
   def read(cls, entry: Entry) -> UInt8[np.ndarray, "H W C"]:
@@ -94,6 +99,25 @@ def without_validation(
     "train": [e for e in train if name_of[e.id] not in chosen],
     "validation": [e for e in train if name_of[e.id] in chosen],
   }
+
+
+def jpeg_of(
+  path: user_files.Path, image: UInt8[np.ndarray, "H W C"]
+) -> bytes | None:
+  """Returns a file if it is a JPEG, and is read as this image as it stands.
+
+  Not so one that EXIF turns, or that is in CMYK.
+  """
+  with user_files.open_bytes(path) as file:
+    if file.read(3) != _JPEG:
+      return None
+    file.seek(0)
+    content = file.read()
+  try:
+    pixels = decoding.pixels_of(content, image.shape[2]).numpy()
+  except tf.errors.InvalidArgumentError:  # Pillow reads more kinds of JPEG.
+    return None
+  return content if np.array_equal(pixels, image) else None
 
 
 def cropped(
