@@ -64,7 +64,7 @@ def load_splits(
   prepared_root = os.path.expanduser(prepared_dir)  # May also be gs://...
   place = folder.parent if folder.is_file() else folder
   target = f"{prepared_root}/{user_files.fingerprint(place, files)}"
-  if builder_class.SHRINKS:
+  if builder_class.ANY_SIZE:
     target += f"-{image_size}"
   logging.info("Data set %s of %s, prepared in %s.", name, folder, target)
   with _quiet_tensorflow():

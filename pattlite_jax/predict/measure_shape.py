@@ -7,6 +7,7 @@ import numpy as np
 import PIL.Image
 from jaxtyping import Float, Int, UInt8
 
+from pattlite_jax.data.readers import image_file
 from pattlite_jax.predict import face
 
 KEPT = (0.6, 0.75, 0.9)  # Of the width, or of the height, of a square face.
@@ -41,7 +42,7 @@ def _middle(crop: Crop) -> Crop:
 WAYS: Mapping[str, Callable[[Crop], Crop]] = {
   "stretched": _stretched,
   "filled with black": lambda crop: np.pad(crop, _padding(crop)),
-  "filled with its mean": lambda crop: face.filled(crop, 1, 1),
+  "filled with its mean": lambda crop: image_file.filled(crop, 1, 1),
   "filled with its edge": lambda crop: np.pad(crop, _padding(crop), "edge"),
   "cut to a square": _middle,
 }

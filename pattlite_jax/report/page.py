@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from etils import epath
 
-from pattlite_jax.report import lines, methods, peers, write
+from pattlite_jax.report import cuts, lines, methods, peers, write
 from pattlite_jax.report.rows import TABLES
 
 _HEAD = """\
@@ -150,6 +150,31 @@ with the same memory settings, and in turns with the others. Times are medians
 in milliseconds; *ratio* is our time over that of the faster of Keras and
 PyTorch. `launch/benchmark.sh cpu` (or `gpu`) measures them."""
 
+_EXPORTS = """\
+## Exported files
+
+Sizes of the files that `python -m pattlite_jax.export` writes of `ferplus`,
+their largest difference from JAX in a probability of drawn faces, and
+milliseconds a call, in turns, each in its own runtime with its own number of
+threads. `python -m pattlite_jax.benchmark --what export` measures them."""
+
+_SIDES = """\
+## What finding a face costs
+
+Validation faces on a canvas four times as large, which repeats their edge;
+found again by the detector, and cut out by squares around the box. Frames so
+tight are harder to find than faces in photographs. `python -m
+pattlite_jax.predict.measure_cut` measures it; `predict` cuts at 1.05."""
+
+_SHAPES = """\
+## Crops that are not square
+
+The middle of each validation face, over a part of its width or of its height,
+as from a detector with tall or wide boxes, made square in five ways. Accuracy
+in percent; its standard error is 0.6 to 0.8. `load` and `predict --faces` fill
+with the mean. `python -m pattlite_jax.predict.measure_cut --what shape`
+measures it."""
+
 _SINGLE = """\
 ## Single runs
 
@@ -188,6 +213,9 @@ def text(results: epath.Path) -> str:
       write.speed(results, "gpu"),
       picture.format("gpu"),
     ),
+    (_EXPORTS, write.speed(results, "export"), ""),
+    (_SIDES, cuts.sides(results / cuts.FOLDER), ""),
+    (_SHAPES, cuts.shapes(results / cuts.FOLDER), ""),
     (_SINGLE, write.single_runs(single), ""),
   )
   return _join(_HEAD, studies)

@@ -8,6 +8,7 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
+from pattlite_jax.data.readers import image_file
 from pattlite_jax.predict import face as face_lib
 from pattlite_jax.runtime.errors import UserError
 
@@ -47,11 +48,11 @@ def test_what_a_crop_lacks_is_filled_with_its_mean(crop, expected):
 def test_a_crop_of_another_shape_is_filled_in_colours_and_to_any_shape():
   crop = np.zeros((6, 2, 3), np.uint8)
   crop[:3] = [30, 60, 90]
-  found = face_lib.filled(crop, 12, 16)  # As 3 to 4.
+  found = image_file.filled(crop, 12, 16)  # As 3 to 4.
   assert found.shape == (6, 8, 3)
   np.testing.assert_array_equal(found[:, 3:5], crop)
   assert (found[:, [0, 1, 2, 5, 6, 7]] == [15, 30, 45]).all()
-  assert face_lib.filled(crop, 3, 1) is crop
+  assert image_file.filled(crop, 3, 1) is crop
 
 
 def test_colours():

@@ -53,7 +53,8 @@ class AffectNet(image_files.ImageFiles, skip_registration=True):
   CLASS_NAMES = CLASS_NAMES
   IMAGE_SHAPE = (None, None, 3)
   HOMEPAGE = "http://mohammadmahoor.com/affectnet/"
-  SHRINKS = True
+  VERSION = tfds.core.Version("1.1.0")  # Since which faces become squares.
+  ANY_SIZE = True
   PUBLISHED_COUNTS: ClassVar[builder.Counts] = {
     "train": tuple(n - held_out_size(n) for n in TRAIN_COUNTS),
     "validation": tuple(held_out_size(n) for n in TRAIN_COUNTS),

@@ -56,8 +56,9 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   HOMEPAGE: ClassVar[str]
   HAS_TARGETS: ClassVar[bool] = False  # Whether its faces have `targets`.
   PUBLISHED_COUNTS: ClassVar[Counts] = {}  # Empty: there is none to compare.
-  # Whether images that exceed `image_size` on both sides are prepared in it.
-  SHRINKS: ClassVar[bool] = False
+  # Whether its images are of any size and shape: they are filled up to squares,
+  # and those that exceed `image_size` are prepared in it.
+  ANY_SIZE: ClassVar[bool] = False
   # Whether a set whose pixels have no colour at all is read as grey.
   MAY_BE_GREY: ClassVar[bool] = False
 

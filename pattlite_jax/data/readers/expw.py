@@ -12,6 +12,8 @@ import re
 import reprlib
 from typing import ClassVar
 
+import tensorflow_datasets as tfds
+
 from pattlite_jax.data import user_files
 from pattlite_jax.data.readers import builder, group_split, image_files, listing
 from pattlite_jax.runtime.errors import UserError
@@ -45,7 +47,8 @@ class ExpW(image_files.ImageFiles, skip_registration=True):
   )
   IMAGE_SHAPE = (None, None, 3)
   HOMEPAGE = HOMEPAGE
-  SHRINKS = True
+  VERSION = tfds.core.Version("1.1.0")  # Since which faces become squares.
+  ANY_SIZE = True
   PUBLISHED_COUNTS: ClassVar[builder.Counts] = {
     "all": (3671, 3995, 1088, 30537, 10559, 7060, 34883)
   }

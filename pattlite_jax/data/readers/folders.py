@@ -42,7 +42,8 @@ class Folders(image_files.ImageFiles, skip_registration=True):
   CLASS_NAMES = ()
   IMAGE_SHAPE = (None, None, 3)
   HOMEPAGE = "https://en.wikipedia.org/wiki/Facial_expression"
-  SHRINKS = True
+  VERSION = tfds.core.Version("1.1.0")  # Since which faces become squares.
+  ANY_SIZE = True
   MAY_BE_GREY = True
 
   LAYOUT: ClassVar[Layout | None] = None

@@ -74,6 +74,31 @@ def pixels(
     raise UserError(f"{name} cannot be used: {_reason(error)}.") from error
 
 
+def filled(
+  pixels: UInt8[np.ndarray, "h w C"], height: int, width: int
+) -> UInt8[np.ndarray, "_ _ C"]:
+  """Returns a crop in the middle of its mean colour, as `height` to `width`.
+
+  Stretched instead, 0.9 to 0.6 of a face's height costs 1 to 26 points of
+  accuracy more (results/cut/ferplus_shape.json).
+  """
+  rows, columns = pixels.shape[:2]
+  lacking = (
+    max(round(columns * height / width) - rows, 0),
+    max(round(rows * width / height) - columns, 0),
+  )
+  if lacking == (0, 0):
+    return pixels
+  top, left = (n // 2 for n in lacking)
+  mean = pixels.reshape(-1, pixels.shape[2]).mean(axis=0).round()
+  canvas = np.empty(
+    (rows + lacking[0], columns + lacking[1], pixels.shape[2]), np.uint8
+  )
+  canvas[:] = mean
+  canvas[top : top + rows, left : left + columns] = pixels
+  return canvas
+
+
 def _pixels(
   picture: PIL.Image.Image, channels: int
 ) -> UInt8[np.ndarray, "H W {channels}"]:

@@ -10,9 +10,8 @@ import tensorflow as tf
 from jaxtyping import UInt8
 
 from pattlite_jax.data import decoding, user_files
-from pattlite_jax.data.readers import builder
+from pattlite_jax.data.readers import builder, image_file
 from pattlite_jax.data.readers.held_out import held_out
-from pattlite_jax.data.readers.image_file import read_image
 
 _JPEG = b"\xff\xd8\xff"  # How a JPEG begins.
 
@@ -64,8 +63,9 @@ class ImageFiles(builder.FaceBuilder, skip_registration=True):
 
   def _face(self, entry: Entry) -> builder.Face:
     image = whole = self.read(entry)
-    if self.SHRINKS:
-      image = shrunk(image, self.image_size)
+    if self.ANY_SIZE:
+      # As `predict` does, so that a network sees both in the same way.
+      image = shrunk(image_file.filled(image, 1, 1), self.image_size)
     is_whole = image is whole and not entry.box
     jpeg = jpeg_of(entry.path, image) if is_whole else None
     return builder.Face(image, entry.label, entry.id, jpeg=jpeg)
@@ -78,7 +78,7 @@ class ImageFiles(builder.FaceBuilder, skip_registration=True):
       UserError: if the file is broken or of another size; names it.
     """
     height, width, channels = cls.IMAGE_SHAPE
-    image = read_image(entry.path, channels=channels)
+    image = image_file.read_image(entry.path, channels=channels)
     if entry.box:
       image = cropped(image, entry.box)
     if height and width:
@@ -132,10 +132,7 @@ def cropped(
 def shrunk(
   image: UInt8[np.ndarray, "H W C"], size: int
 ) -> UInt8[np.ndarray, "h w C"]:
-  """Returns a picture that exceeds `size` on both sides stretched to it.
-
-  As `predict` does, so that a network sees both in the same way.
-  """
+  """Returns a square picture, averaged to `size` pixels a side if larger."""
   if min(image.shape[:2]) <= size:
     return image
   channels = image.shape[2]

@@ -12,6 +12,8 @@ was found.
 from collections.abc import Iterator
 from typing import ClassVar
 
+import tensorflow_datasets as tfds
+
 from pattlite_jax.data import class_names, user_files
 from pattlite_jax.data.readers import (
   builder,
@@ -48,7 +50,8 @@ class Sfew(image_files.ImageFiles, skip_registration=True):
   )
   IMAGE_SHAPE = (None, None, 3)
   HOMEPAGE = "https://cs.anu.edu.au/few/"
-  SHRINKS = True
+  VERSION = tfds.core.Version("1.1.0")  # Since which faces become squares.
+  ANY_SIZE = True
   PUBLISHED_COUNTS: ClassVar[builder.Counts] = {
     "train": tuple(n - held_out_size(n) for n in TRAIN_COUNTS),
     "validation": tuple(held_out_size(n) for n in TRAIN_COUNTS),

@@ -289,6 +289,22 @@ def test_mixed_sizes_kinds_and_colours_become_one_array(tmp_path, warnings_of):
   assert "folders: 1 images are twice there with different classes" in text
 
 
+def test_what_is_not_square_is_filled_up_and_not_stretched(tmp_path):
+  own = tmp_path / "own"
+  for split in ("train", "val"):
+    for name in ("a", "b"):
+      folder = own / split / name
+      folder.mkdir(parents=True)
+      pixels = np.full((12, 6), 40 if name == "a" else 90, np.uint8)
+      pixels[:6] += 100
+      PIL.Image.fromarray(pixels).save(folder / "1.png")
+  images = load_own(own, image_size=12)["train"].images[:]
+  assert images.shape == (2, 12, 12, 1)
+  for image, low in zip(images[..., 0], (40, 90), strict=True):
+    assert (image[:, [0, 1, 2, 9, 10, 11]] == low + 50).all()
+    assert (image[:6, 3:9] == low + 100).all() and (image[6:, 3:9] == low).all()
+
+
 def test_grey_pictures_are_read_as_grey(tmp_path, warnings_of):
   own = tmp_path / "own"
   for split in ("train", "val", "test"):
