@@ -119,7 +119,8 @@ def _shapes(
 
 
 def _compile(mapped: Any, *arguments: PyTree) -> Program:
-  lowered = mapped.lower(*arguments)
+  with parallel.programs_for("tpu"):
+    lowered = mapped.lower(*arguments)
   start = time.perf_counter()
   try:
     compiled = lowered.compile()

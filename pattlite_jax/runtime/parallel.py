@@ -6,6 +6,7 @@ comes out whole (in_axes and out_axes None), so it never has a device axis.
 
 import collections
 import contextlib
+import contextvars
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree, Shaped
 from pattlite_jax.runtime import coordinator
 from pattlite_jax.runtime.errors import UserError
 
+_platform = contextvars.ContextVar("platform", default="")
 AXIS = "data"  # The name of the mapped axis: devices that share a batch.
 # Preparing a large data set takes minutes; JAX ends a run with a dead host.
 _EXCHANGE_MS = 3_600_000
@@ -169,6 +171,21 @@ def map_predict_step(
       check_vma=False,
     )
   )
+
+
+@contextlib.contextmanager
+def programs_for(platform: str) -> Iterator[None]:
+  """Lets what is traced meanwhile be for a platform that is not here."""
+  before = _platform.set(platform)
+  try:
+    yield
+  finally:
+    _platform.reset(before)
+
+
+def platform() -> str:
+  """Returns what programs are for: "cpu", "gpu" or "tpu"."""
+  return _platform.get() or jax.default_backend()
 
 
 def num_sharing() -> int:

@@ -44,6 +44,36 @@ def test_a_shift_moves_and_repeats_the_edge(images):
   np.testing.assert_allclose(got[:, :4], edge, atol=1e-2)
 
 
+@pytest.mark.parametrize("size, channels", [(19, 1), (8, 3)])
+def test_products_sample_what_gathers_do(size, channels):
+  """Up to the last bits, at the edges and on the pixels too."""
+  rng = np.random.default_rng(1)
+  images = jnp.asarray(rng.uniform(0, 255, (2, 9, 7, channels)), jnp.float32)
+  y = rng.uniform(0, 8, (2, size, size))
+  x = rng.uniform(0, 6, (2, size, size))
+  y[:, 0], y[:, 1], x[:, 0], x[:, 2] = 8, np.rint(y[:, 1]), 6, 0
+  y, x = (jnp.asarray(places, jnp.float32) for places in (y, x))
+  expected = geometry.gathered(images, y, x)
+  found = geometry.multiplied(images, y, x)
+  np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+def test_a_tpu_warps_without_a_gather_but_for_large_images():
+  def text(side):
+    images = jax.ShapeDtypeStruct((2, side, side, 1), jnp.uint8)
+    affines = jax.ShapeDtypeStruct((2, 2, 3), jnp.float32)
+    warp = jax.jit(lambda i, a: geometry.warp(i, a, 8))
+    traced = warp.trace(images, affines)
+    return {
+      platform: "stablehlo.gather"
+      in traced.lower(lowering_platforms=(platform,)).as_text()
+      for platform in ("tpu", "cpu", "cuda")
+    }
+
+  assert text(9) == {"tpu": False, "cpu": True, "cuda": True}
+  assert text(300)["tpu"]
+
+
 def test_affines_fill_their_ranges():
   keys = jax.random.split(jax.random.key(0), 2000)
   affines = jax.vmap(
