@@ -66,7 +66,7 @@ def test_gradients_stay_the_same(small_config):
 
 @pytest.mark.slow
 def test_the_imagenet_trunk_has_no_batch_norm_left(small_config):
-  small_config.model.cut = "conv_dw_9_relu"
+  small_config.model.cut = "conv_pw_9_relu"
   small_config.model.image_size = 96
   variables = setup.init_variables(small_config, 3)
   folded = fold_trunk(variables)
