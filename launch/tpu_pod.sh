@@ -82,17 +82,19 @@ state() {  # of the queued resource; nothing if there is none
 }
 
 compile() {
-  local command=(python -m pattlite_jax.compile --topology="$accelerator")
-  command+=(${arguments[@]+"${arguments[@]}"})
+  local command=(
+    python -m pattlite_jax.compile --topology="$accelerator"
+    ${arguments[@]+"${arguments[@]}"}
+  )
   if "$dry_run"; then
-    printf '%q ' "${command[@]}"
+    printf '%q ' ${command[@]+"${command[@]}"}
     echo
     return
   fi
   (
     export EXTRAS=tpu_check
     source launch/environment.sh
-    "${command[@]}"
+    ${command[@]+"${command[@]}"}
   ) || stop "the programs do not fit $accelerator; nothing was created."
 }
 

@@ -105,6 +105,7 @@ def test_a_made_set_has_the_images_that_it_is_asked_for(tmp_path):
   assert PIL.Image.open(files[0]).size == (16, 16)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_made_set_is_timed_in_memory_and_on_disk():
   (entry,) = input_set.measure([40], 16, 8, 0.2)
@@ -126,6 +127,7 @@ def test_a_made_set_is_timed_in_memory_and_on_disk():
   assert len([line for line in lines if line.startswith("| on disk")]) == 2
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_exported_files_are_timed(tmp_path):
   for package in ("onnx", "onnxruntime"):

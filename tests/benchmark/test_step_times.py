@@ -11,6 +11,7 @@ from pattlite_jax.config import files as config_files
 from pattlite_jax.report.rows_methods import CONFIG, VARIANTS
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_variants_are_timed_and_counted():
   config = config_files.load("fer2013_bench")

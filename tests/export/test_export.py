@@ -141,6 +141,7 @@ def test_stablehlo_gives_what_jax_gives(files):
     assert said["largest_difference"] <= 1e-5
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("method", sorted(OTHERS))
 def test_stablehlo_is_written_of_every_method(method):

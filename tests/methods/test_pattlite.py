@@ -115,6 +115,7 @@ def test_a_batch_norm_for_each_patch_layer_is_all_that_is_added():
   assert count(variables) == 1_102_664 + 3 * 4 * 256
 
 
+@pytest.mark.slow
 def test_patches_are_normalised_before_they_are_cut_off_below_zero():
   features = jax.random.normal(jax.random.key(0), (4, 5, 5, 8)) - 30
   module = PatchExtraction(features=16, batch_norm=True)

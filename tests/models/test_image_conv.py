@@ -22,6 +22,7 @@ def expected(images, kernel, strides, padding):
   )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @settings(deadline=None, max_examples=25)  # Compiling takes a while.
 @given(

@@ -210,6 +210,8 @@ def test_one_host_writes(folder, two_hosts):
   assert len(re.findall(r"^\[\d\] epoch 1 of 3: ", out, re.MULTILINE)) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.long
 @slow
 def test_other_commands_count_once_on_two_hosts(folder, two_hosts):
   trained = f"--checkpoint={folder}/two_hosts"

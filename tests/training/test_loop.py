@@ -55,7 +55,10 @@ def test_a_run_learns_and_reports_itself(config, splits, tmp_path):
 # Steps of an epoch: 5. 3: inside the first; 5: before its end was saved; 8:
 # after a save inside the second; 12: in the second stage.
 @pytest.mark.slow
-@pytest.mark.parametrize("stop_at", [3, 5, 8, 12])
+@pytest.mark.parametrize(
+  "stop_at",
+  [3, *(pytest.param(n, marks=pytest.mark.long) for n in (5, 8)), 12],
+)
 def test_a_stopped_run_ends_as_an_unbroken_one(
   config, splits, tmp_path, stop_at
 ):
