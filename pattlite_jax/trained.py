@@ -22,7 +22,7 @@ from pattlite_jax.config.rules import STAGES
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.method import Method
 from pattlite_jax.runtime import class_names as class_names_lib
-from pattlite_jax.runtime import errors
+from pattlite_jax.runtime import errors, parallel
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.runtime.origin import Origin
 from pattlite_jax.scoring import logits as logits_lib
@@ -150,9 +150,11 @@ def load(path: epath.PathLike, setting: str = "checkpoint") -> Trained:
 
   Raises:
     MissingFileError: if there is none, or a file of it is missing.
-    UserError: if it is damaged, or its weights do not fit its config.
+    UserError: if it is damaged, or its weights do not fit its config; if JAX
+      has nothing to compute on.
   """
   require(path, setting)
+  parallel.require_devices()
   with errors.about(setting):
     folder = model_folder.find(path)
     if folder:

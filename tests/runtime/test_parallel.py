@@ -192,16 +192,19 @@ def test_a_batch_that_devices_cannot_share_is_an_error(monkeypatch):
 
 
 WITHOUT_CUDA = """
-import sys
+from pattlite_jax import trained
 from pattlite_jax.runtime import errors, parallel
 with errors.in_one_line():
-  parallel.require_devices()
+  {call}
 """
 
 
-def test_a_platform_that_is_not_there_is_one_line():
+@pytest.mark.parametrize(
+  "call", ["parallel.require_devices()", "trained.load('ferplus')"]
+)
+def test_a_platform_that_is_not_there_is_one_line(call):
   done = subprocess.run(
-    [sys.executable, "-c", WITHOUT_CUDA],
+    [sys.executable, "-c", WITHOUT_CUDA.format(call=call)],
     env=os.environ | {"JAX_PLATFORMS": "cuda"},
     capture_output=True,
     text=True,
