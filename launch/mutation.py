@@ -48,9 +48,7 @@ TESTS = {
   ),
   "pattlite_jax/weights/trunk.py": "tests/weights/test_trunk.py",
   "pattlite_jax/scoring/metrics.py": "tests/scoring/test_metrics.py",
-  "pattlite_jax/data/sampling.py": (
-    "tests/data/test_examples.py tests/data/test_pipeline.py"
-  ),
+  "pattlite_jax/data/sampling.py": "tests/data/test_sampling.py",
   "pattlite_jax/data/pipeline.py": "tests/data/test_pipeline.py",
   "pattlite_jax/data/examples.py": (
     "tests/data/test_examples.py tests/data/test_pipeline.py"
@@ -109,7 +107,9 @@ def _try(
   tests = f"-m pytest -x -q -p no:cacheprovider -m 'not slow' {TESTS[module]}"
   command = f"{shlex.quote(sys.executable)} {tests}"
   env = os.environ | {
-    "PYTHONPATH": str(copy),
+    "PYTHONPATH": os.pathsep.join(
+      [str(copy), os.environ.get("PYTHONPATH", "")]
+    ),
     # What a change leaves as it was need not be compiled again.
     "JAX_COMPILATION_CACHE_DIR": str(copy.parent / "compiled"),
   }
