@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("hang_ups")
+
 COMMANDS = (
   ("config",),
   ("main", "--help"),
@@ -22,6 +24,7 @@ COMMANDS = (
   ("export", "--help"),
   ("page", "--help"),
   ("predict", "--help"),
+  ("compile", "--help"),
 )
 
 

@@ -13,6 +13,8 @@ from pattlite_jax.runtime import parallel
 from pattlite_jax.training import stop
 from pattlite_jax.weights import checkpoint
 
+pytestmark = pytest.mark.usefixtures("hang_ups")
+
 # Sends itself the signals that it is given, one after the other.
 SIGNALLED = """
 import os, signal, sys
