@@ -70,7 +70,7 @@ def main() -> None:
   flags.add_argument("--modules", nargs="*", default=list(TESTS))
   flags.add_argument("--json")
   given = flags.parse_args()
-  found = {}
+  found, environment = {}, provenance.environment()
   with tempfile.TemporaryDirectory() as folder:
     copy = pathlib.Path(folder) / "copy"
     subprocess.run(
@@ -88,7 +88,7 @@ def main() -> None:
   }
   print(_row("all", total))
   if given.json:
-    result = {**total, "modules": found, **provenance.environment()}
+    result = {**total, "modules": found, **environment}
     durable.write_text(given.json, json.dumps(result, indent=1) + "\n")
 
 

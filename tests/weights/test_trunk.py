@@ -74,12 +74,23 @@ def test_deeper_model_names_what_is_missing_and_the_flag():
   assert "conv_pw_9" not in str(info.value)
 
 
-def test_other_shapes_are_named():
+@pytest.mark.parametrize("channels", [1, 4])
+def test_other_shapes_are_named(channels):
   trunk = load_imagenet_trunk()
-  trunk["params"]["conv1"]["kernel"] = np.zeros((3, 3, 1, 32), np.float32)
-  shapes = r"conv1/kernel \(3, 3, 1, 32\) instead of \(3, 3, 3, 32\)"
+  shape = (3, 3, channels, 32)
+  trunk["params"]["conv1"]["kernel"] = np.zeros(shape, np.float32)
+  shapes = rf"conv1/kernel \(3, 3, {channels}, 32\) instead of \(3, 3, 3, 32\)"
   with pytest.raises(ValueError, match=shapes):
     insert_trunk(_pattlite_variables("conv1"), trunk)
+
+
+def test_of_many_missing_arrays_four_are_named_and_the_rest_counted():
+  trunk = load_imagenet_trunk()
+  for name in ("conv1", "conv1_bn", "conv_dw_1"):  # 1 + 2 and 2 + 1 arrays.
+    trunk["params"].pop(name, None)
+    trunk["batch_stats"].pop(name, None)
+  with pytest.raises(ValueError, match=r"they lack .* and 2 more"):
+    insert_trunk(_pattlite_variables("conv_dw_1"), trunk)
 
 
 def test_variables_come_back_whatever_their_memory_order(tmp_path):
