@@ -121,12 +121,6 @@ def _figures(splits: dict, protocol: str) -> list[str]:
   ]
 
 
-def _parse_flags(argv: list[str]) -> list[str]:
-  with errors.in_one_line():
-    argv = config_files.arguments(argv)
-  return app.parse_flags_with_usage(argv)
-
-
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  output.run(main, flags_parser=_parse_flags)
+  output.run(main, flags_parser=config_files.parse_flags)

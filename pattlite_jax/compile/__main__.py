@@ -100,12 +100,6 @@ def _compile(given: flags.FlagValues) -> dict[str, Any]:
   )
 
 
-def _parse_flags(argv: list[str]) -> list[str]:
-  with errors.in_one_line():
-    argv = config_files.arguments(argv)
-  return app.parse_flags_with_usage(argv)
-
-
 if __name__ == "__main__":
   define_flags(flags.FLAGS)
-  output.run(main, flags_parser=_parse_flags)
+  output.run(main, flags_parser=config_files.parse_flags)

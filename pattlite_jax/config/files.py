@@ -10,8 +10,10 @@ import runpy
 from collections.abc import Mapping, Sequence
 
 import ml_collections
+from absl import app
 
 from pattlite_jax import config as config_lib
+from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 _RECIPES = pathlib.Path(__file__).parent / "recipes"
@@ -67,3 +69,10 @@ def arguments(
       raise UserError(config_lib.unknown(override[1], former))
     found.append(word)
   return found
+
+
+def parse_flags(argv: list[str]) -> list[str]:
+  """Parses the flags of a command with --config, as `output.run` wants it."""
+  with errors.in_one_line():
+    argv = arguments(argv)
+  return app.parse_flags_with_usage(argv)

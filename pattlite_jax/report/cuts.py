@@ -1,5 +1,6 @@
 """Tables of what it costs to find a face, and of crops that are not square."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
@@ -14,11 +15,7 @@ _NETWORKS = ("ferplus", "fer2013")
 def sides(results: epath.Path) -> list[str]:
   """Returns the accuracy by the side of the square around a found face."""
   lines: list[str] = []
-  for network in _NETWORKS:
-    result = _read(results / f"{network}.json")
-    if result is None:
-      continue
-    by_side = _field(result, "accuracy_by_side", results, network)
+  for network, result in _results(results, "", "accuracy_by_side"):
     lines += [
       f"`{network}`: {result['found']:,} of {result['faces']:,} validation "
       f"faces were found again by {result['detector']}.",
@@ -28,7 +25,7 @@ def sides(results: epath.Path) -> list[str]:
       f"| the data set's own | {_percent(result['accuracy_uncut'])} |",
       *(
         f"| {side} x the box's mean side | {_percent(accuracy)} |"
-        for side, accuracy in by_side.items()
+        for side, accuracy in result["accuracy_by_side"].items()
       ),
       "",
     ]
@@ -38,11 +35,8 @@ def sides(results: epath.Path) -> list[str]:
 def shapes(results: epath.Path) -> list[str]:
   """Returns the accuracy of crops of each shape by what was made of them."""
   lines: list[str] = []
-  for network in _NETWORKS:
-    result = _read(results / f"{network}_shape.json")
-    if result is None:
-      continue
-    by_shape = _field(result, "accuracy_by_shape", results, network)
+  for network, result in _results(results, "_shape", "accuracy_by_shape"):
+    by_shape = result["accuracy_by_shape"]
     ways = list(next(iter(by_shape.values())))
     if not lines:
       lines = [
@@ -58,20 +52,21 @@ def shapes(results: epath.Path) -> list[str]:
   return lines
 
 
-def _read(path: epath.Path) -> dict[str, Any] | None:
-  return json_file.read(path) if path.exists() else None
-
-
-def _field(
-  result: dict[str, Any], name: str, results: epath.Path, network: str
-) -> dict[str, Any]:
-  found = result.get(name)
-  if not isinstance(found, dict) or not found:
-    raise UserError(
-      f"A result of {network} in {results} lacks {name}: run `python -m "
-      "pattlite_jax.predict.measure_cut` again."
-    )
-  return found
+def _results(
+  results: epath.Path, end: str, field: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+  """Yields the results that are there, each with its network's name."""
+  for network in _NETWORKS:
+    path = results / f"{network}{end}.json"
+    if not path.exists():
+      continue
+    result = json_file.read(path)
+    if not isinstance(result.get(field), dict) or not result[field]:
+      raise UserError(
+        f"{path} lacks {field}: run `python -m "
+        "pattlite_jax.predict.measure_cut` again."
+      )
+    yield network, result
 
 
 def _percent(share: float | None) -> str:

@@ -177,11 +177,7 @@ def run(
       continue
     for seed in seeds or row.seeds:
       for command, target in commands(table, row, seed, split, extra):
-        if dry_run:
-          print(shlex.join(command))
-        elif target.exists():
-          print(f"done     {target}")
-        elif not _run(command, target, start):
+        if not _do(command, target, start, dry_run=dry_run):
           failures += 1
           break  # The row's later commands need this one.
   return failures
@@ -204,13 +200,7 @@ def time_steps(
     f"--variants={json.dumps(variants)}",
     f"--json={target}",
   ]
-  if dry_run:
-    print(shlex.join(command))
-  elif target.exists():
-    print(f"done     {target}")
-  else:
-    return _run(command, target, start)
-  return True
+  return _do(command, target, start, dry_run=dry_run)
 
 
 def compare(
@@ -227,12 +217,7 @@ def compare(
   """
   failures = 0
   for command, target in peers.commands(extra, only or tuple(peers.NETWORKS)):
-    if dry_run:
-      print(shlex.join(command))
-    elif target.exists():
-      print(f"done     {target}")
-    elif not _run(command, target, start):
-      failures += 1
+    failures += not _do(command, target, start, dry_run=dry_run)
   return failures
 
 
@@ -253,6 +238,23 @@ def _require_other_fields(rows: Sequence[Row], extra: Sequence[str]) -> None:
         f"{flag} would give rows of the table the same {field}, under names "
         f"that say otherwise; leave it out.{hint}"
       )
+
+
+def _do(
+  command: list[str],
+  target: epath.Path,
+  start: Callable[[Sequence[str]], int],
+  *,
+  dry_run: bool,
+) -> bool:
+  """Runs a command whose result is not there yet; False if it failed."""
+  if dry_run:
+    print(shlex.join(command))
+  elif target.exists():
+    print(f"done     {target}")
+  else:
+    return _run(command, target, start)
+  return True
 
 
 def _run(
