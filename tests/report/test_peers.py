@@ -43,6 +43,26 @@ def test_each_network_has_its_figures(tmp_path):
   assert peers.text(epath.Path(tmp_path / "none")) == []
 
 
+def test_what_finds_faces_has_a_table_of_its_own(tmp_path):
+  ours = {
+    "version": "abc",
+    "found": 950,
+    "boxes_elsewhere": 3,
+    "accuracy_of_found": 0.8,
+    "accuracy_of_all": 0.76,
+    "ms": 12.345,
+  }
+  fer = ours | {"found": 0, "accuracy_of_found": None, "accuracy_of_all": 0.0}
+  result = {"pictures": 1000, "tools": {"ours": ours, "fer": fer}}
+  (tmp_path / "photographs.json").write_text(json.dumps(result))
+  text = peers.text(epath.Path(tmp_path))
+  assert text[0] == "### Finding and reading 1,000 faces in pictures"
+  assert text[4] == (
+    "| `predict --model ferplus` | 95.00 % | 3 | 80.00 % | 76.00 % | 12.3 |"
+  )
+  assert text[5] == "| fer | 0.00 % | 3 | - | 0.00 % | 12.3 |"
+
+
 @pytest.mark.parametrize(
   "changes",
   [
@@ -59,7 +79,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, changes):
 
 
 def test_the_commands_say_where_the_data_lies():
-  (fer2013, path), (ferplus, _) = peers.commands([])
+  (fer2013, path), (ferplus, _), (photos, _) = peers.commands([])
   assert fer2013[2:] == [
     "pattlite_jax.benchmark.on_faces",
     "--network=fer2013",
@@ -70,6 +90,8 @@ def test_the_commands_say_where_the_data_lies():
   ]
   assert str(path) == "results/peers/fer2013.json"
   assert "--dataset=ferplus/argmax" in ferplus
+  assert photos[2] == "pattlite_jax.benchmark.on_photos"
+  assert photos[-1] == "--json=results/peers/photographs.json"
   ((command, _),) = peers.commands(
     ["--config.data.packed=a b.npz"], ["ferplus"]
   )
@@ -77,7 +99,7 @@ def test_the_commands_say_where_the_data_lies():
   assert not any(word.startswith("--data_dir") for word in command)
   with pytest.raises(UserError, match="trains nothing"):
     list(peers.commands(["--config.seed=1"]))
-  with pytest.raises(UserError, match=r"must be of \['fer2013', 'ferplus'\]"):
+  with pytest.raises(UserError, match=r"must be of \['fer2013', 'ferplus', "):
     list(peers.commands([], ["human"]))
 
 
@@ -100,5 +122,6 @@ def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch, capsys):
   assert [command[3] for command in ran] == [
     "--network=ferplus",
     "--network=fer2013",
+    "--network=ferplus",  # On photographs.
   ]
   assert "done     results/peers/ferplus.json" in capsys.readouterr().out

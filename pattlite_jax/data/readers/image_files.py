@@ -1,4 +1,4 @@
-"""What the data sets share whose faces are image files, one or more a file."""
+"""What data sets share whose faces are image files."""
 
 import abc
 from collections.abc import Iterable, Mapping

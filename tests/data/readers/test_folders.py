@@ -285,8 +285,8 @@ def test_mixed_sizes_kinds_and_colours_become_one_array(tmp_path, warnings_of):
   assert (splits["train"].images[1] == 20).all()
   assert len(splits["test"]) == 0
   text = warnings_of.text
-  assert "2 images are twice there with different classes" not in text
-  assert "folders: 1 images are twice there with different classes" in text
+  assert "2 images have a copy with another class" not in text
+  assert "folders: 1 images have a copy with another class" in text
 
 
 def test_what_is_not_square_is_filled_up_and_not_stretched(tmp_path):
