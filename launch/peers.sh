@@ -10,10 +10,11 @@ folder="${1:-.peers}"
 source launch/environment.sh
 
 if [[ ! -d "$folder/python/fer" ]]; then
-  # Without most of what it depends on, which is for videos; but it imports
-  # pkg_resources, which newer setuptools lack.
+  # Without most of what it depends on, which is for videos. It takes
+  # pkg_resources and Haar cascades, which newer setuptools and OpenCV lack.
   python -m pip install -qq --disable-pip-version-check --no-deps \
-    --target "$folder/python" fer==25.10.3 'setuptools<81'
+    --target "$folder/python" fer==25.10.3 'setuptools<81' \
+    'opencv-python-headless<5'
 fi
 if [[ ! -d "$folder/node_modules/@vladmandic/face-api" ]]; then
   npm install --prefix "$folder" --no-save --no-audit --no-fund \

@@ -111,16 +111,15 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
 
   startup.configure()
   with errors.in_one_line(data_flags.OF_COMMANDS), startup.without_chatter():
+    # First, as TFDS would import another OpenCV.
+    fer = photographs.fer(pathlib.Path(given.peers).expanduser())
+    tools = {OURS: photographs.ours(given.network), FER: fer}
     inputs = load_inputs(
       trained.load(given.network, "network"),
       data_flags.data_choice(given),
       split=given.split,
       challenge_lists=None,
     )
-    tools = {
-      OURS: photographs.ours(given.network),
-      FER: photographs.fer(pathlib.Path(given.peers).expanduser()),
-    }
     count = min(given.pictures, len(inputs.examples))
     found = compare(inputs.examples.take(np.arange(count)), tools)
   result = {

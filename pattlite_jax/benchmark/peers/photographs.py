@@ -69,7 +69,7 @@ def fer(folder: pathlib.Path) -> Tool:
     MissingFileError: if it is not installed.
   """
   version = installed.version_of_fer(folder)
-  sys.path.append(str(folder / "python"))
+  sys.path.insert(0, str(folder / "python"))  # With an OpenCV of its own.
   tool = importlib.import_module("fer.fer").FER()
   names = installed.OF_FER
 
