@@ -19,6 +19,7 @@ COMMANDS = (
   "report.run",
   "benchmark.__main__",
   "benchmark.on_faces",
+  "benchmark.on_page",
   "benchmark.on_photos",
   "compile.__main__",
   "inspect",

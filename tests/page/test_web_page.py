@@ -1,19 +1,17 @@
 """The page: its files, and what it shows in a real browser."""
 
-import functools
-import http.server
 import importlib.util
 import json
 import pathlib
 import shutil
 import subprocess
-import threading
 
 import numpy as np
 import PIL.Image
 import pytest
 
 import pattlite_jax
+from pattlite_jax.benchmark import on_page
 from pattlite_jax.data.drawing import face
 from pattlite_jax.page import runtime_files, write
 from pattlite_jax.runtime.errors import UserError
@@ -129,18 +127,14 @@ def shown(pictures, tmp_path_factory):
   """What the page shows of the pictures, in their order."""
   folder = tmp_path_factory.mktemp("page")
   transfer = write.write("ferplus", str(folder), str(MODULES))
-  handler = functools.partial(
-    http.server.SimpleHTTPRequestHandler, directory=str(folder)
-  )
-  with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+  with on_page.served(str(folder)) as url:
     done = subprocess.run(
       [
         "node",
         HERE / "browse.mjs",
         MODULES,
         shutil.which("chromium"),
-        f"http://127.0.0.1:{server.server_port}/",
+        url,
         tmp_path_factory.mktemp("screenshots"),
         *pictures.values(),
       ],
@@ -149,7 +143,6 @@ def shown(pictures, tmp_path_factory):
       check=False,
       timeout=400,
     )
-    server.shutdown()
   assert done.returncode == 0, done.stderr
   return json.loads(done.stdout) | {"compressed": transfer.compressed}
 
@@ -191,3 +184,12 @@ def test_the_page_is_used_by_keyboard_and_read_aloud(shown):
   assert "AI Act" in shown["text"]
   # The picture that is none is the only thing that may have been reported.
   assert shown["problems"] == []
+
+
+@pytest.mark.slow
+@in_a_browser
+def test_the_page_is_timed():
+  found = on_page.measure("ferplus", str(MODULES), shutil.which("chromium"), 3)
+  assert 1 < found["detection_ms"] < 60_000
+  assert 0.1 < found["face_ms"] < 60_000
+  assert found["compressed_bytes"] < found["bytes"]

@@ -35,6 +35,10 @@ async function look(source, width, height, passes) {
   list(result.faces);
   const count = result.faces.length;
   const each = count ? `, ${(result.network / count).toFixed(0)} ms a face` : "";
+  at("status").dataset.milliseconds = JSON.stringify([
+    result.detection,
+    count ? result.network / count : null,
+  ]);
   say(
     `${count === 1 ? "1 face" : `${count || "No"} faces`}. ` +
       `Detection ${result.detection.toFixed(0)} ms${each}.`,
