@@ -182,6 +182,13 @@ their largest difference from JAX in a probability of drawn faces, and
 milliseconds a call, in turns, each in its own runtime with its own number of
 threads. `python -m pattlite_jax.benchmark --what export` measures them."""
 
+_PAGE = """\
+## The page
+
+What `python -m pattlite_jax.page` writes, in a headless Chromium on this
+machine: medians over the same picture, all passes of the detector.
+`python -m pattlite_jax.benchmark.on_page` measures it."""
+
 _SIDES = """\
 ## What finding a face costs
 
@@ -240,6 +247,7 @@ def text(results: epath.Path) -> str:
     (_STARTUP, write.speed(results, "startup"), ""),
     (_INPUT, input_sets.text(results), ""),
     (_EXPORTS, write.speed(results, "export"), ""),
+    (_PAGE, write.browser(results), ""),
     (_SIDES, cuts.sides(results / cuts.FOLDER), ""),
     (_SHAPES, cuts.shapes(results / cuts.FOLDER), ""),
     (_SINGLE, write.single_runs(single), ""),
