@@ -10,6 +10,7 @@ from pattlite_jax.report import (
   lines,
   methods,
   peers,
+  tried,
   write,
 )
 from pattlite_jax.report.rows import TABLES
@@ -189,6 +190,18 @@ What `python -m pattlite_jax.page` writes, in a headless Chromium on this
 machine: medians over the same picture, all passes of the detector.
 `python -m pattlite_jax.benchmark.on_page` measures it."""
 
+_OWN_DATA = """\
+## Own folders of faces
+
+Faces of FER2013 as three folders: 150 pictures of each from its training
+images, 100 of each from PublicTest, in four formats, one in five without an
+ending, of 48 to 359 pixels, half of them as colour. `ferplus` knows FER2013's
+training images under FER+'s labels; it was never trained on PublicTest, but its
+epoch was chosen there, and some of PublicTest's images are copies of training
+images. So these figures say that the way works, not how well it does on
+pictures never seen.
+`launch/own_data.py` makes the pictures, trains and scores."""
+
 _SIDES = """\
 ## What finding a face costs
 
@@ -247,7 +260,8 @@ def text(results: epath.Path) -> str:
     (_STARTUP, write.speed(results, "startup"), ""),
     (_INPUT, input_sets.text(results), ""),
     (_EXPORTS, write.speed(results, "export"), ""),
-    (_PAGE, write.browser(results), ""),
+    (_PAGE, tried.browser(results), ""),
+    (_OWN_DATA, tried.own_data(results), ""),
     (_SIDES, cuts.sides(results / cuts.FOLDER), ""),
     (_SHAPES, cuts.shapes(results / cuts.FOLDER), ""),
     (_SINGLE, write.single_runs(single), ""),

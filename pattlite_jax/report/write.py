@@ -284,27 +284,3 @@ def speed(results: epath.Path, device: str) -> list[str]:
     return page.text(result)
   except (AttributeError, LookupError, TypeError, ValueError) as error:
     raise UserError(f"{file} is no benchmark's result: {error!r}") from error
-
-
-def browser(results: epath.Path) -> list[str]:
-  """Returns what the page takes in a browser, if it was measured."""
-  file = results / "page.json"
-  if not file.exists():
-    return []
-  found = json_file.read(file)
-  try:
-    row = (
-      found["chromium"],
-      "x".join(map(str, found["picture"])),
-      f"{found['detection_ms']:.0f}",
-      f"{found['face_ms']:.1f}",
-      f"{found['compressed_bytes'] / 1e6:.1f} ({found['bytes'] / 1e6:.1f})",
-    )
-  except (LookupError, TypeError, ValueError) as error:
-    raise UserError(
-      f"{file} is no result of benchmark.on_page: {error!r}"
-    ) from error
-  return markdown_table(
-    ("Chromium", "picture", "detection, ms", "a face, ms", "MB (unpacked)"),
-    [row],
-  )

@@ -9,7 +9,6 @@ from etils import epath
 from pattlite_jax.report import lines, write
 from pattlite_jax.report.row import LEAK_SCORINGS, SHUFFLED, Row
 from pattlite_jax.report.rows import TABLES
-from pattlite_jax.runtime.errors import UserError
 
 
 def figures(accuracy):
@@ -251,16 +250,3 @@ def test_challenge_subsets_are_scored_by_the_lists_labels(keep):
       "one at a time": "80.00",
     }
   }
-
-
-def test_the_page_in_a_browser(keep):
-  folder, keep = keep
-  assert write.browser(folder) == []
-  measured = {"picture": [1000, 700], "detection_ms": 230.4, "face_ms": 19.26}
-  sizes = {"bytes": 17_600_000, "compressed_bytes": 6_680_000}
-  keep("page", {"chromium": "156.0", **measured, **sizes})
-  *_, row = write.browser(folder)
-  assert row == "| 156.0 | 1000x700 | 230 | 19.3 | 6.7 (17.6) |"
-  keep("page", {"chromium": "156.0", **measured})
-  with pytest.raises(UserError, match=r"is no result of benchmark\.on_page"):
-    write.browser(folder)
