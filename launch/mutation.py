@@ -5,7 +5,8 @@ pip install cosmic-ray; python launch/mutation.py [--per_module 12] [--seed 0]
 
 cosmic-ray finds all places for a change (an operator, a number, a condition, a
 loop, a decorator), and of each module some are drawn and tried on its tests.
-The changes are made to a copy of the last commit.
+The changes are made to a copy of the last commit. What --json has of other
+modules stays.
 """
 
 import argparse
@@ -70,7 +71,8 @@ def main() -> None:
   flags.add_argument("--modules", nargs="*", default=list(TESTS))
   flags.add_argument("--json")
   given = flags.parse_args()
-  found, environment = {}, provenance.environment()
+  environment = provenance.environment()
+  found = _found_before(given.json)
   with tempfile.TemporaryDirectory() as folder:
     copy = pathlib.Path(folder) / "copy"
     subprocess.run(
@@ -78,7 +80,10 @@ def main() -> None:
     )
     try:
       for module in given.modules:
-        found[module] = _try(copy, module, given.per_module, given.seed)
+        found[module] = {
+          **_try(copy, module, given.per_module, given.seed),
+          "git_revision": environment["git_revision"],
+        }
         print(_row(module, found[module]), flush=True)
     finally:
       subprocess.run(["git", "worktree", "remove", "--force", copy], check=True)
@@ -90,6 +95,13 @@ def main() -> None:
   if given.json:
     result = {**total, "modules": found, **environment}
     durable.write_text(given.json, json.dumps(result, indent=1) + "\n")
+
+
+def _found_before(path: str | None) -> dict[str, Any]:
+  """Returns what a result says of modules, which are tried in several runs."""
+  if not path or not os.path.exists(path):
+    return {}
+  return json.loads(pathlib.Path(path).read_text())["modules"]
 
 
 def _row(name: str, found: dict[str, Any]) -> str:

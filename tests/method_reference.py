@@ -5,6 +5,7 @@ import types
 import jax
 import jax.numpy as jnp
 import numpy as np
+import small_step
 import tensorflow as tf
 from flax import traverse_util
 
@@ -12,58 +13,14 @@ from pattlite_jax import methods
 from pattlite_jax.data import augment as augment_lib
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime import parallel
-from pattlite_jax.training import setup
 
-LABELS = np.array([0, 1, 2, 2, 1, 0], np.int32)
 NUM_VALID = 5  # Of the six images; the last is padding.
-
-
-def small(config, method):
-  """Makes a config one of a small network that trains whole."""
-  config.method = method
-  config.batch_size = 6
-  config.stage1.trunk = "all"
-  config.stage1.trunk_statistics = "batch"
-  config.stage1.class_weights = False
-  config.model.depth, config.model.width, config.model.heads = 2, 16, 2
-  config.model.embedding_size, config.model.embedding_dropout = 8, 0.0
-  return config
-
-
-def make_examples(**fields):
-  """Noise with a slope, so that no image is its own mirror image."""
-  rng = np.random.default_rng(0)
-  slope = np.linspace(0, 150, 24)[:, None]
-  images = rng.integers(0, 100, (6, 24, 24, 1)) + slope
-  return examples_lib.Examples(
-    images.astype(np.uint8),
-    LABELS,
-    np.arange(6).astype(str),
-    ("anger", "disgust", "happiness"),
-    **fields,
-  )
 
 
 def prepared(examples):
   """Returns the images as f64 with three channels, as a network sees them."""
   images = augment_lib.prepare(jnp.asarray(examples.images), image_size=24)
   return np.asarray(images, np.float64).repeat(3, axis=-1)
-
-
-def draw_variables(config, seed=1):
-  """Returns variables whose batch norms are not those of a fresh network.
-
-  A seed suits a test whose f32 and f64 agree in the sign of every activation.
-  """
-  rng = np.random.default_rng(seed)
-  return traverse_util.path_aware_map(
-    lambda path, x: (
-      rng.uniform(0.5, 1.5, x.shape)
-      if path[-1] in ("scale", "var")
-      else np.asarray(x) + rng.normal(0, 0.05, x.shape)
-    ).astype(np.float32),
-    jax.device_get(setup.init_variables(config, 3)),
-  )
 
 
 def our_step(config, examples, variables, progress=0.0):
@@ -146,14 +103,9 @@ def assert_is_reference(ours, variables, reference):
     np.testing.assert_allclose(
       ours.terms[name], term, rtol=1e-6, atol=1e-6, err_msg=name
     )
-  assert ours.gradients.keys() == arrays.keys()
-  largest = max(np.abs(gradient).max() for gradient in gradients)
-  for path, gradient in zip(arrays, gradients, strict=True):
-    # A bias before a batch norm has none but rounding's.
-    scale = max(np.abs(gradient).max(), 1e-3 * largest)
-    np.testing.assert_allclose(
-      ours.gradients[path], gradient, atol=1e-4 * scale, err_msg=str(path)
-    )
+  small_step.compare_gradients(
+    ours.gradients, dict(zip(arrays, gradients, strict=True))
+  )
 
 
 def batch_norm(x, params, *, statistics=None, epsilon=1e-3):

@@ -14,6 +14,7 @@ from jax._src.clusters.k8s_cluster import K8sCluster
 
 ROOT = pathlib.Path(__file__).parent.parent
 LAUNCH = ROOT / "launch"
+OF_SCRIPTS = ("INSTALL", "EXTRAS")  # What launch/environment.sh reads.
 SCRIPTS = sorted([*LAUNCH.glob("*.sh"), *LAUNCH.glob("*.sbatch")])
 SOURCED = ("environment.sh",)
 TRAINING = ("--config=configs/a.py", "--config.workdir=gs://b/run 1")
@@ -167,7 +168,8 @@ def with_tools(tmp_path):
       (folder / name).write_text(f"#!/usr/bin/env bash\n{script}")
       (folder / name).chmod(0o755)
     path = f"{folder}:{os.environ['PATH']}"
-    return os.environ | {"PATH": path} | variables
+    own = {k: v for k, v in os.environ.items() if k not in OF_SCRIPTS}
+    return own | {"PATH": path} | variables
 
   return make
 

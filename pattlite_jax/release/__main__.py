@@ -23,7 +23,7 @@ def define_flags(values: flags.FlagValues) -> None:
   flags.DEFINE_string(
     "checkpoint",
     None,
-    "The workdir of a finished run.",
+    "The workdir of a finished run, or a folder that was released before.",
     required=True,
     flag_values=values,
   )

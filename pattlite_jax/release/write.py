@@ -34,16 +34,17 @@ def release(
 ) -> None:
   """Scores the best weights of a finished run and writes the folder.
 
-  With `calibrate` they get a temperature, fitted on the validation split.
+  With `calibrate` they get a temperature, fitted on the validation split. What
+  was released before can be released again, with what it says of its training.
 
   Raises:
-    MissingFileError: if the run has not ended.
+    MissingFileError: if it is neither, or the run has not ended.
     UserError, FileError: as `trained.load` and `load_inputs`; if a
       logit is NaN or Inf.
   """
-  workdir, out = (epath.Path(p).expanduser() for p in (workdir, out))
   training = _training(workdir)
-  network = trained.load(workdir)
+  network = dataclasses.replace(trained.load(workdir), temperature=1.0)
+  out = epath.Path(out).expanduser()
   inputs = load_inputs(network, choice, split=split, challenge_lists=None)
   own_set = (inputs.dataset, network.config.data.name)
   if network.image_shape is None and len(set(own_set)) > 1:
@@ -82,12 +83,28 @@ def release(
   durable.sync_tree(out)
 
 
-def _training(workdir: epath.Path) -> dict[str, Any]:
-  """Returns what the run's folder says of how it was trained.
+def _training(workdir: epath.PathLike) -> dict[str, Any]:
+  """Returns what a run's folder, or a released one, says of the training.
 
   Raises:
-    MissingFileError: if the run has not ended.
+    MissingFileError: if it is neither, or the run has not ended.
+    UserError: if what it says is not what is written there.
   """
+  released = model_folder.find(workdir)
+  if released:
+    path = released / model_folder.CONFIG
+    training = model_folder.read_config(released).get("training")
+    if not isinstance(training, dict):
+      raise UserError(
+        f"{path} does not say how the network was trained, so it cannot be "
+        "released again.",
+        setting="checkpoint",
+      )
+    return training
+  return _of_run(epath.Path(workdir).expanduser())
+
+
+def _of_run(workdir: epath.Path) -> dict[str, Any]:
   path = workdir / "result.json"
   if not path.exists():
     raise MissingFileError(

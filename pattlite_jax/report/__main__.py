@@ -1,12 +1,13 @@
 """Writes what was measured, from the files in results/.
 
 python -m pattlite_jax.report [--results results] [--readme README.md]
-  [--page docs/results.md]
+  [--page docs/results.md] [--many_hosts docs/many_hosts.md]
 
 The page has the table of every study that has results. The README has three,
 each between `<!-- NAME -->` and `<!-- end -->`: how good the package's networks
 are, what the published protocol adds, and, once they have run, the methods.
-results/leak.png and results/methods.png are drawn as well.
+results/leak.png and results/methods.png are drawn as well, and the page on many
+hosts gets its table of how a step should scale.
 """
 
 import re
@@ -15,7 +16,14 @@ from collections.abc import Sequence
 from absl import app, flags
 from etils import epath
 
-from pattlite_jax.report import consistent, lines, methods, page, write
+from pattlite_jax.report import (
+  consistent,
+  lines,
+  methods,
+  page,
+  scaling,
+  write,
+)
 from pattlite_jax.report.rows import TABLES
 from pattlite_jax.runtime import durable, errors, output
 from pattlite_jax.runtime.errors import UserError
@@ -44,12 +52,15 @@ def insert(text: str, name: str, table: Sequence[str]) -> str:
 
 
 def write_all(
-  results: epath.Path, readme: epath.Path, results_page: epath.Path
+  results: epath.Path,
+  readme: epath.Path,
+  results_page: epath.Path,
+  many_hosts: epath.Path,
 ) -> None:
-  """Writes the README's tables, the page, and the picture of the leak.
+  """Writes the README's tables, the pages, and the pictures.
 
   Raises:
-    UserError: if the README lacks a table's marks; as `consistent.check`.
+    UserError: if a page lacks a table's marks; as `consistent.check`.
   """
   from pattlite_jax.scoring import pictures
 
@@ -59,6 +70,10 @@ def write_all(
     text = insert(text, name, table)
   durable.write_text(readme, text)
   durable.write_text(results_page, page.text(results))
+  step = scaling.read(results)
+  if step:
+    scaled = insert(many_hosts.read_text(), "scaling", scaling.table(step))
+    durable.write_text(many_hosts, scaled)
   scores = write.leak_scores(lines.read(results / "leak", TABLES["leak"]))
   if scores:
     pictures.save(pictures.leak(scores), results / "leak.png")
@@ -77,12 +92,17 @@ def define_flags(values: flags.FlagValues) -> None:
       "docs/results.md",
       "The file that gets the tables of all studies.",
     ),
+    (
+      "many_hosts",
+      "docs/many_hosts.md",
+      "The file whose table of chips is written.",
+    ),
   ):
     flags.DEFINE_string(name, default, text, flag_values=values)
 
 
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
-  """Writes --readme, --page and the picture."""
+  """Writes --readme, --page, --many_hosts and the pictures."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   with errors.in_one_line():
@@ -90,6 +110,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
       epath.Path(given.results).expanduser(),
       epath.Path(given.readme).expanduser(),
       epath.Path(given.page).expanduser(),
+      epath.Path(given.many_hosts).expanduser(),
     )
   print(f"Wrote {given.page} and the tables of {given.readme}.")
 

@@ -186,9 +186,9 @@ threads. `python -m pattlite_jax.benchmark --what export` measures them."""
 _PAGE = """\
 ## The page
 
-What `python -m pattlite_jax.page` writes, in a headless Chromium on this
-machine: medians over the same picture, all passes of the detector.
-`python -m pattlite_jax.benchmark.on_page` measures it."""
+What `python -m pattlite_jax.page` writes, in a headless Chromium on two
+cores: medians over the same picture, all passes of the detector.
+`python -m pattlite_jax.page.measure` measures it."""
 
 _OWN_DATA = """\
 ## Own folders of faces

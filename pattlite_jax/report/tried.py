@@ -16,7 +16,7 @@ def browser(results: epath.Path) -> list[str]:
   Raises:
     UserError: if the file is of something else.
   """
-  return _table(results / "page.json", "benchmark.on_page", _of_browser)
+  return _table(results / "page.json", "page.measure", _of_browser)
 
 
 def own_data(results: epath.Path) -> list[str]:

@@ -1,10 +1,10 @@
 """A trained network as plain files, and the networks that the package ships.
 
 weights.safetensors   the variables, see weights/safetensors_io.py
-config.json           what they are: the run's config, class_names,
-image_shape [H, W, C] of the images it was trained on,
-the temperature that divides the logits (1 if there is none),
-and what `release` found out about them
+config.json           what they are: the run's config, class_names, image_shape
+                      [H, W, C] of the images it was trained on, the temperature
+                      that divides the logits (1 if there is none), and what
+                      `release` found out about them
 network.onnx          the network for onnxruntime, whose hashes config.json has
 README.md, *.png      the model card
 """

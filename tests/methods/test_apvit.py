@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import method_reference as reference
 import numpy as np
 import pytest
+import small_step
 import tensorflow as tf
 
 from pattlite_jax import config as config_lib
@@ -62,11 +63,11 @@ def apvit(params, images, heads):
 
 @pytest.mark.slow
 def test_logits_loss_and_all_gradients_are_the_references(small_config):
-  config = reference.small(small_config, "apvit")
-  examples = reference.make_examples()
-  variables = reference.draw_variables(config)
+  config = small_step.configure(small_config, "apvit")
+  examples = small_step.faces()
+  variables = small_step.draw_variables(config)
   images = reference.prepared(examples)[: reference.NUM_VALID]
-  labels = reference.LABELS[: reference.NUM_VALID]
+  labels = small_step.faces().labels[: reference.NUM_VALID]
 
   def expected(params):
     logits = apvit(params, images, config.model.heads)
@@ -107,7 +108,7 @@ def test_the_papers_sizes_are_the_defaults():
 
 
 def test_too_small_a_map_says_the_smallest(small_config):
-  config = reference.small(small_config, "apvit")
+  config = small_step.configure(small_config, "apvit")
   config.model.image_size = 8
   config.model.cut = "conv_pw_4_relu"
   with pytest.raises(UserError, match=r"is 1x1 for .*=8; .*at least 2x2"):

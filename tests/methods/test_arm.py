@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import one_step
 import pytest
+import small_step
 
 from pattlite_jax import methods
 from pattlite_jax.audit import batch_dependence, of_trained
@@ -22,12 +23,12 @@ import torch_networks  # noqa: E402
 
 @pytest.fixture
 def config(small_config):
-  return one_step.configure(small_config, "arm")
+  return small_step.configure(small_config, "arm")
 
 
 @pytest.fixture(scope="module")
 def faces():
-  return one_step.faces()
+  return small_step.faces()
 
 
 def images_of(examples):
@@ -73,7 +74,7 @@ def drawn(faces):
   config.method = "arm"
   config.model.image_size = 24
   config.model.cut = "conv_pw_1_relu"
-  variables = one_step.draw_variables(config)
+  variables = small_step.draw_variables(config)
   variables["params"]["classifier"]["kernel"] *= 5
   return variables
 
@@ -115,7 +116,7 @@ def test_loss_gradients_and_statistics_are_the_references(config, faces, drawn):
   loss = torch.nn.functional.cross_entropy(logits, labels)
   metrics, found, tracked = one_step.take(config, faces, drawn)
   assert float(metrics.loss_sum) / 6 == pytest.approx(loss.item(), rel=1e-6)
-  one_step.compare_gradients(found, torch_networks.gradients(loss, params))
+  small_step.compare_gradients(found, torch_networks.gradients(loss, params))
   assert abs(found["sharing_weight",]) > 1e-4
   before = drawn["batch_stats"]["sharing_mean"]
   expected = 0.9 * before + 0.1 * mean.detach().numpy()

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import method_reference as reference
 import numpy as np
 import pytest
+import small_step
 import tensorflow as tf
 from flax import linen as nn
 
@@ -38,10 +39,10 @@ def embedding(x, params):
 
 @pytest.mark.slow
 def test_logits_loss_and_all_gradients_are_the_references(small_config):
-  config = reference.small(small_config, "cbam_rul")
+  config = small_step.configure(small_config, "cbam_rul")
   config.stage1.class_weights = True
-  examples = reference.make_examples().take(np.array([0, 1, 2, 3, 0, 5]))
-  variables = reference.draw_variables(config)
+  examples = small_step.faces().take(np.array([0, 1, 2, 3, 0, 5]))
+  variables = small_step.draw_variables(config)
   images = reference.prepared(examples)[: reference.NUM_VALID]
   labels = examples.labels[: reference.NUM_VALID]
   weights = 6 / (3 * np.bincount(examples.labels))
@@ -84,7 +85,7 @@ def test_only_valid_rows_are_partners():
 def test_every_block_of_a_trunk_has_a_cbam_that_is_not_the_trunks(
   small_config, trunk, blocks
 ):
-  config = reference.small(small_config, "cbam_rul")
+  config = small_step.configure(small_config, "cbam_rul")
   config.model.trunk = trunk
   params = methods.build(config, 3).shapes["params"]
   own = {name for name in params if name.startswith("cbam_")}

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import one_step
 import pytest
+import small_step
 
 from pattlite_jax import methods
 from pattlite_jax.data import augment as augment_lib
@@ -21,13 +22,13 @@ import torch_networks  # noqa: E402
 def config(small_config):
   small_config.model.head_features = 8
   small_config.model.centers = 5
-  return one_step.configure(small_config, "dan")
+  return small_step.configure(small_config, "dan")
 
 
 @pytest.fixture(scope="module")
 def faces():
   """Faces of unlike brightness: of like ones, batch norm magnifies rounding."""
-  drawn = one_step.faces()
+  drawn = small_step.faces()
   shares = np.array([1, 0.2, 0.6, 0.4, 0.8, 0.1])[:, None, None, None]
   images = (drawn.images * shares).astype(np.uint8)
   return dataclasses.replace(drawn, images=images)
@@ -79,7 +80,7 @@ def reference(params, stats, images, labels, train):
 
 def draw(config):
   """Returns variables whose heads differ, by numbers that are not large."""
-  variables = one_step.draw_variables(config)
+  variables = small_step.draw_variables(config)
   for i in range(4):
     part = variables["params"][f"head{i}"]
     part["excite"]["kernel"] *= 20
@@ -118,7 +119,7 @@ def test_all_terms_and_gradients_are_the_references(config, faces):
   loss = own + affinity + partition
   assert float(metrics.loss_sum) / 6 == pytest.approx(loss.item(), rel=1e-6)
   expected = torch_networks.gradients(loss, params)
-  one_step.compare_gradients(found, expected)
+  small_step.compare_gradients(found, expected)
   assert np.abs(found["centers",][4]).max() > 1e-6  # By the variance alone.
 
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import one_step
 import pytest
+import small_step
 import tensorflow as tf
 from flax import traverse_util
 from small_run import StoppedError, fit, saved_best
@@ -18,12 +19,12 @@ TOLERANCE = 1e-5
 
 @pytest.fixture
 def config(small_config):
-  return one_step.configure(small_config, "eac")
+  return small_step.configure(small_config, "eac")
 
 
 @pytest.fixture
 def examples():
-  return one_step.faces()
+  return small_step.faces()
 
 
 def batch_norm(x, params, statistics, of_batch):
@@ -87,7 +88,7 @@ def test_both_terms_and_all_gradients_are_the_references(
   statistics, config, examples
 ):
   config.stage1.trunk_statistics = statistics
-  variables = one_step.draw_variables(config)
+  variables = small_step.draw_variables(config)
   prepared = augment_lib.prepare(jnp.asarray(examples.images), image_size=24)
   expected = reference(
     variables,

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import method_reference as reference
 import numpy as np
 import pytest
+import small_step
 import tensorflow as tf
 from small_run import StoppedError, fit, saved_best
 
@@ -19,7 +20,7 @@ AFFECT = np.array([[0.5, -1], [np.nan, 1], [0, 0], [1, 0.2], [-1, 1], [1, 1]])
 
 @pytest.fixture
 def config(small_config):
-  config = reference.small(small_config, "label_correction")
+  config = small_step.configure(small_config, "label_correction")
   config.model.action_units = "AU1, AU12"
   config.model.annotation_weight = 0.5
   config.model.relabel_after_epochs = 1.0  # Of two.
@@ -29,7 +30,7 @@ def config(small_config):
 
 @pytest.fixture
 def examples():
-  return reference.make_examples(
+  return small_step.faces(
     annotations={
       "action_units": UNITS.astype(np.float32),
       "affect": AFFECT.astype(np.float32),
@@ -44,9 +45,9 @@ def known_mean(losses, truth):
 
 @pytest.mark.slow
 def test_outputs_terms_and_gradients_are_the_references(config, examples):
-  variables = reference.draw_variables(config, seed=2)
+  variables = small_step.draw_variables(config, seed=2)
   images = reference.prepared(examples)[: reference.NUM_VALID]
-  labels = reference.LABELS[: reference.NUM_VALID]
+  labels = small_step.faces().labels[: reference.NUM_VALID]
   units = UNITS[: reference.NUM_VALID]
   affect = AFFECT[: reference.NUM_VALID]
 
@@ -184,6 +185,8 @@ def test_the_labels_in_use_pass_to_the_second_stage(config, examples):
   stage = setup.stage(config, "stage2", examples)
   shapes = stage.method.shapes
   variables = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
-  assert stage.start(variables).labels.tolist() == reference.LABELS.tolist()
-  other = reference.LABELS[::-1].copy()
+  assert (
+    stage.start(variables).labels.tolist() == small_step.faces().labels.tolist()
+  )
+  other = small_step.faces().labels[::-1].copy()
   assert stage.start(variables, other).labels.tolist() == other.tolist()

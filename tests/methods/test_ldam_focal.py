@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import method_reference as reference
 import numpy as np
 import pytest
+import small_step
 import tensorflow as tf
 
 from pattlite_jax.methods import ldam_focal
@@ -13,11 +14,11 @@ from pattlite_jax.runtime.errors import UserError
 
 @pytest.mark.slow
 def test_logits_loss_and_all_gradients_are_the_references(small_config):
-  config = reference.small(small_config, "ldam_focal")
+  config = small_step.configure(small_config, "ldam_focal")
   config.stage1.label_smoothing = 0.1
   config.model.logit_scale = 8.0
-  examples = reference.make_examples().take(np.array([0, 1, 2, 3, 0, 5]))
-  variables = reference.draw_variables(config)
+  examples = small_step.faces().take(np.array([0, 1, 2, 3, 0, 5]))
+  variables = small_step.draw_variables(config)
   images = reference.prepared(examples)[: reference.NUM_VALID]
   labels = examples.labels[: reference.NUM_VALID]
   counts = np.bincount(examples.labels)

@@ -11,9 +11,8 @@ import PIL.Image
 import pytest
 
 import pattlite_jax
-from pattlite_jax.benchmark import on_page
 from pattlite_jax.data.drawing import face
-from pattlite_jax.page import runtime_files, write
+from pattlite_jax.page import measure, runtime_files, write
 from pattlite_jax.runtime.errors import UserError
 
 HERE = pathlib.Path(__file__).parent
@@ -127,7 +126,7 @@ def shown(pictures, tmp_path_factory):
   """What the page shows of the pictures, in their order."""
   folder = tmp_path_factory.mktemp("page")
   transfer = write.write("ferplus", str(folder), str(MODULES))
-  with on_page.served(str(folder)) as url:
+  with measure.served(str(folder)) as url:
     done = subprocess.run(
       [
         "node",
@@ -189,7 +188,7 @@ def test_the_page_is_used_by_keyboard_and_read_aloud(shown):
 @pytest.mark.slow
 @in_a_browser
 def test_the_page_is_timed():
-  found = on_page.measure("ferplus", str(MODULES), shutil.which("chromium"), 3)
+  found = measure.measure("ferplus", str(MODULES), shutil.which("chromium"), 3)
   assert 1 < found["detection_ms"] < 60_000
   assert 0.1 < found["face_ms"] < 60_000
   assert found["compressed_bytes"] < found["bytes"]

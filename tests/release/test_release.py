@@ -76,6 +76,13 @@ def test_a_run_becomes_a_folder(released, splits):
   assert loss == pytest.approx(figures["loss"], rel=1e-4)
   assert model_check.on_drawn_faces(classify.network) == described["check"]
 
+  # What was released can be released again, and is the same.
+  choice = DataChoice(packed=str(folder.parent / "faces.npz"))
+  again = folder.parent / "again" / "model"
+  write.release(folder, again, choice, split="validation")
+  for path in folder.glob("*.[sojm]*"):
+    assert (again / path.name).read_bytes() == path.read_bytes(), path
+
 
 @pytest.mark.slow
 def test_the_card_says_what_was_measured(released):

@@ -38,13 +38,16 @@ def test_a_study_without_results_is_left_out(tmp_path):
 def test_the_page_is_that_of_the_results(tmp_path):
   """Run `python -m pattlite_jax.report` where this fails."""
   shutil.copytree(ROOT / "results", tmp_path / "results")
-  readme, results_page = tmp_path / "README.md", tmp_path / "results.md"
-  shutil.copy(ROOT / "README.md", readme)
+  pages = ("README.md", "docs/results.md", "docs/many_hosts.md")
+  (tmp_path / "docs").mkdir()
+  for name in pages:
+    shutil.copy(ROOT / name, tmp_path / name)
+  (tmp_path / "docs" / "results.md").unlink()
   report.write_all(
-    *map(epath.Path, (tmp_path / "results", readme, results_page))
+    *(epath.Path(tmp_path / name) for name in ("results", *pages))
   )
-  assert results_page.read_text() == (ROOT / "docs/results.md").read_text()
-  assert readme.read_text() == (ROOT / "README.md").read_text()
+  for name in pages:
+    assert (tmp_path / name).read_text() == (ROOT / name).read_text(), name
 
 
 def test_links_of_the_page_lead_somewhere():

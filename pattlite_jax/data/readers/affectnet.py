@@ -137,14 +137,17 @@ def _is_official(folder: user_files.Path) -> bool:
 def _official(folder: user_files.Path) -> list[image_files.Entry]:
   """Returns the faces of train_set or val_set; ids are train_set/12.jpg."""
   images = image_folder.images(folder / "images")
-  annotations = folder / "annotations"
-
-  def entry(path: user_files.Path) -> image_files.Entry:
-    label = read_label(annotations / f"{path.stem}_exp.npy")
-    return image_files.Entry(path, label, f"{folder.name}/{path.name}")
-
+  labels = [folder / "annotations" / f"{i.stem}_exp.npy" for i in images]
+  # The bytes alone: NumPy reads headers with `ast`, which fails now and then
+  # in threads of Python 3.11.
   with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
-    return list(pool.map(entry, images))
+    contents = pool.map(_content, labels)
+    return [
+      image_files.Entry(
+        image, _label(content, path), f"{folder.name}/{image.name}"
+      )
+      for image, path, content in zip(images, labels, contents, strict=True)
+    ]
 
 
 def read_label(path: user_files.Path) -> int:
@@ -154,11 +157,21 @@ def read_label(path: user_files.Path) -> int:
     UserError: if it holds something else.
     MissingFileError: if it is not there.
   """
+  return _label(_content(path), path)
+
+
+def _content(path: user_files.Path) -> bytes:
   if not path.is_file():
     raise builder.missing_files_error("AffectNet label", path, HOW_TO_GET)
   try:
     with user_files.open_bytes(path) as file:
-      content = file.read(1000)  # The real ones have 132 bytes.
+      return file.read(1000)  # The real ones have 132 bytes.
+  except OSError as error:
+    raise UserError(f"{path} cannot be read: {error}.") from error
+
+
+def _label(content: bytes, path: user_files.Path) -> int:
+  try:
     found = np.load(io.BytesIO(content), allow_pickle=False)
     text = str(found.item())
   except (EOFError, OSError, SyntaxError, ValueError) as error:

@@ -1,7 +1,7 @@
 // Opens the page in Chromium, gives it a picture a number of times, and prints
 // the milliseconds that it says: [detection, one face] of each time.
 //
-// Usage: node page_time.mjs NODE_MODULES CHROMIUM URL PICTURE TIMES
+// Usage: node measure.mjs NODE_MODULES CHROMIUM URL PICTURE TIMES
 
 import { createRequire } from "node:module";
 

@@ -1,6 +1,6 @@
 """Times the page in a browser: detection, a face, and what is transferred.
 
-python -m pattlite_jax.benchmark.on_page --node_modules node_modules
+python -m pattlite_jax.page.measure --node_modules node_modules
   [--network ferplus] [--chromium /usr/bin/chromium] [--times 20]
   --json results/page.json
 
@@ -30,7 +30,7 @@ from pattlite_jax.data.drawing import face
 from pattlite_jax.runtime import output
 from pattlite_jax.runtime.errors import UserError
 
-_SCRIPT = pathlib.Path(__file__).with_name("page_time.mjs")
+_SCRIPT = pathlib.Path(__file__).with_name("measure.mjs")
 _SIZE = (1000, 700)  # Width, height.
 _FACE = 350  # Pixels a side.
 
