@@ -33,7 +33,7 @@ class Step:
   exchanges: int
   num_bytes: int
 
-  def seconds(self, images: float, chips_a_side: int) -> float:
+  def seconds(self, images: float | int, chips_a_side: int) -> float:
     """Returns the time of a step with so many images a chip."""
     return (
       self.fixed
