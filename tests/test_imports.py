@@ -31,8 +31,9 @@ COMMANDS = {
   "__init__", "main", "evaluate", "pack", "audit", "benchmark", "inspect",
   "release", "report", "export", "page", "compile",
 }  # fmt: skip
-# The report shows what the benchmark has measured and what TPU chips would do, a
-# look at the data the duplicates of the audit; the others write exported files.
+# The report shows what the benchmark has measured and what TPU chips would do,
+# a look at the data the duplicates of the audit; the others write exported
+# files.
 BESIDE = {
   "report": {"benchmark", "compile"}, "inspect": {"audit"},
   "release": {"export"}, "benchmark": {"export"}, "page": {"export"},
