@@ -128,7 +128,13 @@ def test_an_onnx_file_gives_what_jax_gives(files, variant):
   assert said["largest_difference"] <= 1e-5
 
 
-@pytest.mark.parametrize("variant", ["token", "colours", "normalised"])
+@pytest.mark.parametrize(
+  "variant",
+  ["token"]
+  + [
+    pytest.param(v, marks=pytest.mark.slow) for v in ("colours", "normalised")
+  ],
+)
 def test_a_tflite_file_gives_what_jax_gives(files, variant):
   _, said = files(variant, "tflite")
   assert said["largest_difference"] <= 1e-5
@@ -213,6 +219,7 @@ def test_files_say_what_they_are(files, made):
   )
 
 
+@pytest.mark.slow
 def test_plain_stablehlo_has_no_branch(files):
   texts = {}
   for lowering in stablehlo_file.LOWERINGS:

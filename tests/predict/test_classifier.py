@@ -71,7 +71,13 @@ def test_a_face_of_attention_batch_depends_on_no_other(small_config, faces):
   )
 
 
-@pytest.mark.parametrize("sizes", [(8, 4, 2, 1), (32, 16, 8, 4, 2, 1)])
+@pytest.mark.parametrize(
+  "sizes",
+  [
+    (8, 4, 2, 1),
+    pytest.param((32, 16, 8, 4, 2, 1), marks=pytest.mark.slow),
+  ],
+)
 def test_no_length_of_a_list_compiles_anything_once_the_sizes_are_warm(
   classify, faces, sizes
 ):

@@ -50,6 +50,7 @@ def released(quick_config, splits, tmp_path):
   return tmp_path / "model", result
 
 
+@pytest.mark.slow
 def test_a_run_becomes_a_folder(released, splits):
   folder, result = released
   described = json.loads((folder / "config.json").read_text())

@@ -177,6 +177,7 @@ def test_what_is_shown_does_not_change_a_run(config, splits, tmp_path):
   assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.slow
 def test_a_bar_shows_steps_between_two_log_lines(config, splits):
   config.log_every_steps = 100
   config.stage1.epochs, config.stage2.epochs = 1, 0
@@ -190,6 +191,7 @@ def test_a_bar_shows_steps_between_two_log_lines(config, splits):
   )
 
 
+@pytest.mark.slow
 def test_a_bar_ends_with_a_run_that_fails(config, splits):
   config.stage1.learning_rate = 1e39
   console = terminal_console()

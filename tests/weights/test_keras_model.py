@@ -229,6 +229,7 @@ def refused(path, message, **options):
   assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_named(tmp_path):
   path = tmp_path / "model.keras"
   model = reference.build(3, **SMALL)
@@ -246,6 +247,7 @@ def test_what_does_not_fit_is_named(tmp_path):
   refused(tmp_path / "absent.h5", r"absent\.h5 \(--model\)")
 
 
+@pytest.mark.slow
 def test_weights_of_another_model_are_refused(tmp_path):
   """The description is one model's, the arrays are another's."""
   path, other = tmp_path / "model.keras", tmp_path / "other.keras"

@@ -396,6 +396,7 @@ def test_command_writes_the_layers_up_to_the_cut(no_top_model, tmp_path):
   jax.tree.map(np.testing.assert_array_equal, written, expected)
 
 
+@pytest.mark.slow
 def test_command_fails_in_one_line_where_the_file_ends(no_top_model, tmp_path):
   path, out = tmp_path / "model.weights.h5", tmp_path / "out.safetensors"
   no_top_model.save_weights(path)
