@@ -29,14 +29,10 @@ from pattlite_jax.runtime import durable, provenance
 
 # Each module with what runs it in seconds.
 TESTS = {
-  "pattlite_jax/training/step.py": (
-    "tests/training/test_not_finite.py tests/training/test_ema.py "
-    "tests/training/test_labels.py tests/methods/test_pattlite.py"
-  ),
+  "pattlite_jax/training/step.py": "tests/training/test_step.py",
   "pattlite_jax/training/resume.py": "tests/training/test_resume.py",
   "pattlite_jax/runtime/parallel.py": (
-    "tests/runtime/test_parallel.py tests/methods/test_rules.py -k "
-    "'not slow and not devices and not kernel and not finite'"
+    "tests/runtime/test_parallel.py tests/training/test_step.py"
   ),
   "pattlite_jax/weights/checkpoint.py": (
     "tests/weights/test_checkpoint.py tests/weights/test_save_errors.py"

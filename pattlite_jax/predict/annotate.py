@@ -117,7 +117,8 @@ def _bars(face: Face, classes: list[int], size: int) -> PIL.Image.Image:
   text = font(size)
   names = [face.class_names[k] for k in classes]
   column = max(round(text.getbbox(name)[2]) for name in names) + size // 2
-  bar, number, step = 4 * size, round(2.6 * size), round(1.3 * size)
+  bar, step = 4 * size, round(1.3 * size)
+  number = round(text.getbbox("100%")[2]) + 2 * (size // 3)
   width = size // 3 + column + bar + number
   panel = PIL.Image.new("RGB", (width, step * len(classes) + size // 3), _PAPER)
   draw = PIL.ImageDraw.Draw(panel)

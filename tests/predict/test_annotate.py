@@ -66,6 +66,15 @@ def test_bars_lie_beside_other_faces():
     assert np.all(inner == 128)
 
 
+@pytest.mark.parametrize("size", [11, 16, 40])
+def test_a_certain_class_fits_into_its_panel(size):
+  probabilities = np.array([1.0, 0, 0, 0], np.float32)
+  sure = Face((0.0, 0.0, 9.0, 9.0), (0, 0, 1, 1), 0.9, probabilities, NAMES)
+  panel = np.asarray(annotate._bars(sure, [0], size))
+  inked = np.flatnonzero((panel != panel[0, 0]).any(axis=(0, 2)))
+  assert inked.max() < panel.shape[1] - 2
+
+
 def test_a_panel_covers_as_little_as_it_can():
   taken = [(50.0, 50.0, 90.0, 90.0), (45.0, 92.0, 95.0, 140.0)]
   place = annotate._place((60, 30), taken[0], (200, 200), taken, 2)

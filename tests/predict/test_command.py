@@ -248,7 +248,7 @@ def test_it_starts_without_jax_and_reads_paths_from_standard_input(folder):
     check=False,
   )
   results = done.stdout.splitlines()
-  assert results[0].endswith("happiness 99.5%") and done.returncode == 1
+  assert results[0].endswith("happiness 100.0%") and done.returncode == 1
   assert results[1].endswith("unreadable: no such file or directory")
   assert "by onnxruntime" in done.stderr
   modules = re.findall(r"^import time:.*\| +(\S+)$", done.stderr, re.MULTILINE)
