@@ -143,6 +143,57 @@ def results(tmp_path_factory):
 
 def inside_a_step(function, *arrays):
   """Returns what each of two devices has, which share rows of the arrays."""
+  halves = [np.array(array).reshape(2, -1) for array in arrays]
+  return jax.vmap(function, axis_name=parallel.AXIS)(*halves)
+
+
+def test_rows_of_devices_follow_each_other():
+  found = inside_a_step(
+    lambda x: parallel.global_rows(x.shape[0]), [7.0, 7, 7, 7, 7, 7]
+  )
+  assert found.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_a_mean_is_that_of_the_global_batch_and_of_its_valid_rows():
+  values, mask = [1.0, 2, 4, 8], [True, True, True, False]
+  found = inside_a_step(parallel.batch_mean, values, mask)
+  np.testing.assert_allclose(found, [7 / 3, 7 / 3])
+
+
+def test_rows_of_all_devices_are_gathered_in_order():
+  found = inside_a_step(parallel.gather_batch, [1.0, 2, 4, 8])
+  assert found.tolist() == [[1, 2, 4, 8]] * 2
+  rows = jnp.array([3.0, 5])
+  assert parallel.gather_batch(rows, None) is rows
+
+
+def test_programs_may_be_for_another_platform_for_a_while():
+  assert parallel.platform() == jax.default_backend()
+  with parallel.programs_for("tpu"):
+    with parallel.programs_for("gpu"):
+      assert parallel.platform() == "gpu"
+    assert parallel.platform() == "tpu"
+  assert parallel.platform() == jax.default_backend()
+
+
+@pytest.mark.parametrize("prefetch", [0, 1, 2, 5])
+def test_batches_are_split_over_devices_ahead_of_their_use(prefetch):
+  taken = []
+
+  def batches():
+    for number in range(4):
+      taken.append(number)
+      yield {"x": np.full((2, 6, 3), number)}
+
+  found = parallel.on_devices(batches(), batch_axis=1, prefetch=prefetch)
+  first = next(found)
+  # Axis 1 is of the images; that of the devices comes first.
+  assert first["x"].shape == (1, 2, 6, 3) and not first["x"].any()
+  assert len(taken) == min(prefetch + 1, 4)
+  assert [int(x["x"][0, 0, 0, 0]) for x in found] == [1, 2, 3]
+
+
+def test_rows_of_shares_come_in_order_without_padding():
   shares = [jnp.arange(n, n + 12.0).reshape(2, 2, 3) for n in (0, 12)]
   found = parallel.gather_rows(shares, 3)
   assert found[:, 0].tolist() == [0, 3, 6, 12, 15, 18]
