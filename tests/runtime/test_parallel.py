@@ -193,10 +193,23 @@ def test_batches_are_split_over_devices_ahead_of_their_use(prefetch):
   assert [int(x["x"][0, 0, 0, 0]) for x in found] == [1, 2, 3]
 
 
+def test_one_device_takes_a_batch_of_any_size():
+  parallel.check_batch_size(3)
+
+
+def test_the_state_that_went_into_a_step_is_given_up():
+  step = parallel.pmap_train_step(lambda state, batch, key: (state + 1, batch))
+  state = parallel.replicate(jnp.zeros(3))
+  (batch,) = parallel.device_batches([{"x": np.zeros(2)}])
+  after, _ = step(state, batch["x"], jax.random.key(0))
+  assert after.tolist() == [1, 1, 1] and state.is_deleted()
+
+
 def test_rows_of_shares_come_in_order_without_padding():
   shares = [jnp.arange(n, n + 12.0).reshape(2, 2, 3) for n in (0, 12)]
   found = parallel.gather_rows(shares, 3)
   assert found[:, 0].tolist() == [0, 3, 6, 12, 15, 18]
+  assert parallel.gather_rows(shares[:1], 2)[:, 0].tolist() == [0, 3]
 
 
 def test_every_method_is_tried_here():

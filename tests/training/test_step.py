@@ -123,11 +123,13 @@ def test_the_average_follows_what_is_trained_and_the_statistics():
   assert state.average.count == 1
 
 
-@pytest.mark.parametrize("where", ["image", "term"])
+@pytest.mark.parametrize("where", ["image", "term", "loss"])
 def test_what_is_not_finite_changes_nothing_from_then_on(where):
   def broken(outputs, batch, progress):
     losses, terms = loss(outputs, batch, progress)
     bad = jnp.where(batch["label"][0] == 9, jnp.nan, 1.0)
+    if where == "loss":  # Whose gradient is as ever.
+      return losses + jax.lax.stop_gradient(bad - 1), terms
     if where == "term":
       return losses, {"pull": terms["pull"] * bad}
     return losses * bad, terms
