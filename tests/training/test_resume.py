@@ -189,6 +189,23 @@ def test_force_cannot_change_the_arrays_of_the_state(
     resume.progress(8, saved(described), new)
 
 
+@pytest.mark.parametrize("old, new, goes_on", [(0.9, 0.5, 1), (0.9, 0.0, 0)])
+def test_force_may_change_an_average_but_not_drop_it(
+  small_config, splits, old, new, goes_on
+):
+  fields = {"resume": "force", "stage1.ema_decay": old}
+  before = again(small_config, splits, **fields)
+  after = again(small_config, splits, **fields | {"stage1.ema_decay": new})
+  # As they come back from JSON: equal numbers that are not the same object.
+  before["steps_per_epoch"], after["steps_per_epoch"] = int("1000"), int("1000")
+  if goes_on:
+    reached = resume.progress(8, saved(before), after)
+    assert [c["new"] for c in reached.config_changes] == [new]
+  else:
+    with pytest.raises(ValueError, match=r"ema_decay 0.9 -> 0.0 makes another"):
+      resume.progress(8, saved(before), after)
+
+
 @pytest.mark.parametrize(
   "broken",
   [{"stage": 7}, {"stage": "x"}, {"plateau": 3}, {"stopping": {"a": 1}}, None],

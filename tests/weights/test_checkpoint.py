@@ -15,6 +15,7 @@ import pytest
 from etils import epath
 from small_run import fit, saved_best
 
+from pattlite_jax.runtime.errors import FileError, MissingFileError
 from pattlite_jax.weights import checkpoint, checkpoint_items, digests
 
 RNG = np.random.default_rng(0)
@@ -237,6 +238,18 @@ def test_arrays_that_would_fill_the_memory_are_refused(tmp_path):
     file.truncate(5 * 10**9)
   with pytest.raises(checkpoint.DamagedError, match="more than 4,000,000,000"):
     checkpoint.restore(step, ["best"])
+
+
+def test_a_folder_with_a_network_takes_no_other(copy, small_config):
+  folder = copy / checkpoint.FOLDER
+  with pytest.raises(FileError, match=rf"^{folder} holds step 8 of another"):
+    checkpoint.save_best(copy, {"params": {}}, small_config, ("a", "b"))
+
+
+def test_a_step_that_was_deleted_while_it_was_read_is_named(copy):
+  folder = epath.Path(copy) / checkpoint.FOLDER
+  with pytest.raises(MissingFileError, match=rf"^{folder}/12 was deleted"):
+    checkpoint._read_step(folder, 12, ITEMS)
 
 
 def test_a_pipe_in_a_checkpoint_is_not_waited_for(copy):
