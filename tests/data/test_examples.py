@@ -24,6 +24,20 @@ def test_shuffled_is_seeded_and_loses_nothing(make_examples):
   assert sorted(first.ids) == sorted(examples.ids)
 
 
+def test_the_steps_of_an_epoch_take_its_rows_in_turn(make_examples):
+  examples = make_examples(5)
+
+  def rows(step):
+    found = examples_lib.batch_rows(examples, batch_size=2, seed=3, step=step)
+    return found.tolist()
+
+  for epoch in range(2):
+    order = examples_lib.epoch_rows(examples, seed=3, epoch=epoch).tolist()
+    taken = [rows(3 * epoch + step) for step in range(3)]
+    assert taken == [order[:2], order[2:4], order[4:]]
+  assert rows(0) != rows(3)
+
+
 @pytest.mark.parametrize("num_hosts", [1, 2])
 def test_evaluation_sees_every_example_once(make_examples, num_hosts):
   examples = make_examples(11)
