@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import WorkerOutcome, WorkResult
+from cosmic_ray.work_item import WorkerOutcome, WorkItem, WorkResult
 
 from pattlite_jax.runtime import durable, provenance
 
@@ -169,7 +169,7 @@ def _draw(session: pathlib.Path, count: int, seed: int) -> int:
   with use_db(session, WorkDB.Mode.open) as database:
     places = [
       item.job_id
-      for item in database.pending_work_items
+      for item in sorted(database.pending_work_items, key=_place)
       if not item.mutations[0].operator_name.startswith(_LEFT_OUT)
     ]
     drawn = set(random.Random(seed).sample(places, min(count, len(places))))
@@ -178,6 +178,12 @@ def _draw(session: pathlib.Path, count: int, seed: int) -> int:
       if item.job_id not in drawn:
         database.set_result(item.job_id, skipped)
   return len(places)
+
+
+def _place(item: WorkItem) -> tuple[Any, ...]:
+  """Returns what is the same in each run; the items come in any order."""
+  change = item.mutations[0]
+  return change.start_pos, change.operator_name, change.occurrence
 
 
 if __name__ == "__main__":

@@ -193,8 +193,9 @@ def test_batches_are_split_over_devices_ahead_of_their_use(prefetch):
   assert [int(x["x"][0, 0, 0, 0]) for x in found] == [1, 2, 3]
 
 
-def test_one_device_takes_a_batch_of_any_size():
+def test_one_device_of_one_host_takes_any_batch_and_writes():
   parallel.check_batch_size(3)
+  assert parallel.host() == (0, 1) and parallel.is_writer()
 
 
 def test_the_state_that_went_into_a_step_is_given_up():
