@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pattlite_jax import config as config_lib
 from pattlite_jax.config import FIELDS, Former
 from pattlite_jax.config import files as config_files
-from pattlite_jax.config.rules import Number, Switch, Text, Words
+from pattlite_jax.config.rules import Number, Path, Switch, Text, Words
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.weights import model_folder
 
@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 
 def fields_that_are(kind):
-  return [name for name, field in FIELDS.items() if type(field.allowed) is kind]
+  return [n for n, field in FIELDS.items() if isinstance(field.allowed, kind)]
 
 
 def a_run(**changes):
@@ -121,6 +121,13 @@ def test_a_text_is_no_none(name):
     refused(name, value)
   if not FIELDS[name].allowed.off:
     refused(name, "")
+
+
+@pytest.mark.parametrize("name", fields_that_are(Path))
+def test_a_path_is_no_address_of_a_page(name):
+  assert "'https://x.org/d', but must be" in refused(name, "https://x.org/d")
+  for value in ("gs://b/d", "~/d", "D:/d"):
+    assert FIELDS[name].allowed.allows(value)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,14 @@ import dataclasses
 from typing import Any
 
 from pattlite_jax.config import rules
-from pattlite_jax.config.rules import STAGES, Number, Switch, Text, Words
+from pattlite_jax.config.rules import (
+  STAGES,
+  Number,
+  Path,
+  Switch,
+  Text,
+  Words,
+)
 from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES, PATT_LITE_CUT
 
 METHODS = (
@@ -199,7 +206,7 @@ _STAGE = {
 FIELDS = {
   "workdir": Field(
     "runs/default",
-    Text("a path", off=False),
+    Path(off=False),
     "Folder of logs, checkpoints, pictures and result.json.",
   ),
   "resume": Field(
@@ -239,7 +246,7 @@ FIELDS = {
   ),
   "start_from": Field(
     "",
-    Text(_NETWORK),
+    Path(_NETWORK),
     "A trained network whose weights the first stage starts from, in place of "
     "ImageNet's trunk and a random head.",
   ),
@@ -247,16 +254,16 @@ FIELDS = {
     "", Text("a data set"), 'The data set, such as "ferplus/majority".'
   ),
   "data.dir": Field(
-    "", Text("a path"), "Where your downloaded files lie (docs/data.md)."
+    "", Path(), "Where your downloaded files lie (docs/data.md)."
   ),
   "data.prepared_dir": Field(
     "~/.cache/pattlite_jax/datasets",
-    Text("a path", off=False),
+    Path(off=False),
     "Where TFDS keeps its copies of the data sets.",
   ),
   "data.packed": Field(
     "",
-    Text("a path"),
+    Path(),
     "A file of pattlite_jax.pack, read in place of data.dir; training then "
     "needs neither TensorFlow nor clu, and logs text alone.",
   ),
@@ -300,7 +307,7 @@ FIELDS = {
   ),
   "data.label_file": Field(
     "",
-    Text("a path"),
+    Path(),
     "A file of labels to train on: lines such as 'train_00001.jpg 5', with a "
     "number from 1 or the name of a class. Scoring has the data set's own.",
   ),
@@ -312,7 +319,7 @@ FIELDS = {
   ),
   "data.au_file": Field(
     "",
-    Text("a path"),
+    Path(),
     "A csv of your own annotations of training images: id, action units, "
     "valence, arousal (docs/data.md).",
     _CORRECTION,
@@ -395,7 +402,7 @@ FIELDS = {
   ),
   "model.trunk_weights": Field(
     "imagenet",
-    Text('"imagenet", "random" or a path', off=False),
+    Path('"imagenet", "random" or a path', off=False),
     "The trunk's first weights: those shipped (MobileNetV1's), drawn ones, or "
     "a file: of keras_port for MobileNetV1, else the state dict of torchvision "
     "or face.evoLVe as .safetensors or .pth.",

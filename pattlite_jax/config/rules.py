@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pattlite_jax.models.mobilenet_v1_layers import PATT_LITE_CUT
+from pattlite_jax.runtime import durable
 from pattlite_jax.runtime.errors import UserError
 
 STAGES = ("stage1", "stage2")
@@ -85,6 +86,17 @@ class Text:
 
   def __str__(self) -> str:
     return self.kind + (' (or "" for none)' if self.off else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Path(Text):
+  """A path of this machine or in a bucket, whether anything is there or not."""
+
+  kind: str = "a path, of this machine or gs://..."
+
+  def allows(self, value: Any) -> bool:
+    """Whether `value` could be opened if it were there."""
+    return super().allows(value) and durable.can_be_opened(value)
 
 
 Allowed = Number | Words | Switch | Text

@@ -13,11 +13,11 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from pattlite_jax.runtime import durable
 from pattlite_jax.runtime.lazy import epath
 
 if TYPE_CHECKING:
   Path = pathlib.Path | epath.Path  # Local, or in a bucket.
-_REMOTE = "://"
 
 
 def __getattr__(name: str):  # Named when asked for, as it needs epath.
@@ -27,10 +27,14 @@ def __getattr__(name: str):  # Named when asked for, as it needs epath.
 
 
 def folder(name: str) -> Path:
-  """Returns a folder from what a user wrote, such as ~/data or gs://b/data."""
-  if _REMOTE in name:
-    return epath.Path(name)
-  return pathlib.Path(name).expanduser().resolve()
+  """Returns a folder from what a user wrote, such as ~/data or gs://b/data.
+
+  Raises:
+    UserError: if it is of neither kind, as https://...
+  """
+  if durable.is_local(name):
+    return pathlib.Path(name).expanduser().resolve()
+  return epath.Path(name)
 
 
 def open_bytes(path: Path) -> io.BufferedReader | io.BytesIO:

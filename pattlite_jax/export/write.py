@@ -1,10 +1,12 @@
 """What `export` writes: a file that was tried beside JAX first."""
 
+import os
 from typing import Any
 
 from etils import epath
 
 from pattlite_jax import trained
+from pattlite_jax.data import user_files
 from pattlite_jax.data.source import DataChoice
 from pattlite_jax.export import check, metadata
 from pattlite_jax.runtime import durable
@@ -44,12 +46,12 @@ def export(
       f"{' or '.join(FORMATS[file_format])}.",
       setting="precision",
     )
+  path = user_files.folder(os.fspath(out))
   network = trained.load(name, setting="model")
   faces = _faces(network, choice) if precision == "int8" else None
   content, said = content_of(
     network, file_format, precision=precision, lowering=lowering, faces=faces
   )
-  path = epath.Path(out).expanduser()
   path.parent.mkdir(parents=True, exist_ok=True)
   durable.write_bytes(path, content)
   return said

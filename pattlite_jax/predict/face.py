@@ -1,6 +1,8 @@
 """Anything that a person calls a picture, as pixels like those of training."""
 
+import io
 import os
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from pattlite_jax.runtime.array_types import UInt8
 from pattlite_jax.runtime.errors import UserError
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # By the number of channels.
+# What can be iterated over, but holds no faces in an order.
+_NEVER_SEVERAL = (str, bytes, os.PathLike, io.IOBase, Mapping, Set)
 _PASS = (
   "pass uint8 of the shape [H, W] or [H, W, 1] (grey), [H, W, 3] (RGB) or "
   "[H, W, 4] (RGBA), a PIL image or the path of a picture"
@@ -20,11 +24,11 @@ _PASS = (
 
 def is_one(faces: Any) -> bool:
   """Whether something is one face, rather than a batch or a list of some."""
-  if faces is None or isinstance(
-    faces, PIL.Image.Image | str | bytes | os.PathLike
-  ):
+  if hasattr(faces, "ndim"):
+    return faces.ndim <= 3
+  if isinstance(faces, _NEVER_SEVERAL):
     return True
-  return hasattr(faces, "ndim") and faces.ndim <= 3
+  return not (isinstance(faces, Iterable) or hasattr(faces, "__getitem__"))
 
 
 def like_training(
@@ -76,6 +80,10 @@ def _picture(face: Any, name: str) -> PIL.Image.Image:
     raise UserError(
       f"{name} is bytes; pass PIL.Image.open(io.BytesIO(...)) of them."
     )
+  if isinstance(face, io.IOBase):
+    raise UserError(f"{name} is an open file; pass PIL.Image.open(...) of it.")
+  if isinstance(face, Mapping | Set | int | float):
+    raise UserError(f"{name} is of type {type(face).__name__}; {_PASS}.")
   try:
     array = np.asarray(face)
   except Exception as error:  # Tensors on a GPU, and lists of uneven lists.

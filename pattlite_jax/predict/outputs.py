@@ -10,6 +10,7 @@ from typing import IO, BinaryIO
 
 from pattlite_jax.predict import rows
 from pattlite_jax.predict.rows import Result
+from pattlite_jax.runtime import durable
 from pattlite_jax.runtime.errors import UserError
 
 STDOUT = "-"
@@ -24,6 +25,9 @@ class Output:
     line: what it holds of a result.
     start: what every such file begins with.
     file_of: the name in a line that `line` wrote.
+
+  Raises:
+    UserError: for a path that is not of this machine.
   """
 
   def __init__(
@@ -35,6 +39,8 @@ class Output:
     line: Callable[[Result], str],
     file_of: Callable[[str], str],
   ):
+    if not durable.is_local(path):
+      raise UserError(f"{path}: rows are written to files of this machine.")
     self.path = path
     self._header, self._start = header, start.encode()
     self._line, self._file_of = line, file_of

@@ -12,8 +12,10 @@ import fcntl
 import os
 import pathlib
 
+from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.runtime.lazy import epath
 
+_BUCKETS = ("gs", "s3", "az", "hf")  # What epath opens.
 # What systems say of folders that they cannot sync, or let us not read.
 _CANNOT_SYNC = (
   errno.EINVAL,
@@ -25,8 +27,23 @@ _CANNOT_SYNC = (
 )
 
 
+def can_be_opened(path: epath.PathLike) -> bool:
+  """Whether a path is of this machine or a bucket: no address of a page."""
+  kind, mark, _ = os.fspath(path).partition("://")
+  return not mark or kind in _BUCKETS
+
+
 def is_local(path: epath.PathLike) -> bool:
-  """Whether a path is of this machine's file system, not of a bucket."""
+  """Whether a path is of this machine's file system, not of a bucket.
+
+  Raises:
+    UserError: if it is neither.
+  """
+  if not can_be_opened(path):
+    raise UserError(
+      f"{path} is neither of this machine nor of a bucket (gs://...). Download "
+      "it, and pass the file or folder."
+    )
   return "://" not in os.fspath(path)
 
 

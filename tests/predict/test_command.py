@@ -263,6 +263,8 @@ def test_it_starts_without_jax_and_reads_paths_from_standard_input(folder):
     (["--model=nothing"], "No checkpoint at nothing.*The flag is --model"),
     (["--passes=whole,half"], "some of whole, padded, tiles.*--passes"),
     (["--resume"], "--resume goes on with the file of --csv or --json"),
+    (["--csv=https://x.org/a.csv"], "neither of this machine nor of a bucket"),
+    (["--csv=gs://b/a.csv"], "rows are written to files of this machine"),
   ],
 )
 def test_a_wrong_flag_is_one_line(folder, arguments, message, capsys):

@@ -1,5 +1,6 @@
 """What a person calls a face works, or one line says what to do."""
 
+import io
 import pathlib
 
 import jax.numpy as jnp
@@ -148,8 +149,15 @@ def test_arrays_of_any_library_are_faces(library, ramp):
     (np.zeros((0, 4), np.uint8), r"\(0, 4\)"),
     (np.zeros((2, 4, 4, 4, 1), np.uint8), r"\(2, 4, 4, 4, 1\)"),
     ([[1, 2], [3]], "list that NumPy cannot read"),
-    ({"face": 1}, "A face is object"),
-    (7, "int64"),
+    ({"face": 1}, "A face is of type dict; pass uint8"),
+    ({"a.png"}, "A face is of type set; pass uint8"),
+    (7, "A face is of type int; pass uint8"),
+    pytest.param(
+      io.BytesIO(b"jpeg"),
+      r"an open file; pass PIL\.Image\.open",
+      id="open file",
+    ),
+    ("https://x.org/a.png", r"neither of this machine .* Download it"),
     (pathlib.Path("nowhere.png"), "nowhere.png"),
   ],
   ids=str,
@@ -158,3 +166,14 @@ def test_what_is_no_face_is_refused_in_one_line(face, words):
   with pytest.raises((UserError, FileNotFoundError), match=words) as caught:
     face_lib.like_training(face, SHAPE)
   assert "\n" not in str(caught.value)
+
+
+def test_a_batch_or_a_list_is_not_one_face():
+  batch = np.zeros((2, 4, 4, 1))
+  for faces in ([1], (1,), iter([1]), range(2), {1: 2}.values(), batch):
+    assert not face_lib.is_one(faces)
+
+
+def test_what_holds_no_faces_in_an_order_is_one():
+  for face in (7, {1: 2}, {1}, "a", b"a", io.BytesIO(b"a")):
+    assert face_lib.is_one(face)
