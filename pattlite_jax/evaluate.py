@@ -20,7 +20,7 @@ from etils import epath
 from pattlite_jax.config.fields import ORDERS
 from pattlite_jax.data import flags as data_flags
 from pattlite_jax.data.examples_check import SPLITS
-from pattlite_jax.runtime import hosts, output
+from pattlite_jax.runtime import durable, hosts, output
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -88,7 +88,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
 
 
 def _evaluate(given: flags.FlagValues) -> None:
-  from pattlite_jax.runtime import durable, errors, parallel, provenance
+  from pattlite_jax.runtime import errors, parallel, provenance
 
   with errors.in_one_line(data_flags.OF_COMMANDS):
     from pattlite_jax import trained
@@ -122,12 +122,12 @@ def _evaluate(given: flags.FlagValues) -> None:
     np.savez(file, **arrays)
     durable.write_bytes(_parent(given.predictions), file.getvalue())
   if given.pictures:
-    pictures.draw_evaluation(epath.Path(given.pictures).expanduser(), result)
+    pictures.draw_evaluation(durable.named(given.pictures), result)
 
 
 def _parent(path: str) -> epath.Path:
   """Returns a path whose folder is there."""
-  file = epath.Path(path).expanduser()
+  file = durable.named(path)
   file.parent.mkdir(parents=True, exist_ok=True)
   return file
 

@@ -41,16 +41,14 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   # Imported here so that --help needs none of it.
-  from pattlite_jax.runtime import errors, startup
+  from pattlite_jax.runtime import durable, errors, startup
 
   startup.configure()
   with errors.in_one_line(data_flags.OF_COMMANDS):
     found = _inspect(given)
     if given.json:
-      from etils import epath
-
       text = json.dumps(found, indent=1) + "\n"
-      epath.Path(given.json).expanduser().write_text(text)
+      durable.named(given.json).write_text(text)
   sys.exit(1 if found["broken"] else 0)
 
 

@@ -171,11 +171,9 @@ def _audit_network(
 
 
 def _write(path: str, text: str) -> None:
-  from etils import epath
-
   from pattlite_jax.runtime import durable
 
-  durable.write_text(epath.Path(path).expanduser(), text)
+  durable.write_text(durable.named(path), text)
 
 
 def _stop(message: str) -> NoReturn:

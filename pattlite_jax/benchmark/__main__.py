@@ -19,7 +19,6 @@ import os
 from typing import Any
 
 from absl import app, flags
-from etils import epath
 
 from pattlite_jax.runtime import output
 
@@ -120,10 +119,10 @@ def _benchmark(
   }
   print("\n".join(page.text(result)))
   if given.json:
-    path = epath.Path(given.json).expanduser()
+    path = durable.named(given.json)
     durable.write_text(path, json.dumps(result, indent=2))
   if given.png:
-    pictures.save(page.picture(result), epath.Path(given.png).expanduser())
+    pictures.save(page.picture(result), durable.named(given.png))
 
 
 def _measure(

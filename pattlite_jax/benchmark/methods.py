@@ -17,13 +17,12 @@ from typing import Any
 import jax
 import ml_collections
 from absl import app, flags
-from etils import epath
 
 from pattlite_jax import methods
 from pattlite_jax.benchmark import ours, summary, work
 from pattlite_jax.config import files as config_files
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.runtime import errors, output, provenance
+from pattlite_jax.runtime import durable, errors, output, provenance
 from pattlite_jax.training import setup
 
 ROUNDS, STEPS = 15, 2  # Of each method in a round.
@@ -80,7 +79,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   with errors.in_one_line():
     config = config_files.load(given.config)
     found = measure(config, json.loads(given.variants))
-    path = epath.Path(given.json)
+    path = durable.named(given.json)
     path.parent.mkdir(parents=True, exist_ok=True)
     result = {"steps": found} | provenance.environment()
     path.write_text(json.dumps(result, indent=1) + "\n")

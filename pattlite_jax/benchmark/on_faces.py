@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from absl import app, flags
-from etils import epath
 
 from pattlite_jax.data import flags as data_flags
 from pattlite_jax.runtime import output
@@ -143,7 +142,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
     **found,
     **provenance.environment(),
   }
-  path = epath.Path(given.json).expanduser()
+  path = durable.named(given.json)
   path.parent.mkdir(parents=True, exist_ok=True)
   durable.write_text(path, json.dumps(result, indent=1) + "\n")
   for name, entry in found["networks"].items():

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from absl import app, flags
-from etils import epath
 
 from pattlite_jax.data import flags as data_flags
 from pattlite_jax.runtime import output
@@ -130,7 +129,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
     **provenance.environment(),
   }
   durable.write_text(
-    epath.Path(given.json).expanduser(), json.dumps(result, indent=1) + "\n"
+    durable.named(given.json), json.dumps(result, indent=1) + "\n"
   )
   for name, own in found["tools"].items():
     print(

@@ -14,7 +14,6 @@ import json
 from typing import Any
 
 from absl import app, flags
-from etils import epath
 from ml_collections import config_flags
 
 from pattlite_jax.config import files as config_files
@@ -80,7 +79,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
     result = _compile(given)
     print(page.text(result))
     if given.json:
-      file = epath.Path(given.json).expanduser()
+      file = durable.named(given.json)
       file.parent.mkdir(parents=True, exist_ok=True)
       found = json.dumps(result | provenance.environment(), indent=1)
       durable.write_text(file, found + "\n")

@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import PIL.Image
 from absl import app, flags
-from etils import epath
 
 from pattlite_jax.data.drawing import face
 from pattlite_jax.runtime import output
@@ -145,7 +144,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
     )
   result = {**found, **provenance.environment()}
   durable.write_text(
-    epath.Path(given.json).expanduser(), json.dumps(result, indent=1) + "\n"
+    durable.named(given.json), json.dumps(result, indent=1) + "\n"
   )
   print(
     f"Detection {found['detection_ms']:.0f} ms, a face {found['face_ms']:.1f} "

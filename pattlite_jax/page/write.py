@@ -10,6 +10,7 @@ from pattlite_jax import trained
 from pattlite_jax.export import write as export
 from pattlite_jax.page import runtime_files
 from pattlite_jax.predict.detection import load as detectors
+from pattlite_jax.runtime import durable
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.trained import Trained
 from pattlite_jax.weights import model_folder
@@ -81,6 +82,8 @@ def write(model: str, out: str, onnxruntime_web: str | None) -> Transfer:
 
 def _folder(out: str) -> pathlib.Path:
   """Returns the folder, which is new, empty, or of an earlier page."""
+  if not durable.is_local(out):
+    raise UserError(f"{out} is no folder of this machine.", setting="out")
   folder = pathlib.Path(out).expanduser()
   if folder.exists() and not folder.is_dir():
     raise UserError(f"{folder} is a file, not a folder.", setting="out")

@@ -44,7 +44,7 @@ def release(
   """
   training = _training(workdir)
   network = dataclasses.replace(trained.load(workdir), temperature=1.0)
-  out = epath.Path(out).expanduser()
+  out = durable.named(out)
   inputs = load_inputs(network, choice, split=split, challenge_lists=None)
   own_set = (inputs.dataset, network.config.data.name)
   if network.image_shape is None and len(set(own_set)) > 1:

@@ -107,10 +107,10 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   with errors.in_one_line():
     write_all(
-      epath.Path(given.results).expanduser(),
-      epath.Path(given.readme).expanduser(),
-      epath.Path(given.page).expanduser(),
-      epath.Path(given.many_hosts).expanduser(),
+      durable.named(given.results),
+      durable.named(given.readme),
+      durable.named(given.page),
+      durable.named(given.many_hosts),
     )
   print(f"Wrote {given.page} and the tables of {given.readme}.")
 

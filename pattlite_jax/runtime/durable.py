@@ -47,6 +47,16 @@ def is_local(path: epath.PathLike) -> bool:
   return "://" not in os.fspath(path)
 
 
+def named(path: epath.PathLike) -> epath.Path:
+  """Returns the path of what a user names, such as ~/f.json or gs://b/f.json.
+
+  Raises:
+    UserError: if it is of neither kind, as https://...
+  """
+  is_local(path)
+  return epath.Path(path).expanduser()
+
+
 def write_text(path: epath.PathLike, text: str) -> None:
   """Writes a file as `write_bytes` does, as UTF-8."""
   write_bytes(path, text.encode())

@@ -40,6 +40,12 @@ def test_files_of_others_are_not_mixed_with_the_page(tmp_path):
     write.write("ferplus", str(tmp_path), None)
 
 
+@pytest.mark.parametrize("out", ["https://x.org/page", "gs://bucket/page"])
+def test_a_page_is_written_to_a_folder_of_this_machine(out):
+  with pytest.raises(UserError, match="of this machine"):
+    write.write("ferplus", out, None)
+
+
 def test_the_page_allows_itself_nothing_from_elsewhere():
   page = (WEB / "index.html").read_text()
   assert "default-src 'none'" in page and "unsafe-inline" not in page

@@ -99,5 +99,7 @@ def test_a_link_stays_one_and_a_device_is_written_to(tmp_path):
 def test_a_path_is_of_this_machine_or_of_a_bucket():
   assert durable.is_local("runs/a") and durable.is_local(epath.Path("/a"))
   assert not durable.is_local("gs://bucket/a")
-  with pytest.raises(UserError, match=r"^https://x.org/a is neither of this"):
-    durable.is_local("https://x.org/a")
+  assert durable.named("~/a.json") == epath.Path("~/a.json").expanduser()
+  for look in (durable.is_local, durable.named):
+    with pytest.raises(UserError, match=r"^https://x.org/a is neither of this"):
+      look("https://x.org/a")
