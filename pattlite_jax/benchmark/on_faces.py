@@ -101,6 +101,29 @@ def measure(
   return {"network": network, "class_names": common, "networks": entries}
 
 
+def load(given: flags.FlagValues) -> Any:
+  """Returns the split that the flags name, as `scoring.inputs` loads it."""
+  from pattlite_jax import trained
+  from pattlite_jax.scoring.inputs import load_inputs
+
+  return load_inputs(
+    trained.load(given.network, "network"),
+    data_flags.data_choice(given),
+    split=given.split,
+    challenge_lists=None,
+  )
+
+
+def write(file: str, result: dict[str, Any]) -> None:
+  """Writes a result, with what it was measured by, to a file."""
+  from pattlite_jax.runtime import durable, provenance
+
+  path = durable.named(file)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  text = json.dumps({**result, **provenance.environment()}, indent=1)
+  durable.write_text(path, text + "\n")
+
+
 def define_flags(values: flags.FlagValues) -> None:
   """Defines the flags that `main` reads."""
   for name, text in (
@@ -120,31 +143,16 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   # Imported here so that --help needs none of it.
-  from pattlite_jax import trained
   from pattlite_jax.benchmark.peers.names import PEERS
-  from pattlite_jax.runtime import durable, errors, provenance, startup
-  from pattlite_jax.scoring.inputs import load_inputs
+  from pattlite_jax.runtime import errors, startup
 
   startup.configure()
   with errors.in_one_line(data_flags.OF_COMMANDS), startup.without_chatter():
-    inputs = load_inputs(
-      trained.load(given.network, "network"),
-      data_flags.data_choice(given),
-      split=given.split,
-      challenge_lists=None,
-    )
+    inputs = load(given)
     found = measure(given.network, given.peers, inputs.examples, list(PEERS))
-  family, _, rule = inputs.dataset.partition("/")
-  result = {
-    "dataset": family,
-    "rule": rule or None,
-    "split": given.split,
-    **found,
-    **provenance.environment(),
-  }
-  path = durable.named(given.json)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  durable.write_text(path, json.dumps(result, indent=1) + "\n")
+    family, _, rule = inputs.dataset.partition("/")
+    about = {"dataset": family, "rule": rule or None, "split": given.split}
+    write(given.json, about | found)
   for name, entry in found["networks"].items():
     figures = entry["figures"]
     print(

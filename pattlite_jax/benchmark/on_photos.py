@@ -9,7 +9,6 @@ repeats its edge (`predict.canvas`), as their places and classes are known.
 Scored are the classes that both know. `launch/peers.sh` installs fer.
 """
 
-import json
 import pathlib
 import time
 from collections.abc import Mapping
@@ -103,34 +102,20 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   # Imported here so that --help needs none of it.
-  from pattlite_jax import trained
+  from pattlite_jax.benchmark import on_faces
   from pattlite_jax.benchmark.peers import photographs
-  from pattlite_jax.runtime import durable, errors, provenance, startup
-  from pattlite_jax.scoring.inputs import load_inputs
+  from pattlite_jax.runtime import errors, startup
 
   startup.configure()
   with errors.in_one_line(data_flags.OF_COMMANDS), startup.without_chatter():
     # First, as TFDS would import another OpenCV.
     fer = photographs.fer(pathlib.Path(given.peers).expanduser())
     tools = {OURS: photographs.ours(given.network), FER: fer}
-    inputs = load_inputs(
-      trained.load(given.network, "network"),
-      data_flags.data_choice(given),
-      split=given.split,
-      challenge_lists=None,
-    )
+    inputs = on_faces.load(given)
     count = min(given.pictures, len(inputs.examples))
     found = compare(inputs.examples.take(np.arange(count)), tools)
-  result = {
-    "dataset": inputs.dataset,
-    "split": given.split,
-    "network": given.network,
-    **found,
-    **provenance.environment(),
-  }
-  durable.write_text(
-    durable.named(given.json), json.dumps(result, indent=1) + "\n"
-  )
+    about = {"dataset": inputs.dataset, "split": given.split}
+    on_faces.write(given.json, about | {"network": given.network} | found)
   for name, own in found["tools"].items():
     print(
       f"{name:<6}{own['found']:,} of {found['pictures']:,} faces found, "
