@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What wants a GPU: the benchmark, and the recipes of the table "best" on packed
-# data sets (python -m pattlite_jax.pack), which need no TensorFlow.
+# What wants a GPU: the benchmark, and the long trainings of the table "best" on
+# packed data sets (python -m pattlite_jax.pack), which need no TensorFlow.
 # Resumes; leaves results/bench_gpu.json and results/best/.
 # Usage: [INSTALL=no] launch/gpu.sh FER2013.npz FERPLUS_ARGMAX.npz \
 #   [--config.FIELD=VALUE ...]; "" for a file leaves its data set out.
@@ -11,20 +11,36 @@ if [[ $# -lt 2 ]]; then
   exit 2
 fi
 export EXTRAS="cuda${EXTRAS:+,$EXTRAS}"
+# Rows that train beside each other share the GPU's memory.
+export XLA_PYTHON_CLIENT_PREALLOCATE=false
 
 # train ROWS PACKED [--config.FIELD=VALUE ...]
 train() {
   if [[ -n "$2" ]]; then
     launch/table.sh best "--rows=$1" "--config.data.packed=$2" \
-      --config.steps_per_dispatch=16 "${@:3}"
+      --config.steps_per_dispatch=8 --config.checkpoint_every_steps=0 "${@:3}"
   fi
+}
+
+# Trains those of these rows that have data beside each other: a GPU's program
+# takes minutes to compile, but seconds an epoch.
+beside() {
+  local row packed job jobs
+  for row in $1; do
+    packed="$3"
+    if [[ "$row" == fer2013_* ]]; then packed="$2"; fi
+    train "$row" "$packed" "${@:4}" &
+    jobs="${jobs:-} $!"
+  done
+  for job in $jobs; do
+    wait "$job"
+  done
 }
 
 if [[ ! -s results/bench_gpu.json ]]; then
   launch/benchmark.sh gpu
 fi
-train fer2013,fer2013_taught,fer2013_160,fer2013_224 "$1" "${@:3}"
-train ferplus_argmax,ferplus_argmax_224,ferplus_argmax_round2 "$2" "${@:3}"
-if [[ -n "$2" ]]; then  # It starts from the network of FER+.
-  train fer2013_from_ferplus "$1" "${@:3}"
-fi
+# shellcheck source=/dev/null
+source launch/environment.sh  # Once, not by each of the rows.
+beside "fer2013_whole fer2013_long ferplus_argmax_whole ferplus_argmax_long" "$@"
+beside "fer2013_student ferplus_argmax_student" "$@"

@@ -332,15 +332,27 @@ def test_a_gpu_runs_rows_of_the_best_table(repository):
     repository / "launch/gpu.sh", "", "plus.npz", "--config.batch_size=8"
   )
   assert done.returncode == 0, done.stderr
-  (command,) = done.stdout.splitlines()
-  assert command.startswith("EXTRAS=cuda python -m pattlite_jax.report.run")
-  for flag in (
-    "--table=best",
-    "--rows=ferplus_argmax,",
-    "--config.data.packed=plus.npz",
-    "--config.batch_size=8",
-  ):
-    assert flag in command
+  *teachers, student = done.stdout.splitlines()
+  assert "--rows=ferplus_argmax_student" in student  # Once all others ended.
+  rows = ("ferplus_argmax_whole", "ferplus_argmax_long")
+  for command, row in zip(sorted(teachers), sorted(rows), strict=True):
+    assert command.startswith("EXTRAS=cuda python -m pattlite_jax.report.run")
+    for flag in (
+      "--table=best",
+      f"--rows={row} ",
+      "--config.data.packed=plus.npz",
+      "--config.batch_size=8",
+    ):
+      assert flag in command
+
+
+def test_a_gpu_stops_after_a_row_that_failed(repository):
+  (repository / "results").mkdir()
+  (repository / "results/bench_gpu.json").write_text("{}")
+  failing = {**os.environ, "EXIT_STATUS": "1"}
+  done = run(repository / "launch/gpu.sh", "2013.npz", "", env=failing)
+  assert done.returncode == 1
+  assert "student" not in done.stdout
 
 
 def test_slurm_gives_each_gpu_a_task_and_passes_the_flags():

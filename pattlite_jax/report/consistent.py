@@ -18,6 +18,7 @@ from etils import epath
 
 from pattlite_jax import config as config_lib
 from pattlite_jax.config import files as config_files
+from pattlite_jax.config import rules
 from pattlite_jax.report.row import Row, Scoring
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import metrics
@@ -112,8 +113,14 @@ def _of_command(
     return
   given = {m[1]: m[2] for m in map(_FIELD.fullmatch, words) if m}
   for field, value in {"seed": seed, **row.overrides}.items():
-    if field in given and given[field] != str(value):
+    if field in given and _told(field, given[field]) != _told(field, value):
       yield f"was trained with config.{field}={given[field]}, not {value}."
+
+
+def _told(field: str, value: Any) -> str:
+  """Returns what tells values apart; of paths, their ends: machines differ."""
+  is_path = isinstance(config_lib.FIELDS[field].allowed, rules.Path)
+  return pathlib.PurePath(str(value)).name if is_path else str(value)
 
 
 def _of_figures(

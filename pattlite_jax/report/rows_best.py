@@ -13,6 +13,32 @@ _AT_224 = {
   "stage1.epochs": 40,
 }
 
+# Longer and in larger batches; nothing chooses the epoch. A GPU's work.
+_LONG = {
+  "batch_size": 256,
+  "model.dtype": "bfloat16",
+  "stage1.epochs": 32,
+  "stage1.learning_rate": 2e-3,
+  "stage1.weight_decay": 0.05,
+  "stage1.warmup_epochs": 2.0,
+  "stage1.ema_decay": 0.998,
+  "stage1.monitor": "last_epoch",
+}
+_HEAD = {"model.scaled_attention": True, "model.patch_batch_norm": True}
+# ImageNet's whole MobileNetV1 (3.2 M) with a plain mean, to teach. The README
+# of pattlite_jax/weights says how to port it.
+_WHOLE = {
+  "method": "baseline",
+  "model.cut": "conv_pw_13_relu",
+  "model.trunk_weights": "data/pw13.safetensors",
+  "model.patch_stride": 4,  # A baseline has no patches, and no dropout.
+  "stage1.spatial_dropout": 0.0,
+  "stage1.pooled_dropout": 0.0,
+  "stage2.spatial_dropout": 0.0,
+  "stage2.pooled_dropout": 0.0,
+  "stage2.attended_dropout": 0.0,
+}
+
 
 def _best(name, label, config, change, expected=None, **fields):
   return Row(
@@ -39,6 +65,56 @@ def _more(start_from, *, taught_by, epochs, **overrides):
     "stage1.learning_rate": 5e-4,  # The weights need no large steps any more.
     **overrides,
   }
+
+
+def _long(data, label, config):
+  """Returns the rows of a long training: teachers, PAtt-Lite, its student.
+
+  The student starts from the PAtt-Lite; its seed must be another, as in `_more`.
+  """
+  student = {
+    **_HEAD,
+    "start_from": f"runs/best/{data}_long_seed0",
+    "distillation.teachers": ",".join(
+      f"runs/best/{data}_whole_seed{seed}" for seed in (0, 1)
+    ),
+    "distillation.view": "student",
+    "distillation.share": 0.9 if data == "fer2013" else 0.8,  # Votes are soft.
+    "stage1.label_smoothing": 0.0,
+    "stage1.epochs": 10,
+    "stage1.learning_rate": 5e-4,
+    "stage1.weight_decay": 0.05,
+    "stage1.warmup_epochs": 0.5,
+    "stage1.monitor": "last_epoch",
+  }
+  return (
+    _best(
+      f"{data}_whole",
+      f"{label}, whole MobileNetV1 (3.2 M)",
+      config,
+      "32 epochs in batches of 256; no PAtt-Lite: a plain mean",
+      overrides={**_LONG, **_WHOLE},
+      seeds=(0, 1),
+    ),
+    _best(
+      f"{data}_long",
+      f"{label} long",
+      config,
+      "32 epochs in batches of 256; batch norm in the patch block, attention "
+      "scaled by 1/√32",
+      overrides={**_LONG, **_HEAD},
+      seeds=(0,),
+    ),
+    _best(
+      f"{data}_student",
+      f"{label} student",
+      config,
+      f'10 more epochs of "{label} long"; both networks "{label}, whole '
+      "MobileNetV1\" teach in the student's view",
+      overrides=student,
+      seeds=(1,),
+    ),
+  )
 
 
 def _ingredient(
@@ -160,6 +236,8 @@ BEST = (
     ),
     seeds=(2,),
   ),
+  *_long("ferplus_argmax", "FER+ (argmax)", "ferplus_best"),
+  *_long("fer2013", "FER2013", "fer2013_best"),
 )
 
 INGREDIENTS = (

@@ -1,6 +1,8 @@
 """A results file that contradicts its name, its row or itself is refused."""
 
+import contextlib
 import copy
+import dataclasses
 import json
 
 import numpy as np
@@ -87,6 +89,19 @@ def changed(result, path, value):
 
 def test_files_that_agree_are_no_error(check):
   check()
+
+
+def test_a_path_may_be_another_on_each_machine(tmp_path):
+  row = dataclasses.replace(
+    ROW, overrides={"start_from": "runs/first"}, scorings=(), seeds=(1,)
+  )
+  (tmp_path / "main").mkdir()
+  for path, fails in (("/scratch/first", False), ("runs/second", True)):
+    result = training(1) | {"command": f"x --config.start_from={path}"}
+    (tmp_path / "main/a_seed1.json").write_text(json.dumps(result))
+    refused = pytest.raises(UserError, match="start_from=runs/second, not")
+    with refused if fails else contextlib.nullcontext():
+      consistent.check(epath.Path(tmp_path), {"main": (row,)})
 
 
 PER_SAMPLE = "splits.test.per_sample"
