@@ -70,7 +70,7 @@ def _more(start_from, *, taught_by, epochs, **overrides):
 def _long(data, label, config):
   """Returns the rows of a long training: teachers, PAtt-Lite, its student.
 
-  The student starts from the PAtt-Lite; its seed must be another, as in `_more`.
+  The student starts from the PAtt-Lite, with another seed, as in `_more`.
   """
   student = {
     **_HEAD,

@@ -92,9 +92,8 @@ def test_files_that_agree_are_no_error(check):
 
 
 def test_a_path_may_be_another_on_each_machine(tmp_path):
-  row = dataclasses.replace(
-    ROW, overrides={"start_from": "runs/first"}, scorings=(), seeds=(1,)
-  )
+  overrides = {**ROW.overrides, "start_from": "runs/first"}
+  row = dataclasses.replace(ROW, overrides=overrides, scorings=(), seeds=(1,))
   (tmp_path / "main").mkdir()
   for path, fails in (("/scratch/first", False), ("runs/second", True)):
     result = training(1) | {"command": f"x --config.start_from={path}"}
