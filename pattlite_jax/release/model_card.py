@@ -144,6 +144,7 @@ def _figures(
       "accuracy, mean logits of two views (itself, mirrored)",
       percent(views["accuracy"]),
     ),
+    *_without_copies(described.get("without_copies")),
   ]
   return "\n".join(
     [
@@ -154,6 +155,23 @@ def _figures(
       *_calibration(described),
     ]
   )
+
+
+def _without_copies(found: dict[str, Any] | None) -> list[tuple[str, str]]:
+  """Returns the figures of what the training split holds too, and of the rest.
+
+  Cards that are older than them have none.
+  """
+  if not found:
+    return []
+  copies, rest = found["duplicates_only"], found["without_duplicates"]
+  return [
+    (
+      f"accuracy without the {copies['num_images']:,} images that the training "
+      "split holds too, alike or nearly",
+      percent(rest["accuracy"]),
+    )
+  ]
 
 
 def _calibration(described: dict[str, Any]) -> list[str]:

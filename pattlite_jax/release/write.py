@@ -10,7 +10,7 @@ from pattlite_jax import config as config_lib
 from pattlite_jax import trained
 from pattlite_jax.data.source import DataChoice
 from pattlite_jax.release import calibration as calibration_lib
-from pattlite_jax.release import model_card, model_check, onnx_file
+from pattlite_jax.release import copies, model_card, model_check, onnx_file
 from pattlite_jax.runtime import durable, json_file, provenance, train_time
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.scoring import pictures, protocols
@@ -65,13 +65,16 @@ def release(
     )
     inputs = dataclasses.replace(inputs, network=network)
   batches = protocols.Batches("official", 32, 0)
-  result, _ = protocols.evaluate(inputs, batches, flip_views=True)
+  result, predictions = protocols.evaluate(inputs, batches, flip_views=True)
   # An old checkpoint does not say it; it is scored on its own set.
   image_shape = network.image_shape or inputs.examples.images.shape[1:]
   network = dataclasses.replace(network, image_shape=image_shape)
   described = _describe(network, training, result)
   if calibration:
     described["calibration"] = calibration
+  clean = copies.score(inputs, choice, predictions)
+  if clean:
+    described["without_copies"] = clean
   file = onnx_file.of(network)
   if file:
     described["onnx"] = file.noted
