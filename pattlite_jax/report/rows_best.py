@@ -81,7 +81,7 @@ def _long(data, label, config):
     "distillation.view": "student",
     "distillation.share": 0.9 if data == "fer2013" else 0.8,  # Votes are soft.
     "stage1.label_smoothing": 0.0,
-    "stage1.epochs": 10,
+    "stage1.epochs": 6,
     "stage1.learning_rate": 5e-4,
     "stage1.weight_decay": 0.05,
     "stage1.warmup_epochs": 0.5,
@@ -109,7 +109,7 @@ def _long(data, label, config):
       f"{data}_student",
       f"{label} student",
       config,
-      f'10 more epochs of "{label} long"; both networks "{label}, whole '
+      f'6 more epochs of "{label} long"; both networks "{label}, whole '
       "MobileNetV1\" teach in the student's view",
       overrides=student,
       seeds=(1,),
