@@ -7,6 +7,8 @@ python -m pattlite_jax.evaluate --checkpoint runs/fer2013 [--split test]
 Weights of attention or sharing "batch" have a second set of figures, which
 depends on --order and --batch_size; those of other modes depend on neither.
 --flip_views adds those of two views of each image, itself and its mirror image.
+Several checkpoints with commas between them are scored as one network, by their
+mean probabilities.
 """
 
 import io
@@ -91,12 +93,12 @@ def _evaluate(given: flags.FlagValues) -> None:
   from pattlite_jax.runtime import errors, parallel, provenance
 
   with errors.in_one_line(data_flags.OF_COMMANDS):
-    from pattlite_jax import trained
+    from pattlite_jax import ensemble
     from pattlite_jax.scoring import pictures, protocols, text
     from pattlite_jax.scoring.inputs import load_inputs
 
     inputs = load_inputs(
-      trained.load(given.checkpoint),
+      ensemble.load(given.checkpoint),
       data_flags.data_choice(given),
       split=given.split,
       challenge_lists=given.challenge_lists,
