@@ -6,6 +6,7 @@ from etils import epath
 
 from pattlite_jax.report import (
   cuts,
+  ensembles,
   input_sets,
   lines,
   methods,
@@ -50,6 +51,13 @@ For comparison, the best PAtt-Lite that predicts each image alone which we know
 of, [near-neutral-fer](https://github.com/StevenHSKim/near-neutral-fer), reports
 70.08 on FER2013, 83.10 on FER+ and 84.09 on RAF-DB: on the test splits, over
 five seeds."""
+
+_ENSEMBLES = """\
+### Teachers, as one
+
+The mean of their probabilities, each image seen once: what a student is taught
+where its share of the target is 1. `python -m pattlite_jax.evaluate
+--checkpoint=A,B` scores several networks so."""
 
 _PEERS = """\
 ## Beside what people install
@@ -235,6 +243,7 @@ def text(results: epath.Path) -> str:
   picture = "![Time against batch size](../results/bench_{}.png)"
   studies = (
     (_BEST, write.best(tables["best"]), _AFTER_BEST),
+    (_ENSEMBLES, ensembles.text(results / "best"), ""),
     (_PEERS, peers.text(results / peers.NAME), _AFTER_PEERS),
     (
       _INGREDIENTS,
