@@ -27,5 +27,5 @@ def test_each_ensemble_has_a_row(tmp_path):
 
 def test_another_file_is_named(tmp_path):
   (tmp_path / "a_mean.json").write_text('{"splits": {}}')
-  with pytest.raises(UserError, match="a_mean[.]json is no result of evaluate"):
+  with pytest.raises(UserError, match=r"a_mean\.json is no result of evaluate"):
     ensembles.text(epath.Path(tmp_path))
