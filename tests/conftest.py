@@ -1,7 +1,9 @@
 """What several tests share: small examples, a small network, its config."""
 
 import collections
+import gc
 import os
+import pathlib
 import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -15,6 +17,7 @@ from pattlite_jax import config as config_lib
 from pattlite_jax.data.examples import Examples
 
 CLASS_NAMES = ("anger", "disgust", "happiness")
+MAX_MAPPINGS = 20_000
 
 
 def pytest_collection_modifyitems(items):
@@ -27,6 +30,29 @@ def pytest_collection_modifyitems(items):
     item.path for item in items if item.get_closest_marker("slow")
   )
   items.sort(key=lambda item: -slow[item.path])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+  """Lets go of compiled programs before they are too many for Linux.
+
+  Each has six memory mappings or many more, and a process may have 65,530. XLA
+  crashes where it gets no other, to compile a program or to read one. A whole
+  run takes thousands, the other tests of a file hardly as many together.
+  """
+  ends_file = nextitem is None or nextitem.path != item.path
+  if not ends_file and not item.get_closest_marker("slow"):
+    return
+  if _num_mappings() > MAX_MAPPINGS:
+    jax.clear_caches()
+    gc.collect()
+    assert _num_mappings() < MAX_MAPPINGS
+
+
+def _num_mappings():
+  """Returns 0 where the system does not tell, as macOS."""
+  maps = pathlib.Path("/proc/self/maps")
+  return maps.read_bytes().count(b"\n") if maps.exists() else 0
 
 
 @pytest.fixture

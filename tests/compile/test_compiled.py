@@ -33,7 +33,7 @@ def compile_for(tmp_path, *arguments):
     [*command, f"--json={file}"],
     capture_output=True,
     text=True,
-    timeout=1800,
+    timeout=800,
     env=os.environ | {"JAX_PLATFORMS": "cpu"},
   )
   assert done.returncode == 0, done.stderr[-3000:]

@@ -121,9 +121,11 @@ def run_on(num_devices, path):
     f"--xla_force_host_platform_device_count={num_devices} "
     "--xla_backend_optimization_level=0"
   )
-  return subprocess.Popen(
+  subprocess.run(
     [sys.executable, "-c", SCRIPT, str(path), json.dumps(CASES)],
     env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+    check=True,
+    timeout=600,
   )
 
 
@@ -135,7 +137,7 @@ def results(tmp_path_factory):
   @functools.cache
   def results_on(num_devices):
     path = folder / f"{num_devices}.npz"
-    assert run_on(num_devices, path).wait() == 0
+    run_on(num_devices, path)
     return dict(np.load(path))
 
   return results_on
