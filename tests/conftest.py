@@ -12,8 +12,8 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import jax
 import numpy as np
 import pytest
+import small_run_config
 
-from pattlite_jax import config as config_lib
 from pattlite_jax.data.examples import Examples
 
 CLASS_NAMES = ("anger", "disgust", "happiness")
@@ -55,7 +55,7 @@ def _num_mappings():
   return maps.read_bytes().count(b"\n") if maps.exists() else 0
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_examples():
   """Returns a maker of faceless examples whose brightness tells the class."""
 
@@ -72,44 +72,20 @@ def make_examples():
 
 @pytest.fixture
 def small_config(tmp_path):
-  """A run that compiles in seconds: one block of the trunk at 24 px."""
-  config = config_lib.get_config()
-  config.workdir = str(tmp_path / "run")
-  config.data.name = "synthetic_faces"
-  config.batch_size = 4
-  config.global_clipnorm = 3.0
-  config.model.image_size = 24
-  config.model.cut = "conv_pw_1_relu"
-  config.augment.random_flip = True
-  config.augment.random_contrast = 0.3
-  config.distillation.share = 0.7
-  for stage in (config.stage1, config.stage2):
-    stage.epochs = 2
-    stage.trunk = "frozen"
-    stage.trunk_statistics = "imagenet"
-    stage.min_delta = 0.003
-    stage.min_learning_rate = 1e-6
-  config.stage1.learning_rate = 1e-3
-  config.stage1.class_weights = True
-  config.stage1.pooled_dropout = 0.1
-  config.stage1.plateau_patience = 3
-  config.stage1.patience = 5
-  config.stage2.learning_rate = 1e-5
-  config.stage2.decay_epochs = 80.0
-  config.stage2.spatial_dropout = 0.2
-  config.stage2.pooled_dropout = 0.2
-  config.stage2.attended_dropout = 0.2
-  config.stage2.monitor = "train_accuracy"
-  config.stage2.patience = 20
-  config.eval.order = "class_sorted"
-  config.log_every_steps = 2
-  return config
+  """A run that compiles in seconds; its folder is the test's own."""
+  return small_run_config.make(tmp_path / "run")
 
 
 @pytest.fixture
-def splits(make_examples):
+def splits(make_splits):
   """What `small_config` trains on: an epoch has 5 steps."""
-  return {
+  return make_splits()
+
+
+@pytest.fixture(scope="session")
+def make_splits(make_examples):
+  """Returns a maker of splits for what a whole file shares."""
+  return lambda: {
     "train": make_examples(18, seed=0),
     "validation": make_examples(9, seed=1),
     "test": make_examples(10, seed=2),

@@ -6,6 +6,7 @@ import os
 import jax
 import numpy as np
 import pytest
+import small_run_config
 from small_run import fit
 
 import pattlite_jax
@@ -35,19 +36,19 @@ def test_paths_of_the_machine_leave_the_command():
   )
 
 
-@pytest.fixture
-def released(quick_config, splits, tmp_path):
+@pytest.fixture(scope="module")
+def released(tmp_path_factory, make_splits):
   """(folder, the run's result) of a short run."""
-  quick_config.data.name = "synthetic_faces"
-  quick_config.data.dir = "/home/me/data"
-  quick_config.stage2.epochs = 0
-  result, _ = fit(quick_config, splits)
-  packed.write(tmp_path / "faces.npz", "synthetic_faces", splits)
-  choice = DataChoice(packed=str(tmp_path / "faces.npz"))
-  write.release(
-    quick_config.workdir, tmp_path / "model", choice, split="validation"
-  )
-  return tmp_path / "model", result
+  folder = tmp_path_factory.mktemp("released")
+  config = small_run_config.make(folder / "run")
+  config.data.dir = "/home/me/data"
+  config.stage2.epochs = 0
+  splits = make_splits()
+  result, _ = fit(config, splits)
+  packed.write(folder / "faces.npz", "synthetic_faces", splits)
+  choice = DataChoice(packed=str(folder / "faces.npz"))
+  write.release(config.workdir, folder / "model", choice, split="validation")
+  return folder / "model", result
 
 
 @pytest.mark.slow

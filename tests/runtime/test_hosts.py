@@ -90,7 +90,11 @@ def start(command, folder, name, *, devices=2, **variables):
 
 def finish(process):
   """Returns (exit status, stdout, stderr)."""
-  out, err = process.communicate(timeout=600)
+  try:
+    out, err = process.communicate(timeout=400)
+  except subprocess.TimeoutExpired:
+    process.terminate()
+    raise
   return process.returncode, out, err
 
 
@@ -239,52 +243,60 @@ def test_other_commands_count_once_on_two_hosts(folder, two_hosts):
   assert json.loads(report.read_text())["batch_dependence"]["passed"]
 
 
-@slow
-def test_a_run_goes_on_after_a_host_died(folder, two_hosts):
-  name = "dies"
-  command = WATCHED + arguments(folder, name)
+@pytest.fixture(scope="module")
+def stopped(folder):
+  """A run of which one host is asked to stop; what it said."""
+  command = WATCHED + arguments(folder, "broken")
+  return run_hosts(command, folder, "stops", STOPS_AT="1:1", PACE="1")
+
+
+@pytest.fixture(scope="module")
+def died(folder, stopped):
+  """The same run, started again, until a host dies; what it said, seconds."""
+  command = WATCHED + arguments(folder, "broken")
   started = time.monotonic()
-  status, _, err = run_hosts(command, folder, name, DIES_AT="1:9")
-  assert status != 0
-  # The start, and 20 for the heartbeats, on a busy machine; a host that is
-  # not told of the death waits for ever.
-  assert time.monotonic() - started < 400
-  assert max(drawn_by(folder, name, host=1)) == 8, err
-  assert "tasks are unhealthy (stopped sending heartbeats)" in err
-  assert not (folder / name / "result.json").exists()
-
-  status, out, err = run_hosts(command, folder, name)
-  assert status == 0, err
-  assert "Going on at step 3." in out or "Going on at step 6." in out
-  unbroken, resumed = (
-    final_state(folder, "two_hosts"),
-    final_state(folder, name),
-  )
-  jax.tree.map(np.testing.assert_array_equal, resumed, unbroken)
-  splits = [result_of(folder, n)["splits"] for n in ("two_hosts", name)]
-  assert splits[0] == splits[1]
+  said = run_hosts(command, folder, "dies", DIES_AT="1:9")
+  return *said, time.monotonic() - started
 
 
 @slow
-def test_termination_of_one_host_stops_all_after_the_same_step(
-  folder, two_hosts
-):
-  name = "stops"
-  command = WATCHED + arguments(folder, name)
-  status, _, err = run_hosts(command, folder, name, STOPS_AT="1:1", PACE="1")
+def test_termination_of_one_host_stops_all_after_the_same_step(stopped):
+  status, _, err = stopped
   assert status == stop.EXIT_STATUS, err
+  assert 1 <= _step_of_stop(err) < STEPS * EPOCHS
+
+
+def _step_of_stop(err):
   steps = re.findall(r"\[(\d)\] Stopped by .* Step (\d+) is saved", err)
   assert sorted(host for host, _ in steps) == ["0", "1"], err
   ((step,),) = [{step for _, step in steps}]
-  assert 1 <= int(step) < STEPS * EPOCHS
+  return int(step)
 
-  status, out, err = run_hosts(command, folder, name)
+
+@slow
+def test_a_host_that_dies_ends_the_others(folder, stopped, died):
+  status, out, err, seconds = died
+  assert out.count(f"Going on at step {_step_of_stop(stopped[2])}.") == 1
+  assert status != 0
+  # The start, and 20 for the heartbeats, on a busy machine; a host that is
+  # not told of the death waits for ever.
+  assert seconds < 300
+  assert max(drawn_by(folder, "dies", host=1)) == 8, err
+  assert "tasks are unhealthy (stopped sending heartbeats)" in err
+
+
+@slow
+def test_a_run_goes_on_after_a_stop_and_a_death(folder, two_hosts, died):
+  assert not (folder / "broken" / "result.json").exists()
+  command = WATCHED + arguments(folder, "broken")
+  status, out, err = run_hosts(command, folder, "ends")
   assert status == 0, err
-  assert out.count(f"Going on at step {step}.") == 1
-  unbroken = final_state(folder, "two_hosts")
-  jax.tree.map(
-    np.testing.assert_array_equal, final_state(folder, name), unbroken
-  )
+  assert "Going on at step 3." in out or "Going on at step 6." in out
+  names = ("two_hosts", "broken")
+  unbroken, resumed = (final_state(folder, name) for name in names)
+  jax.tree.map(np.testing.assert_array_equal, resumed, unbroken)
+  splits = [result_of(folder, name)["splits"] for name in names]
+  assert splits[0] == splits[1]
 
 
 @slow

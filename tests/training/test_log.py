@@ -8,6 +8,7 @@ import time
 import jax
 import numpy as np
 import pytest
+import small_run_config
 from absl import logging
 from rich.console import Console
 from small_run import fit, saved_best
@@ -34,30 +35,36 @@ def terminal_console():
   )
 
 
-@pytest.fixture
-def config(quick_config):
+def configure(workdir):
   """Two stages of which the first stops early, by a gain that none has."""
-  quick_config.stage1.epochs = 5
-  quick_config.stage1.patience = 1
-  quick_config.stage1.min_delta = 1.0
-  quick_config.stage2.epochs = 2
-  quick_config.stage2.patience = 0
-  quick_config.stage2.min_delta = 1.0
-  quick_config.log_every_steps = 3
-  return quick_config
+  config = small_run_config.make(workdir)
+  config.stage1.epochs = 5
+  config.stage1.patience = 1
+  config.stage1.min_delta = 1.0
+  config.stage2.epochs = 2
+  config.stage2.patience = 0
+  config.stage2.min_delta = 1.0
+  config.log_every_steps = 3
+  return config
 
 
 @pytest.fixture
-def plain(config, splits):
-  """Returns (lines, history, scalars) of a run with its output in a file."""
+def config(tmp_path):
+  return configure(tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory, make_splits):
+  """(config, lines, history, scalars) of a run with its output in a file."""
+  config = configure(tmp_path_factory.mktemp("plain") / "run")
   console = plain_console()
-  result, writer = fit(config, splits, console=console)
+  result, writer = fit(config, make_splits(), console=console)
   lines = console.file.getvalue().splitlines()
-  return lines, result["history"], writer.scalars
+  return config, lines, result["history"], writer.scalars
 
 
-def test_the_header_tells_the_facts(plain, config, splits):
-  lines, _, _ = plain
+def test_the_header_tells_the_facts(plain):
+  config, lines, _, _ = plain
   head = "\n".join(lines[: lines.index("Stage 1 of 2")])
   assert "data        synthetic_faces, 3 classes" in head
   assert "images      18 training, 9 validation, 10 test" in head
@@ -75,7 +82,7 @@ def test_the_header_tells_the_facts(plain, config, splits):
 
 @pytest.mark.slow
 def test_every_plain_line_is_made_of_words(plain):
-  lines, _, _ = plain
+  _, lines, _, _ = plain
   for line in lines:
     assert line.isprintable(), line  # No colours, no bar.
     assert not re.search(r"\w=|\w/\w+=|\[\d+\]|^I\d{4}", line), line
@@ -94,7 +101,7 @@ def test_every_plain_line_is_made_of_words(plain):
 
 @pytest.mark.slow
 def test_a_line_an_epoch_holds_the_figures_of_the_history(plain):
-  lines, history, _ = plain
+  _, lines, history, _ = plain
   epochs = [line for line in lines if line.startswith("epoch ")]
   assert len(epochs) == len(history) == 4
   for number, (line, record) in enumerate(zip(epochs, history, strict=True), 1):
@@ -118,7 +125,7 @@ def test_a_line_an_epoch_holds_the_figures_of_the_history(plain):
 
 @pytest.mark.slow
 def test_scalars_go_to_tensorboard(plain):
-  _, history, scalars = plain
+  _, _, history, scalars = plain
   logged = [(step, s) for step, s in scalars if "validation/loss" in s]
   assert [step for step, _ in logged] == [5, 10, 15, 20]
   for (_, values), record in zip(logged, history, strict=True):

@@ -4,10 +4,12 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import types
 
 import jax
 import numpy as np
 import pytest
+import small_run_config
 from small_run import StoppedError, fit, saved_best
 
 from pattlite_jax import trained
@@ -23,10 +25,47 @@ def config(small_config):
   return small_config
 
 
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory, make_splits):
+  """A run of both stages, with a line a step, and how often a step is traced.
+
+  What uses it leaves it as it is.
+  """
+  config = small_run_config.make(tmp_path_factory.mktemp("ended") / "run")
+  config.stage1.epochs = 3
+  config.log_every_steps = 1
+  traces = []
+  train_step = step_lib.train_step
+
+  def counting(*args, **kwargs):
+    traces.append(1)
+    return train_step(*args, **kwargs)
+
+  splits = make_splits()
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(step_lib, "train_step", counting)
+    result, writer = fit(config, splits)
+  return types.SimpleNamespace(
+    config=config, splits=splits, result=result, writer=writer, traces=traces
+  )
+
+
+@pytest.fixture(scope="module")
+def across(tmp_path_factory, make_splits):
+  """(config, splits, result) of a run whose network mixes a batch."""
+  config = small_run_config.make(tmp_path_factory.mktemp("across") / "run")
+  config.model.attention = "batch"
+  config.stage2.epochs = 0
+  splits = make_splits()
+  result, _ = fit(config, splits)
+  return config, splits, result
+
+
 @pytest.mark.slow
 def test_a_run_learns_and_reports_itself(config, splits, tmp_path):
   config.stage1.epochs = 30
   config.stage1.patience = 30
+  config.checkpoint_every_steps = 0
   result, writer = fit(config, splits, draw=pictures.draw_run)
   stored = json.loads((tmp_path / "run/result.json").read_text())
   assert stored == result
@@ -56,18 +95,16 @@ def test_a_run_learns_and_reports_itself(config, splits, tmp_path):
 # after a save inside the second; 12: in the second stage.
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  "stop_at",
-  [3, *(pytest.param(n, marks=pytest.mark.long) for n in (5, 8)), 12],
+  "stops", [(3, 12), pytest.param((5, 8), marks=pytest.mark.long)]
 )
-def test_a_stopped_run_ends_as_an_unbroken_one(
-  config, splits, tmp_path, stop_at
-):
+def test_a_run_stopped_twice_ends_as_an_unbroken_one(config, splits, stops):
   config.stage2.trunk = "all_but_bn"
   unbroken, _ = fit(config, splits)
   weights = saved_best(config)
   shutil.rmtree(config.workdir)
-  with pytest.raises(StoppedError):
-    fit(config, splits, stop_at=stop_at)
+  for step in stops:
+    with pytest.raises(StoppedError):
+      fit(config, splits, stop_at=step)
   resumed, _ = fit(config, splits)
   assert resumed == unbroken
   jax.tree.map(np.testing.assert_array_equal, saved_best(config), weights)
@@ -156,28 +193,16 @@ def test_steps_of_one_dispatch_are_the_same_steps(config, splits, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_stage_compiles_its_step_once(config, splits, monkeypatch):
-  traces = []
-  train_step = step_lib.train_step
-
-  def counting(*args, **kwargs):
-    traces.append(1)
-    return train_step(*args, **kwargs)
-
-  monkeypatch.setattr(step_lib, "train_step", counting)
-  config.stage1.epochs = 3
-  fit(config, splits)
+def test_a_stage_compiles_its_step_once(ended):
   stages = 2
-  assert len(traces) == stages, traces
+  assert len(ended.traces) == stages, ended.traces
 
 
 @pytest.mark.slow
-def test_the_input_stall_is_logged(config, splits):
-  config.log_every_steps = 1
-  _, writer = fit(config, splits)
+def test_the_input_stall_is_logged(ended):
   stalls = [
     s["train/input_stall_ms"]
-    for _, s in writer.scalars
+    for _, s in ended.writer.scalars
     if "train/input_stall_ms" in s
   ]
   assert stalls and all(0 <= stall < 1000 for stall in stalls)
@@ -199,30 +224,26 @@ def test_zero_logs_and_saves_at_the_ends_of_epochs_alone(config, splits):
 
 
 @pytest.mark.slow
-def test_a_finished_run_trains_no_more(config, splits):
-  first, _ = fit(config, splits)
-  again, writer = fit(config, splits)
-  assert again == first
+def test_a_finished_run_trains_no_more(ended):
+  again, writer = fit(ended.config, ended.splits)
+  assert again == ended.result
   assert writer.scalars == []
 
 
 @pytest.mark.slow
-def test_batch_attention_reports_both_protocols(config, splits):
-  config.model.attention = "batch"
-  config.stage2.epochs = 0
-  result, _ = fit(config, splits)
+def test_batch_attention_reports_both_protocols(across):
+  _, _, result = across
   for scores in result["splits"].values():
-    across = scores["across_batch"]
-    assert (across["order"], across["batch_size"]) == ("class_sorted", 32)
+    across_batch = scores["across_batch"]
+    assert across_batch["order"] == "class_sorted"
+    assert across_batch["batch_size"] == 32
     alone = scores["per_sample"]["loss"]
-    assert across["loss"] != pytest.approx(alone, rel=1e-3)
+    assert across_batch["loss"] != pytest.approx(alone, rel=1e-3)
 
 
 @pytest.mark.slow
-def test_the_end_of_a_run_is_what_evaluate_says(config, splits):
-  config.model.attention = "batch"
-  config.stage2.epochs = 0
-  result, _ = fit(config, splits)
+def test_the_end_of_a_run_is_what_evaluate_says(across):
+  config, splits, result = across
   batches = protocols.Batches("class_sorted", 32, config.seed)
   inputs = Inputs(
     trained.load(config.workdir), config.data.name, "test", splits["test"], ()
@@ -247,10 +268,9 @@ def test_an_empty_validation_split_is_an_error(config, splits, make_examples):
 
 
 @pytest.mark.slow
-def test_a_frozen_trunk_stays_bit_for_bit(config, splits):
-  fit(config, splits)
-  before = setup.init_variables(config, 3)
-  after = saved_best(config)
+def test_a_frozen_trunk_stays_bit_for_bit(ended):
+  before = setup.init_variables(ended.config, 3)
+  after = saved_best(ended.config)
   for kind in ("params", "batch_stats"):
     jax.tree.map(
       np.testing.assert_array_equal, after[kind]["trunk"], before[kind]["trunk"]
