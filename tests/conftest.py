@@ -96,7 +96,8 @@ def make_splits(make_examples):
 def compiled(tmp_path_factory):
   """Lets all tests share their compilations, with workers and subprocesses.
 
-  JAX_COMPILATION_CACHE_DIR keeps them for the next run, too.
+  JAX_COMPILATION_CACHE_DIR keeps them for the next run, too. Compiling takes
+  most of the time of most tests, and half as long without most optimizations.
   """
   folder = tmp_path_factory.getbasetemp()
   if "PYTEST_XDIST_WORKER" in os.environ:
@@ -105,10 +106,24 @@ def compiled(tmp_path_factory):
   settings = {
     "jax_compilation_cache_dir": kept or str(folder / "compiled"),
     "jax_persistent_cache_min_compile_time_secs": 0,
+    "jax_disable_most_optimizations": True,
   }
   for name, value in settings.items():
     jax.config.update(name, value)
     os.environ[name.upper()] = str(value)
+
+
+@pytest.fixture(scope="module")
+def optimized():
+  """Programs are those of users, as far as the file compiles them itself."""
+  _optimize(True)
+  yield
+  _optimize(False)
+
+
+def _optimize(fully):
+  jax.clear_caches()
+  jax.config.update("jax_disable_most_optimizations", not fully)
 
 
 @pytest.fixture(scope="module")

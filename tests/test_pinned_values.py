@@ -16,6 +16,8 @@ from pattlite_jax.config import files as config_files
 from pattlite_jax.data.drawing import face
 from pattlite_jax.data.examples import Examples
 
+pytestmark = pytest.mark.usefixtures("optimized")
+
 PINNED = json.loads(
   pathlib.Path(__file__).with_suffix(".json").with_stem("pinned_values")
   .read_text()

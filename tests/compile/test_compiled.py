@@ -34,7 +34,8 @@ def compile_for(tmp_path, *arguments):
     capture_output=True,
     text=True,
     timeout=800,
-    env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    env=os.environ
+    | {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "false"},
   )
   assert done.returncode == 0, done.stderr[-3000:]
   return json.loads(file.read_text()), done.stdout
