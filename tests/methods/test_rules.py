@@ -50,6 +50,7 @@ def config(request, small_config):
   small_config.stage1.trunk_statistics = "batch"
   small_config.augment.random_erasing = 0.5
   small_config.model.depth, small_config.model.width = 2, 16
+  small_config.model.heads = 2
   small_config.model.embedding_size = 8
   return small_config
 

@@ -4,6 +4,7 @@ They run the real command, through launch/local_processes.sh.
 """
 
 import collections
+import functools
 import hashlib
 import json
 import os
@@ -137,16 +138,17 @@ def two_hosts(folder):
 
 @pytest.fixture(scope="module")
 def one_host(folder, two_hosts):
-  """Runs on one host, with a single device and with as many as two have."""
-  runs = {}
-  for devices in (1, 4):
+  """Returns a number of devices -> name of a run on one host with so many."""
+
+  @functools.cache
+  def run_on(devices):
     name = f"one_host_{devices}"
     command = [sys.executable, *WATCHED[1:], *arguments(folder, name)]
-    runs[name] = start(command, folder, name, devices=devices)
-  for run in runs.values():
-    status, _, err = finish(run)
+    status, _, err = finish(start(command, folder, name, devices=devices))
     assert status == 0, err
-  return list(runs)
+    return name
+
+  return run_on
 
 
 @slow
@@ -168,9 +170,11 @@ def test_each_epoch_shares_every_image_once(folder, two_hosts):
 
 
 @slow
-@pytest.mark.parametrize("devices", [1, 4])
+@pytest.mark.parametrize(
+  "devices", [1, pytest.param(4, marks=pytest.mark.long)]
+)
 def test_two_hosts_train_as_one(folder, one_host, devices):
-  one = final_state(folder, one_host[devices > 1])
+  one = final_state(folder, one_host(devices))
   two = final_state(folder, "two_hosts")
   assert one.keys() == two.keys()
   config = config_lib.get_config()
@@ -192,7 +196,7 @@ def test_two_hosts_train_as_one(folder, one_host, devices):
 
 @slow
 def test_two_hosts_score_every_example_once(folder, one_host):
-  one, two = result_of(folder, one_host[0]), result_of(folder, "two_hosts")
+  one, two = result_of(folder, one_host(1)), result_of(folder, "two_hosts")
   counts = [s["per_sample"]["num_examples"] for s in two["splits"].values()]
   assert counts == list(SPLITS.values())
   for split, scores in one["splits"].items():
