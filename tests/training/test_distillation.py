@@ -152,7 +152,7 @@ def test_a_run_is_a_teacher_and_belongs_to_what_it_taught(
 
   shutil.rmtree(quick_config.workdir)
   quick_config.seed = 1
-  quick_config.stage1.epochs = 0
+  quick_config.stage1.epochs = 1
   fit(quick_config, splits)  # Another teacher of the same name.
   with pytest.raises(
     ValueError, match=r"taught_by .*run: synthetic_faces, sha256 \w+ -> "
