@@ -14,6 +14,7 @@ from pattlite_jax.report import (
   tried,
   write,
 )
+from pattlite_jax.report.row import Row
 from pattlite_jax.report.rows import TABLES
 
 _HEAD = """\
@@ -39,9 +40,6 @@ how a row differs from them. A teacher is the network of another row's first
 seed."""
 
 _AFTER_BEST = """\
-The package ships the first seed of "FER+ (argmax)" as `ferplus`, and that of
-"FER2013 taught" as `fer2013`.
-
 A teacher of the same size, a second round of training, a larger input and
 FER+'s votes as extra labels each change the accuracy by less than its standard
 error, √(p (1 - p) / n) for an accuracy p of n images. Seeds differ by about as
@@ -242,7 +240,11 @@ def text(results: epath.Path) -> str:
   single = lines.read_single(results, "../results")
   picture = "![Time against batch size](../results/bench_{}.png)"
   studies = (
-    (_BEST, write.best(tables["best"]), _AFTER_BEST),
+    (
+      _BEST,
+      write.best(tables["best"]),
+      f"{_shipped(TABLES['best'])}\n\n{_AFTER_BEST}",
+    ),
     (_ENSEMBLES, ensembles.text(results / "best"), ""),
     (_PEERS, peers.text(results / peers.NAME), _AFTER_PEERS),
     (
@@ -276,6 +278,15 @@ def text(results: epath.Path) -> str:
     (_SINGLE, write.single_runs(single), ""),
   )
   return _join(_HEAD, studies)
+
+
+def _shipped(rows: Sequence[Row]) -> str:
+  """Returns lines that say which runs the networks of the package are."""
+  return "\n".join(
+    f'`load("{row.ships_as}")` is seed {row.seeds[0]} of "{row.label}".'
+    for row in rows
+    if row.ships_as
+  )
 
 
 def _join(head: str, studies: Sequence[tuple[str, list[str], str]]) -> str:
