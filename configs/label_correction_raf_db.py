@@ -26,8 +26,10 @@ def get_config():
   config.model.rank_margin = 0.15
   config.model.relabel_margin = 0.2
   config.model.relabel_after_epochs = 10.0
-  config.augment.random_flip = True
+  config.augment.flip_or_noise = 0.5
+  config.augment.noise_deviation = 5.477  # A variance of 30.
   config.augment.random_erasing = 0.5
+  config.augment.erasing_fill = "imagenet_mean"
   config.augment.erasing_min_area = 0.02
   config.augment.erasing_max_area = 0.25
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from pattlite_jax import trained
+from pattlite_jax.data import class_names as class_names_lib
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring.network import Network, Predictors
 from pattlite_jax.trained import Trained
@@ -39,7 +40,7 @@ class Ensemble:
     """Returns what gives the logarithms of the mean probabilities."""
     each = [network.predictor_alone() for network in self.members]
     orders = [
-      jnp.array([n.class_names.index(name) for name in self.class_names])
+      jnp.array(class_names_lib.columns(n.class_names, self.class_names))
       for n in self.members
     ]
 
@@ -68,7 +69,7 @@ def load(names: str, setting: str = "checkpoint") -> Network:
   if not others:
     return first
   for other in others:
-    if sorted(other.class_names) != sorted(first.class_names):
+    if not class_names_lib.columns(other.class_names, first.class_names):
       raise UserError(
         "The networks of an ensemble know the same classes, but the first "
         f"knows {', '.join(first.class_names)}, another "

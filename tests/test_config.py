@@ -220,6 +220,14 @@ def test_zero_is_off_where_that_has_a_meaning(name):
       {"stage1.logit_adjustment": 1.0, "data.sampling": "balanced"},
       "logit_adjustment is 1.0, but config.data.sampling=balanced shows",
     ),
+    (
+      {"stage2.class_weights": True, "data.sampling": "repeat_rare"},
+      "class_weights is True, but config.data.sampling=repeat_rare shows",
+    ),
+    (
+      {"method": "ldam_focal", "data.sampling": "balanced"},
+      "ldam_focal weighs rare.*but config.data.sampling=balanced shows",
+    ),
     ({"augment.erasing_min_area": 0.9}, "min_area is 0.9, but must not exceed"),
     (
       {"stage1.schedule": "cosine", "stage1.warmup_epochs": 3.0},

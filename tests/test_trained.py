@@ -58,7 +58,7 @@ def test_a_tilde_is_the_home_directory(saved, monkeypatch, tmp_path):
   assert (tmp_path / "model").is_dir()
   same(trained.load("~/model").variables, larger)
   file = f"~/model/{model_folder.WEIGHTS}"
-  same(trunk.load_imagenet_trunk(file), larger)  # config.model.trunk_weights.
+  same(trunk.load_mobilenet_trunk(file), larger)  # config.model.trunk_weights.
 
 
 def test_a_steps_own_folder_gives_that_step(saved):
@@ -293,7 +293,7 @@ def test_pointers_of_git_lfs_in_a_folder_are_named(
     (folder / name).write_text(pointer)
     refused(folder, rf"{name} is a git-LFS pointer, .*git lfs pull")
   with pytest.raises(UserError, match="git lfs pull"):
-    trunk.load_imagenet_trunk(folder / "weights.safetensors")
+    trunk.load_mobilenet_trunk(folder / "weights.safetensors")
 
 
 def test_a_mistake_of_the_program_is_not_the_checkpoints():

@@ -167,6 +167,13 @@ def _check_methods(fields: Mapping[str, Any]) -> None:
       f"{units!r}; set both, the file and the columns to learn, or neither."
     )
   _check_head(fields)
+  sampling = fields["data.sampling"]
+  if fields["method"] == "ldam_focal" and sampling != "shuffle":
+    raise UserError(
+      "config.method=ldam_focal weighs rare classes more by itself, but "
+      f"config.data.sampling={sampling} shows them more often already; set it "
+      "to shuffle."
+    )
   width, heads = fields["model.width"], fields["model.heads"]
   if width % heads:
     raise UserError(
@@ -238,12 +245,13 @@ def _check_stage(stage: str, fields: Mapping[str, Any]) -> None:
       f"config.{stage}.epochs, {epochs}: the learning rate would never fall."
     )
   sampling = fields["data.sampling"]
-  if own["logit_adjustment"] and sampling != "shuffle":
-    raise UserError(
-      f"config.{stage}.logit_adjustment is {own['logit_adjustment']}, but "
-      f"config.data.sampling={sampling} shows rare classes more often already; "
-      "set the one to 0 or the other to shuffle."
-    )
+  for name in ("logit_adjustment", "class_weights"):
+    if own[name] and sampling != "shuffle":
+      raise UserError(
+        f"config.{stage}.{name} is {own[name]}, but config.data.sampling="
+        f"{sampling} shows rare classes more often already; leave the one out "
+        "or set the other to shuffle."
+      )
   if own["monitor"] == "last_epoch" and own["patience"]:
     raise UserError(
       f"config.{stage}.patience is {own['patience']}, but has no effect with "

@@ -42,6 +42,19 @@ def index_in(class_names: Sequence[str], name: str) -> int | None:
   return None
 
 
+def columns(
+  own: Sequence[str], wanted: Sequence[str]
+) -> tuple[int, ...] | None:
+  """Returns where `own` has each of the wanted classes.
+
+  None if one of either is not among the others.
+  """
+  indices = (index_in(own, name) for name in wanted)
+  found = tuple(index for index in indices if index is not None)
+  whole = sorted(found) == list(range(len(own))) and len(own) == len(wanted)
+  return found if whole else None
+
+
 def translated(own: Sequence[str], others: Sequence[str]) -> dict[str, str]:
   """Returns {"angry": "anger"}: classes of `own` that `others` write anew."""
   pairs = {name: index_in(others, name) for name in own}

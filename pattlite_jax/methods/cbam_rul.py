@@ -179,7 +179,7 @@ def build(shared: Shared) -> Method:
     del progress
     other = {
       name: parallel.gather_batch(batch[name])[outputs["partners"]]
-      for name in ("label", "targets")
+      for name in ("label", "targets", "taught")
       if name in batch
     }
     own = shared.cross_entropy(outputs["mixed_logits"], batch)

@@ -67,8 +67,8 @@ def build(shared: Shared) -> Method:
   """Returns EAC.
 
   The mirror image is that of the augmented and erased image, as in the paper's
-  runs on clean labels; with config.model.erase_apart it has a gap of its own,
-  as in those on noisy ones.
+  runs on clean labels; with config.model.erase_apart it has a gap of its own
+  and no noise, as in those on noisy ones.
   """
   network = EAC(
     shared.num_classes, shared.trunk.module, shared.trunk.update_stats
@@ -80,7 +80,8 @@ def build(shared: Shared) -> Method:
     image = shared.augment(keys, images)
     other = image
     if shared.settings.erase_apart:
-      other = shared.augment(keys, images, erase_again=True)
+      # And no noise: the original is what the authors mirror there.
+      other = shared.augment(keys, images, erase_again=True, random_noise=0.0)
     return image, other[:, :, ::-1]
 
   def loss(

@@ -56,6 +56,8 @@ def distilled(
 ) -> Float[Array, "B"]:
   """Returns the losses `own` with a share of teachers' probabilities in them.
 
+  Class weights and label smoothing are those of `own` alone.
+
   `taught` were made with the temperature. The square of it keeps the size of
   the gradients (Hinton et al. 2015, section 2).
   """

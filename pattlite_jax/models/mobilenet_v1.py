@@ -60,7 +60,7 @@ class MobileNetV1(nn.Module):
   stem_stride: int = 2  # Of the first convolution; 1 keeps small faces' pixels.
   axis_name: str | None = None  # Devices that share batch-norm statistics.
   dtype: DTypeLike = jnp.float32  # In which it computes; parameters are f32.
-  folded: bool = False  # For variables out of `fold_batch_norm`.
+  folded: bool = False  # For variables out of `folding.fold_trunk`.
 
   @nn.compact
   def __call__(

@@ -21,7 +21,7 @@ class Layer(NamedTuple):
   """One Keras layer: its name and what it computes."""
 
   name: str
-  kind: str  # conv | depthwise | bn | relu6 | pad | pool | dropout | ...
+  kind: str  # conv3x3, depthwise, pointwise, bn, relu6, pad, pool, ...
   features: int = 0
   stride: int = 1
 

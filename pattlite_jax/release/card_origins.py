@@ -22,12 +22,18 @@ _DATA = {
     "RAF-DB (Li et al., CVPR 2017): aligned faces from the web with labels of "
     "about 40 people each; for research only, by its authors' agreement."
   ),
+  "synthetic_faces": (
+    "Drawn faces: the figures say nothing about faces of people."
+  ),
   "ck_plus": (
     "CK+ (Lucey et al., CVPRW 2010): posed expressions in a laboratory; for "
     "research only, by its authors' agreement."
   ),
 }
-_DRAWN = "Drawn faces: the figures say nothing about faces of people."
+_OWN = (
+  "A data set of its trainer's own: where its faces come from, and under which "
+  "terms, is known there alone."
+)
 
 
 def of_data(described: dict[str, Any]) -> str:
@@ -40,16 +46,16 @@ def of_data(described: dict[str, Any]) -> str:
     for origin in training.get(part, {}).values()
   ]
   others = sorted({_set(origin.dataset) for origin in origins} - {trained_on})
-  about = _DATA.get(trained_on, _DRAWN)
+  about = _DATA.get(trained_on, _OWN)
   if not others and result["dataset"] == trained_on:
     return about
   parts = [f"Trained on: {about}"]
   parts += [
-    f"Networks it learned from were trained on: {_DATA.get(name, _DRAWN)}"
+    f"Networks it learned from were trained on: {_DATA.get(name, _OWN)}"
     for name in others
   ]
   if result["dataset"] != trained_on:
-    parts += [f"Scored on: {_DATA.get(result['dataset'], _DRAWN)}"]
+    parts += [f"Scored on: {_DATA.get(result['dataset'], _OWN)}"]
   return "\n\n".join(parts)
 
 
@@ -68,8 +74,8 @@ def of_training(described: dict[str, Any]) -> str:
     f"```bash\n{training['command']}\n```\n\n"
     f"Revision {training['git_revision']}; {', '.join(filter(None, where))}; "
     f"{epochs} epochs (stage 1 + 2), seed {training['seed']}. "
-    f"{_chosen(training['epoch_chosen_by'])} No face data but the training "
-    f"split{_networks(described)}.{_changes(training['config_changes'])}"
+    f"{_chosen(training['epoch_chosen_by'])} {_networks(described)}."
+    f"{_changes(training['config_changes'])}"
   )
 
 
@@ -89,17 +95,18 @@ def _networks(described: dict[str, Any]) -> str:
   training, config = described["training"], described["config"]
   started_from = training.get("started_from")
   taught_by = training.get("taught_by")
-  text = ""
+  weights = _trunk_weights(described)
+  text = "No face data but the training split"
   if started_from or taught_by:
     text += " and what the networks named here learned from"
-  if started_from:
-    text += f"; all weights started from {_named(started_from)}"
-  elif config["model"]["trunk_weights"] == "imagenet":
-    text += "; the trunk started from ImageNet"
-  elif config["model"]["trunk_weights"] == "random":
-    text += "; the trunk started from drawn weights"
-  else:
-    text += "; the trunk started from weights of its own"
+  if weights == "own":
+    text += " and what the trunk's first weights learned from"
+  text += {
+    "imagenet": "; the trunk started from ImageNet",
+    "random": "; the trunk started from drawn weights",
+    "own": "; the trunk started from a file of its trainer's own",
+    "": f"; all weights started from {_named(started_from or {})}",
+  }[weights]
   if taught_by:
     share = config["distillation"]["share"]
     view = config["distillation"].get("view", "clean")
@@ -109,6 +116,28 @@ def _networks(described: dict[str, Any]) -> str:
       f"target{seen}: {_named(taught_by)}"
     )
   return text
+
+
+def _trunk_weights(described: dict[str, Any]) -> str:
+  """Returns "imagenet", "random", "own", or "" where all weights were given."""
+  if described["training"].get("started_from"):
+    return ""
+  weights = described["config"]["model"]["trunk_weights"]
+  return weights if weights in ("imagenet", "random") else "own"
+
+
+def of_licence(described: dict[str, Any]) -> str:
+  """Says what the weights may be used for, as far as that is known here."""
+  apache = "The weights are under Apache-2.0"
+  return {
+    "imagenet": f"{apache}, as the ImageNet trunk they started from; the "
+    "data's terms are above.",
+    "random": f"{apache}; the data's terms are above.",
+    "own": "The weights' licence depends on that of the trunk's first weights; "
+    "the data's terms are above.",
+    "": f"{apache}, as far as those that they started from are; the data's "
+    "terms are above.",
+  }[_trunk_weights(described)]
 
 
 def _named(networks: dict[str, Any]) -> str:

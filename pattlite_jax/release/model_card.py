@@ -77,8 +77,7 @@ def text(name: str, described: dict[str, Any]) -> str:
         f"## Data\n\n{card_origins.of_data(described)}",
         f"## Training\n\n{card_origins.of_training(described)}",
         _LIMITS,
-        "The weights are under Apache-2.0, as the ImageNet trunk they started "
-        "from; the data's terms are above.",
+        card_origins.of_licence(described),
       ]
     )
     + "\n"

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from pattlite_jax import trained
+from pattlite_jax.data import class_names as class_names_lib
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import logits as logits_lib
@@ -65,13 +66,14 @@ def columns(
   Raises:
     UserError: if the teacher, of this name, has other classes.
   """
-  if sorted(teacher.class_names) != sorted(class_names):
+  found = class_names_lib.columns(teacher.class_names, class_names)
+  if found is None:
     raise UserError(
       f"config.distillation.teachers names {name}, which was trained for "
       f"{', '.join(teacher.class_names)}, but the training images have the "
       f"classes {', '.join(class_names)}."
     )
-  return tuple(teacher.class_names.index(name) for name in class_names)
+  return found
 
 
 def _probabilities(

@@ -131,7 +131,7 @@ class Log:
     """Says that training is over, and what it chose is scored."""
     if self._bar:
       self._bar.close()
-    self.say("\nScoring the weights of the best epoch.")
+    self.say("\nScoring the weights of the chosen epoch.")
 
   def close(self) -> None:
     """Ends what is shown, and the file of scalars."""

@@ -111,7 +111,7 @@ def progress(
       f"{lines}\nPass the old values, or another --config.workdir."
     )
   for change in changed:
-    if _changes_structure(change):
+    if _changes_structure(change, config):
       raise UserError(
         f"{change['field']} {change['old']} -> {change['new']} makes another "
         f"state of the optimizer than the one in {config['workdir']}, which "
@@ -126,9 +126,12 @@ def progress(
   )
 
 
-def _changes_structure(change: dict[str, Any]) -> bool:
-  name = change["field"].rpartition(".")[2]
-  if name == "ema_decay":  # Another decay goes on; none, or the first, cannot.
+def _changes_structure(change: dict[str, Any], config: dict[str, Any]) -> bool:
+  stage, _, name = change["field"].rpartition(".")
+  if name == "weight_decay" and config[stage]["optimizer"] == "adamw":
+    return False  # Which decays by 0, too.
+  # Another decay goes on; none, or the first, cannot.
+  if name in ("ema_decay", "weight_decay"):
     return bool(change["old"]) != bool(change["new"])
   return name in STRUCTURE
 

@@ -153,7 +153,7 @@ def init_variables(
     return random_variables(config, num_classes)
   drawn = _with_shapes_of_trunk(config, num_classes)
   if source == "imagenet":
-    weights = trunk.load_imagenet_trunk()
+    weights = trunk.load_mobilenet_trunk()
   else:
     own = {kind: tree[TRUNK] for kind, tree in drawn.items() if TRUNK in tree}
     weights = trunk.load_trunk(source, config.model.trunk, own)

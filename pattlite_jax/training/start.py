@@ -9,7 +9,6 @@ from flax import traverse_util
 from pattlite_jax import trained
 from pattlite_jax.data.class_names import index_in
 from pattlite_jax.method import CLASSIFIER, Variables
-from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.training import setup
 from pattlite_jax.weights import trunk
@@ -28,9 +27,9 @@ def require_networks(config: ml_collections.ConfigDict) -> None:
     trained.require(config.start_from, "start_from")
   for name in filter(None, config.distillation.teachers.split(",")):
     trained.require(name, "distillation.teachers")
-  if config.model.trunk_weights != "imagenet":
-    with errors.about("model.trunk_weights"):
-      trunk.load_imagenet_trunk(config.model.trunk_weights)
+  weights = config.model.trunk_weights
+  if weights not in ("imagenet", "random") and not config.start_from:
+    trunk.require(weights, config.model.trunk)
 
 
 def load_network(name: str) -> dict[str, trained.Trained]:
@@ -63,16 +62,17 @@ def variables(
     return fresh
   (name, learned), *_ = network.items()
   own, place = _classifier(fresh)
-  head, _ = _classifier(learned.variables)
-  for column, class_name in enumerate(class_names):
-    source = index_in(learned.class_names, class_name)
-    if source is not None:
-      for key in own.keys() & head.keys():  # kernel [C, K], bias [K].
-        own[key][..., column] = head[key][..., source]
+  head, same_place = _classifier(learned.variables)
+  given = learned.variables
+  if place == same_place and _shapes(own) == _shapes(head):
+    for column, class_name in enumerate(class_names):
+      source = index_in(learned.class_names, class_name)
+      if source is not None:
+        for key in own:  # kernel [C, K], bias [K].
+          own[key][..., column] = head[key][..., source]
+    given = _with_classifier(learned.variables, place, own)
   try:
-    return trunk.select_layers(
-      _with_classifier(learned.variables, place, own), fresh
-    )
+    return trunk.select_layers(given, fresh)
   except UserError as error:
     raise UserError(
       f"config.start_from names {name}, a network of another architecture. "
@@ -87,6 +87,11 @@ def _classifier(network: Variables) -> tuple[dict[str, np.ndarray], Place]:
   found = {k: np.array(v) for k, v in params.items() if CLASSIFIER in k[-2:-1]}
   (place,) = {path[:-1] for path in found}
   return {path[-1]: value for path, value in found.items()}, place
+
+
+def _shapes(classifier: dict[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
+  """Returns the shapes but for the classes."""
+  return {name: value.shape[:-1] for name, value in classifier.items()}
 
 
 def _with_classifier(

@@ -61,9 +61,7 @@ def load(
     UserError: if it is no state dict, or that of another network; the text
       names tensors that are missing, left over, of another shape or not finite.
   """
-  path = epath.Path(path).expanduser()
-  if not path.is_file():
-    raise MissingFileError(f"No weights file at {path}.")
+  path = require(path)
   try:
     return convert(read(path), trunk, shapes)
   except UserError as error:
@@ -71,6 +69,14 @@ def load(
       f"{path} does not hold the weights of {trunk}: {error} It must be the "
       f"state dict of {_network(trunk)}."
     ) from error
+
+
+def require(path: epath.PathLike) -> epath.Path:
+  """Returns the path of a file; raises MissingFileError if it is none."""
+  path = epath.Path(path).expanduser()
+  if not path.is_file():
+    raise MissingFileError(f"No weights file at {path}.")
+  return path
 
 
 def _network(trunk: str) -> str:

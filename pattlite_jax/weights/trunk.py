@@ -19,8 +19,8 @@ IMAGENET_TRUNK = (
 )
 
 
-def load_imagenet_trunk(path: Path = IMAGENET_TRUNK) -> dict[str, Any]:
-  """Returns MobileNetV1's variables as NumPy arrays.
+def load_mobilenet_trunk(path: Path = IMAGENET_TRUNK) -> dict[str, Any]:
+  """Returns MobileNetV1's variables as NumPy arrays, of a file of keras_port.
 
   The shipped file ends at conv_pw_9_relu; README.md beside it names its origin.
   """
@@ -35,9 +35,22 @@ def load_trunk(path: Path, name: str, shapes: Variables) -> dict[str, Any]:
   MobileNetV1's file is one of keras_port, any other's a PyTorch state dict.
   """
   if name == "mobilenet_v1":
-    return load_imagenet_trunk(path)
+    return load_mobilenet_trunk(path)
   with errors.about("model.trunk_weights"):
     return torch_port.load(path, name, shapes)
+
+
+def require(path: Path, name: str) -> None:
+  """Raises MissingFileError or UserError if there is no file for `load_trunk`.
+
+  MobileNetV1's is read whole; of PyTorch's, which may need PyTorch, one knows
+  only later whether they fit.
+  """
+  if name == "mobilenet_v1":
+    load_mobilenet_trunk(path)
+  else:
+    with errors.about("model.trunk_weights"):
+      torch_port.require(path)
 
 
 def trunk_shapes(cut: str) -> dict[str, Any]:
@@ -81,7 +94,7 @@ def _few(names: list[str]) -> str:
 def insert_trunk(
   variables: Variables, trunk_variables: Variables
 ) -> dict[str, Any]:
-  """Returns PAttLite's `variables` with the trunk of `trunk_variables`.
+  """Returns a network's `variables` with the trunk of `trunk_variables`.
 
   Layers beyond the model's cut are left out; missing ones are a UserError.
   """

@@ -46,6 +46,18 @@ def test_translated_names_are_those_written_in_another_way():
   assert class_names.translated(own, others) == {"Happy": "happiness"}
 
 
+def test_columns_are_where_a_network_has_the_classes_whatever_their_names():
+  own = ("happy", "fear", "anger")
+  assert class_names.columns(own, ("angry", "happiness", "fear")) == (2, 0, 1)
+  for others in (
+    ("anger", "happiness"),
+    ("anger", "happiness", "fear", "sad"),
+    ("anger", "happiness", "sad"),
+    ("anger", "angry", "fear"),
+  ):
+    assert class_names.columns(own, others) is None
+
+
 def test_two_names_of_one_class_are_refused():
   class_names.require_distinct(("anger", "fear"), "D")
   with pytest.raises(UserError, match="D has the classes 'Angry' and 'anger'"):

@@ -98,6 +98,31 @@ def test_every_block_of_a_trunk_has_a_cbam_that_is_not_the_trunks(
   assert not any("cbam" in name for name in params["trunk"])
 
 
+def test_teachers_have_their_share_in_both_halves_of_the_loss(small_config):
+  config = small_step.configure(small_config, "cbam_rul")
+  config.distillation.share = 1.0
+  method = methods.build(
+    config, 3, stage="stage1", class_counts=np.ones(3, int)
+  )
+  rng = np.random.default_rng(0)
+  outputs = {
+    "mixed_logits": jnp.asarray(rng.normal(size=(2, 3)), jnp.float32),
+    "partners": jnp.array([1, 0]),
+  }
+  taught = jax.nn.softmax(jnp.asarray(rng.normal(size=(2, 3)), jnp.float32))
+
+  def losses(labels):
+    batch = {"label": jnp.array([labels]), "taught": taught[None]}
+    found = jax.vmap(
+      lambda b: method.loss(outputs, b, jnp.float32(0))[0],
+      axis_name=parallel.AXIS,
+    )(batch)
+    return np.asarray(found)[0]
+
+  # Where all is the teachers', the labels do not matter.
+  np.testing.assert_allclose(losses([0, 1]), losses([2, 2]), rtol=1e-6)
+
+
 @pytest.mark.parametrize("num_devices", [1, 2, 3])
 def test_devices_agree_on_the_partners(num_devices):
   """Of any number of devices, and no padded row is anyone's."""

@@ -42,7 +42,7 @@ def images():
 def variables(images):
   model = PAttLite(7, "none", MobileNetV1(SMALL_CUT))
   variables = trunk.insert_trunk(
-    jax.jit(model.init)(jax.random.key(0), images), trunk.load_imagenet_trunk()
+    jax.jit(model.init)(jax.random.key(0), images), trunk.load_mobilenet_trunk()
   )
   # A batch-norm layer fresh from init hides errors of its statistics.
   stats = variables["batch_stats"]["attention_classifier"]

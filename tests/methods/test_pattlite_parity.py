@@ -109,7 +109,7 @@ def random_head(config):
   drawn = traverse_util.path_aware_map(
     lambda path, leaf: draw(path, leaf.shape).astype(np.float32), shapes
   )
-  return trunk.insert_trunk(drawn, trunk.load_imagenet_trunk())
+  return trunk.insert_trunk(drawn, trunk.load_mobilenet_trunk())
 
 
 def keras_model(config, variables):

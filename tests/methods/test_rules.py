@@ -68,7 +68,7 @@ def test_what_is_learned_is_a_parameter_by_the_common_names(config):
   assert all(leaf.shape[-1] == 3 for leaf in last.values())
   # ImageNet's file fills the whole of what is named so.
   wanted = {kind: tree[TRUNK] for kind, tree in shapes.items() if TRUNK in tree}
-  found = trunk.select_layers(trunk.load_imagenet_trunk(), wanted)
+  found = trunk.select_layers(trunk.load_mobilenet_trunk(), wanted)
   assert jax.tree.structure(found) == jax.tree.structure(wanted)
   convolutions = [path[1] for path in params if path[0] == TRUNK]
   norms = {name for name in convolutions if name.endswith("_bn")}

@@ -72,7 +72,7 @@ def test_the_imagenet_trunk_has_no_batch_norm_left(small_config):
   folded = fold_trunk(variables)
   names = folded["params"]["trunk"].keys()
   assert names == {
-    n for n in trunk.load_imagenet_trunk()["params"] if not n.endswith("_bn")
+    n for n in trunk.load_mobilenet_trunk()["params"] if not n.endswith("_bn")
   }
   assert folded["batch_stats"].keys() == {"attention_classifier"}
   assert "conv1_bn" in variables["params"]["trunk"]  # The input is left alone.

@@ -17,6 +17,7 @@ from pattlite_jax.data.source import DataChoice
 from pattlite_jax.release import model_card, model_check, write
 from pattlite_jax.scoring import protocols
 from pattlite_jax.scoring.inputs import load_inputs
+from pattlite_jax.training import setup
 from pattlite_jax.weights import model_folder
 
 NUM_PARAMETERS = 1_200_000  # At most.
@@ -141,6 +142,44 @@ def test_a_network_without_patches_and_attention_is_called_no_patt_lite():
   card = model_card.text("model", described)
   assert "# Plain mean, fer2013" in card
   assert "Method: a plain mean, without patches and attention" in card
+
+
+@pytest.fixture
+def described():
+  """What the config.json of a shipped network holds."""
+  folder = model_folder.find("fer2013")
+  return json.loads((folder / model_folder.CONFIG).read_text())
+
+
+def test_a_card_claims_nothing_of_faces_and_weights_that_are_the_trainers_own(
+  described,
+):
+  described["evaluation"] |= {"trained_on": "folders", "dataset": "folders"}
+  card = model_card.text("model", described)
+  assert "Drawn faces" not in card and "A data set of its trainer's" in card
+  described["training"] |= {"started_from": {}, "taught_by": {}}
+  described["config"]["model"]["trunk_weights"] = "ms1m_ir50.pth"
+  card = model_card.text("model", described)
+  assert "and what the trunk's first weights learned from" in card
+  assert "under Apache-2.0" not in card
+  described["config"]["model"]["trunk_weights"] = "random"
+  card = model_card.text("model", described)
+  assert "under Apache-2.0; the data's" in card and "ImageNet" not in card
+
+
+@pytest.mark.parametrize(
+  ("class_names", "checked"),
+  [(("sad", "Happy", "bored"), True), (("calm", "bored"), False)],
+)
+def test_the_check_is_of_the_expressions_that_are_drawn_and_known(
+  small_config, class_names, checked
+):
+  variables = setup.random_variables(small_config, len(class_names))
+  network = trained.Trained(
+    variables, small_config, class_names, image_shape=(48, 48, 1)
+  )
+  found = model_check.on_drawn_faces(network)
+  assert (found is not None) == checked
 
 
 def test_every_method_has_a_name_on_its_card():

@@ -207,6 +207,22 @@ def test_force_may_change_an_average_but_not_drop_it(
 
 
 @pytest.mark.parametrize(
+  ("optimizer", "goes_on"), [("adamw", True), ("adam", False), ("sgd", False)]
+)
+def test_force_may_begin_a_decay_of_weights_where_it_adds_no_state(
+  small_config, splits, optimizer, goes_on
+):
+  fields = {"resume": "force", "stage1.optimizer": optimizer}
+  before = again(small_config, splits, **fields)
+  after = again(small_config, splits, **fields | {"stage1.weight_decay": 0.1})
+  if goes_on:
+    assert resume.progress(8, saved(before), after).config_changes
+  else:
+    with pytest.raises(ValueError, match=r"weight_decay 0.0 -> 0.1 makes anot"):
+      resume.progress(8, saved(before), after)
+
+
+@pytest.mark.parametrize(
   "broken",
   [{"stage": 7}, {"stage": "x"}, {"plateau": 3}, {"stopping": {"a": 1}}, None],
 )

@@ -1,6 +1,7 @@
 """Runs that start from a trained network."""
 
 import dataclasses
+import pathlib
 
 import jax
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from small_run import StoppedError, fit, saved_best
 
 from pattlite_jax import trained
-from pattlite_jax.runtime.errors import MissingFileError
+from pattlite_jax.models import mobilenet_v1_layers
+from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.runtime.origin import Origin
 from pattlite_jax.training import loop, setup, start
 
@@ -87,6 +89,15 @@ def test_another_architecture_is_refused(small_config, learned):
       "model.trunk_weights",
       "No weights file at none",
     ),
+    (
+      {
+        "model.trunk_weights": "none.pth",
+        "model.trunk": "resnet18",
+        "model.cut": mobilenet_v1_layers.PATT_LITE_CUT,
+      },
+      "model.trunk_weights",
+      "No weights file at none",
+    ),
   ],
 )
 def test_a_network_that_is_not_there_is_missed_before_the_data_are_read(
@@ -98,6 +109,31 @@ def test_a_network_that_is_not_there_is_missed_before_the_data_are_read(
   with pytest.raises(MissingFileError, match=message) as caught:
     loop.train_and_evaluate(small_config)
   assert caught.value.setting == setting
+
+
+@pytest.mark.parametrize("name", ["random", "resnet18.pth"])
+def test_weights_that_are_no_mobilenets_are_no_error_before_the_data_are_read(
+  small_config, tmp_path, name
+):
+  if name != "random":
+    small_config.model.trunk = "resnet18"
+    name = str(tmp_path / name)
+    pathlib.Path(name).write_bytes(b"read only once the network is built")
+  small_config.model.trunk_weights = name
+  start.require_networks(small_config)
+
+
+def test_a_start_from_a_network_needs_no_trunks_file(small_config):
+  small_config.start_from = "ferplus"
+  small_config.model.trunk_weights = "none.safetensors"
+  start.require_networks(small_config)
+
+
+@pytest.mark.parametrize("method", ["baseline", "arm", "cbam_rul"])
+def test_a_network_of_another_method_is_refused(small_config, learned, method):
+  small_config.method = method
+  with pytest.raises(UserError, match="names a, a network of another archit"):
+    start.variables(small_config, {"a": learned}, NAMES)
 
 
 def test_a_networks_origin_names_those_before_it(small_config, learned):

@@ -23,7 +23,7 @@ from pattlite_jax.weights.keras_port import (
   variables_from_keras,
 )
 from pattlite_jax.weights.safetensors_io import load_variables
-from pattlite_jax.weights.trunk import load_imagenet_trunk
+from pattlite_jax.weights.trunk import load_mobilenet_trunk
 
 SIZE = 96
 MILITARY_UNIFORM = 652  # What Grace Hopper wears in matplotlib's picture.
@@ -227,7 +227,7 @@ def _set_weights(model, variables):
 
 
 def test_shipped_trunk_computes_what_keras_computes():
-  trunk = load_imagenet_trunk()
+  trunk = load_mobilenet_trunk()
   model = _mobilenet(224, include_top=False)
   model = keras.Model(model.input, model.get_layer(PATT_LITE_CUT).output)
   _set_weights(model, trunk)
@@ -278,7 +278,7 @@ def test_imagenet_network_computes_what_keras_computes(keras_files):
 def test_shipped_trunk_is_keras_file_bit_for_bit(keras_files, top):
   path = keras_files / f"mobilenet_1_0_224_tf{top}.weights.h5"
   ported = load_keras_weights(path)
-  shipped = jax.tree.leaves_with_path(load_imagenet_trunk())
+  shipped = jax.tree.leaves_with_path(load_mobilenet_trunk())
   assert sum(array.size for _, array in shipped) == 821_952
   for (group, layer, part), array in shipped:
     other = ported[group.key][layer.key][part.key]

@@ -11,7 +11,7 @@ from pattlite_jax.weights.safetensors_io import load_variables, save_variables
 from pattlite_jax.weights.trunk import (
   IMAGENET_TRUNK,
   insert_trunk,
-  load_imagenet_trunk,
+  load_mobilenet_trunk,
   trunk_shapes,
 )
 
@@ -24,7 +24,7 @@ def _pattlite_variables(cut):
 
 
 def test_shipped_trunk_has_the_shapes_of_the_model():
-  trunk = load_imagenet_trunk()
+  trunk = load_mobilenet_trunk()
   leaves = jax.tree.leaves(trunk)
   assert sum(leaf.size for leaf in leaves) == 1_086_144
   assert {leaf.dtype for leaf in leaves} == {np.dtype("float32")}
@@ -34,7 +34,7 @@ def test_shipped_trunk_has_the_shapes_of_the_model():
 
 
 def test_shipped_trunk_was_trained():
-  trunk = load_imagenet_trunk()
+  trunk = load_mobilenet_trunk()
   assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(trunk))
   for layer, stats in trunk["batch_stats"].items():
     assert (stats["var"] > 0).all(), layer
@@ -54,7 +54,7 @@ def test_shipped_trunk_says_where_it_comes_from():
 
 @pytest.mark.parametrize("cut", ["conv1", "conv_dw_9_relu", "conv_pw_9_relu"])
 def test_trunk_fills_its_part_and_nothing_else(cut):
-  variables, trunk = _pattlite_variables(cut), load_imagenet_trunk()
+  variables, trunk = _pattlite_variables(cut), load_mobilenet_trunk()
   filled = insert_trunk(variables, trunk)
   assert jax.tree.structure(filled) == jax.tree.structure(variables)
   for (group, part, *rest), leaf in jax.tree.leaves_with_path(filled):
@@ -68,7 +68,7 @@ def test_trunk_fills_its_part_and_nothing_else(cut):
 
 def test_deeper_model_names_what_is_missing_and_the_flag():
   with pytest.raises(ValueError, match=r"config\.model\.trunk_weights") as info:
-    insert_trunk(_pattlite_variables("conv_dw_10_bn"), load_imagenet_trunk())
+    insert_trunk(_pattlite_variables("conv_dw_10_bn"), load_mobilenet_trunk())
   for key in ("params/conv_dw_10/kernel", "batch_stats/conv_dw_10_bn/mean"):
     assert key in str(info.value)
   assert "conv_pw_9" not in str(info.value)
@@ -76,7 +76,7 @@ def test_deeper_model_names_what_is_missing_and_the_flag():
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_other_shapes_are_named(channels):
-  trunk = load_imagenet_trunk()
+  trunk = load_mobilenet_trunk()
   shape = (3, 3, channels, 32)
   trunk["params"]["conv1"]["kernel"] = np.zeros(shape, np.float32)
   shapes = rf"conv1/kernel \(3, 3, {channels}, 32\) instead of \(3, 3, 3, 32\)"
@@ -85,7 +85,7 @@ def test_other_shapes_are_named(channels):
 
 
 def test_of_many_missing_arrays_four_are_named_and_the_rest_counted():
-  trunk = load_imagenet_trunk()
+  trunk = load_mobilenet_trunk()
   for name in ("conv1", "conv1_bn", "conv_dw_1"):  # 1 + 2 and 2 + 1 arrays.
     trunk["params"].pop(name, None)
     trunk["batch_stats"].pop(name, None)
