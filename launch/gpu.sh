@@ -25,7 +25,7 @@ train() {
 # Trains those of these rows that have data beside each other: a GPU's program
 # takes minutes to compile, but seconds an epoch.
 beside() {
-  local row packed job jobs
+  local row packed job jobs status=0
   for row in $1; do
     packed="$3"
     if [[ "$row" == fer2013_* ]]; then packed="$2"; fi
@@ -33,8 +33,9 @@ beside() {
     jobs="${jobs:-} $!"
   done
   for job in $jobs; do
-    wait "$job"
+    wait "$job" || status=$?  # The others go on.
   done
+  return "$status"
 }
 
 if [[ ! -s results/bench_gpu.json ]]; then

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from absl import app, flags
-from etils import epath
 
 from pattlite_jax.config.fields import ORDERS
 from pattlite_jax.data import flags as data_flags
@@ -114,7 +113,7 @@ def _evaluate(given: flags.FlagValues) -> None:
   print(text.report(result))
   if given.json:
     text = json.dumps(result | provenance.environment(), indent=1)
-    durable.write_text(_parent(given.json), text + "\n")
+    durable.write_text(durable.with_folder(given.json), text + "\n")
   if given.predictions:
     arrays: dict[str, Any] = {
       **predictions,
@@ -122,16 +121,9 @@ def _evaluate(given: flags.FlagValues) -> None:
     }
     file = io.BytesIO()
     np.savez(file, **arrays)
-    durable.write_bytes(_parent(given.predictions), file.getvalue())
+    durable.write_bytes(durable.with_folder(given.predictions), file.getvalue())
   if given.pictures:
     pictures.draw_evaluation(durable.named(given.pictures), result)
-
-
-def _parent(path: str) -> epath.Path:
-  """Returns a path whose folder is there."""
-  file = durable.named(path)
-  file.parent.mkdir(parents=True, exist_ok=True)
-  return file
 
 
 if __name__ == "__main__":

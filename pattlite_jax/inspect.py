@@ -48,7 +48,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
     found = _inspect(given)
     if given.json:
       text = json.dumps(found, indent=1) + "\n"
-      durable.named(given.json).write_text(text)
+      durable.write_text(durable.with_folder(given.json), text)
   sys.exit(1 if found["broken"] else 0)
 
 

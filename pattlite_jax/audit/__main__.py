@@ -78,11 +78,11 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
     with one_line():
       report = _audit(given)
       if parallel.is_writer():
+        print(findings.summary(report))
         if given.json:
           _write(given.json, json.dumps(report, indent=1) + "\n")
         if given.markdown:
           _write(given.markdown, page.markdown(report))
-        print(findings.summary(report))
     sys.exit(0 if report["batch_dependence"].get("passed", True) else 1)
 
 
@@ -173,7 +173,7 @@ def _audit_network(
 def _write(path: str, text: str) -> None:
   from pattlite_jax.runtime import durable
 
-  durable.write_text(durable.named(path), text)
+  durable.write_text(durable.with_folder(path), text)
 
 
 def _stop(message: str) -> NoReturn:

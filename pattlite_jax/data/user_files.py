@@ -78,7 +78,8 @@ def fingerprint(folder: Path, files: Sequence[Path]) -> str:
 
 def _size_and_time(path: Path) -> tuple[int, int]:
   if isinstance(path, pathlib.Path):
-    status = path.stat()
+    # A link to nowhere counts as itself; who reads it says what it lacks.
+    status = path.stat() if path.exists() else path.lstat()
     return status.st_size, status.st_mtime_ns
   remote = path.stat()
   return remote.length, remote.mtime

@@ -24,7 +24,8 @@ def of(
     "output": "probabilities, float32 [batch, classes]",
     "preprocessing": (
       "Cut out the face, make it grey if image_shape has one channel (else "
-      "RGB), and resize it to image_shape, averaging where it is larger. The "
+      "RGB), fill it to the shape of image_shape with its mean, the crop in "
+      "the middle, and resize it, averaging where it is larger. The "
       f"file holds the rest: to {network.config.model.image_size} pixels "
       "(bilinear), and to [-1, 1]."
     ),

@@ -1,5 +1,6 @@
 """What `python -m pattlite_jax.predict` does with its flags."""
 
+import os
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -31,6 +32,9 @@ def execute(paths: list[str], given: flags.FlagValues) -> int:
   """
   if given.resume and not (given.csv or given.json):
     raise UserError("--resume goes on with the file of --csv or --json.")
+  names = [os.path.realpath(f) for f in (given.csv, given.json) if f]
+  if len(set(names)) < len(names):
+    raise UserError("--csv and --json have one name, but need two files.")
   with errors.about("passes"):
     passes = photo.checked_passes(given.passes or passes_lib.PASSES)
   detector, network = _loaded(given)
@@ -45,6 +49,8 @@ def execute(paths: list[str], given: flags.FlagValues) -> int:
     caption=f"{network.name}: what annotators would read from these faces, "
     "not what people feel.",
   )
+  if settings.pictures:
+    settings.pictures.mkdir(parents=True, exist_ok=True)
   files = _outputs(given, network, _about(network, detector, settings))
   outputs.open_all(files, resume=given.resume)
   reader = photo.Reader(
@@ -153,7 +159,7 @@ def _look(
   _say(_summary(tally, progress))
   if status == _INTERRUPTED:
     _say("Stopped; --resume goes on." if files else "Stopped.")
-  return status or int(tally.unreadable > 0)
+  return status or int(tally.unreadable + tally.without_copy > 0)
 
 
 def _total(paths: list[str], without: str | None) -> int | None:

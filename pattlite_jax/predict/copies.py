@@ -14,6 +14,8 @@ from pattlite_jax.predict.video import Frame, Writer
 from pattlite_jax.runtime.array_types import UInt8
 from pattlite_jax.runtime.errors import UserError
 
+_LONGEST_JPEG = 65_500  # Pixels a side, of what Pillow writes.
+
 
 def write_picture(
   source: Source,
@@ -26,10 +28,11 @@ def write_picture(
   """Writes a marked copy of a picture.
 
   Raises:
-    UserError: if it would replace the picture.
+    UserError: if it would replace the picture, or cannot be encoded.
   """
-  path = _path(source, folder, (".jpg", ".jpeg", ".png"), ".png")
-  _save(annotate.annotated(pixels, faces, class_names, caption), path)
+  marked = annotate.annotated(pixels, faces, class_names, caption)
+  jpeg = (".jpg", ".jpeg") if max(marked.size) <= _LONGEST_JPEG else ()
+  _save(marked, _path(source, folder, (*jpeg, ".png"), ".png"))
 
 
 class VideoCopy:
@@ -84,6 +87,9 @@ def _path(
   path = folder / source.copy
   if path.suffix.lower() not in kept:
     path = path.with_name(f"{path.name}{otherwise}")
+    if pathlib.Path(source.path).with_name(path.name).exists():
+      # Which is the name of another picture's copy.
+      path = path.with_name(f"{path.stem}.marked{otherwise}")
   if path.resolve() == pathlib.Path(source.path).resolve():
     raise UserError(
       "its marked copy would replace it; name another folder for copies"
@@ -93,4 +99,9 @@ def _path(
 
 def _save(picture: PIL.Image.Image, path: pathlib.Path) -> None:
   path.parent.mkdir(parents=True, exist_ok=True)
-  picture.save(path, quality=92)  # PNG has none, and ignores it.
+  try:
+    picture.save(path, quality=92)  # PNG has none, and ignores it.
+  except OSError as error:
+    if error.errno is not None:  # The system's.
+      raise
+    raise UserError(f"it cannot be encoded as a picture ({error})") from error

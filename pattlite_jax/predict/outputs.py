@@ -78,8 +78,8 @@ class Output:
       name = self._file_of(record.decode("utf-8"))
     except (ValueError, KeyError, IndexError) as error:
       raise UserError(
-        f"{self.path} holds {record[:60]!r}, which no run wrote; name another "
-        "file."
+        f"{self.path} holds {record[:60]!r}, which this run did not write "
+        f"({error}); name another file."
       ) from error
     if name != self.last:
       if self.last is not None:

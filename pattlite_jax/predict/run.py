@@ -38,6 +38,7 @@ class Tally:
   files: int = 0
   faces: int = 0
   unreadable: int = 0
+  without_copy: int = 0  # Pictures whose marked copy could not be written.
   warnings: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -89,16 +90,23 @@ def _picture(
   path = pathlib.Path(os.path.abspath(source.path))
   pixels = image_file.read_image(path, 3)
   faces = reader.faces(pixels, settings.passes)
-  if settings.pictures:
-    from pattlite_jax.predict import copies
-
-    copies.write_picture(
-      source, settings.pictures, pixels, faces, reader.class_names,
-      settings.caption,
-    )  # fmt: skip
   add(Result(source.shown, faces))
   tally.faces += len(faces)
   progress.add(len(faces))
+  if settings.pictures:
+    from pattlite_jax.predict import copies
+
+    try:
+      copies.write_picture(
+        source, settings.pictures, pixels, faces, reader.class_names,
+        settings.caption,
+      )  # fmt: skip
+    except Exception as error:
+      if not errors.is_for_user(error):
+        raise
+      tally.without_copy += 1
+      reason = _reason(error, source)
+      tally.warnings.append(f"{source.shown} has no marked copy: {reason}")
 
 
 def _video(

@@ -41,7 +41,7 @@ class Video:
       self._capture = self._cv2.VideoCapture(source.camera)
     else:
       # The path of a file alone: OpenCV reads patterns and addresses, too.
-      path = os.path.abspath(source.path)
+      path = _utf8(os.path.abspath(source.path))
       self._capture = self._cv2.VideoCapture(path, self._cv2.CAP_FFMPEG)
     if not self._capture.isOpened():
       if self._is_camera:
@@ -103,7 +103,12 @@ class Writer:
   """Writes frames to an MP4 file; a context manager."""
 
   def __init__(self, path: str, fps: float):
-    self._path, self._fps = path, fps
+    """Writes nothing yet.
+
+    Raises:
+      UserError: if no file of that name can be written.
+    """
+    self._path, self._fps = _utf8(path), fps
     self._cv2 = _opencv()
     self._writer: Any = None
 
@@ -129,6 +134,17 @@ class Writer:
       if not self._writer.isOpened():
         raise UserError(f"OpenCV cannot write {self._path}.")
     self._writer.write(self._cv2.cvtColor(pixels, self._cv2.COLOR_RGB2BGR))
+
+
+def _utf8(path: str) -> str:
+  """Returns a path that OpenCV can take; another would end the process."""
+  try:
+    path.encode()
+  except UnicodeEncodeError as error:
+    raise UserError(
+      "its name is not UTF-8, which OpenCV needs of videos; rename it"
+    ) from error
+  return path
 
 
 def _opencv() -> Any:

@@ -57,6 +57,13 @@ def named(path: epath.PathLike) -> epath.Path:
   return epath.Path(path).expanduser()
 
 
+def with_folder(path: epath.PathLike) -> epath.Path:
+  """Returns `named`, once the folder that is to hold the file is there."""
+  file = named(path)
+  file.parent.mkdir(parents=True, exist_ok=True)
+  return file
+
+
 def write_text(path: epath.PathLike, text: str) -> None:
   """Writes a file as `write_bytes` does, as UTF-8."""
   write_bytes(path, text.encode())

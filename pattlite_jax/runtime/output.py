@@ -1,9 +1,11 @@
 """Standard output whose reader may leave: a closed terminal, or `| head`.
 
-A command ends then as others do, without a word. A training first saves where
-it is, as after a signal (training/stop.py); under nohup it goes on unheard.
+A command ends then as others do, without a word; on a full disk with one. A
+training first saves where it is, as after a signal (training/stop.py); under
+nohup it goes on unheard.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -11,6 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 from absl import app
+
+_NO_READER = (errno.EPIPE, errno.EIO)  # A pipe's, and a terminal's.
 
 
 def run(main: Callable[..., Any], **options: Any) -> None:
@@ -39,13 +43,13 @@ def run_briefly(main: Callable[..., Any]) -> None:
 def watch() -> None:
   """Makes writing to standard output and error safe from here on."""
   sys.stdout = _Stream(sys.stdout, _hang_up)
-  sys.stderr = _Stream(sys.stderr, lambda: None)  # Warnings have no reader.
+  sys.stderr = _Stream(sys.stderr, lambda _: None)  # Warnings have no reader.
 
 
 class _Stream:
   """A text stream that tells when nobody reads any more, and drops the rest."""
 
-  def __init__(self, stream: Any, lost: Callable[[], None]):
+  def __init__(self, stream: Any, lost: Callable[[OSError], None]):
     self._stream = stream
     self._lost = lost
 
@@ -64,18 +68,21 @@ class _Stream:
   def _try(self, write: Callable[[], Any]) -> None:
     try:
       write()
-    except OSError:
+    except OSError as error:
       # What is in buffers would raise again, at the latest when Python ends.
       nowhere = os.open(os.devnull, os.O_WRONLY)
       os.dup2(nowhere, self._stream.fileno())
       os.close(nowhere)
-      self._lost()
+      self._lost(error)
 
 
-def _hang_up() -> None:
+def _hang_up(error: OSError) -> None:
   handler = signal.getsignal(signal.SIGHUP)
   if callable(handler):  # That of a training.
     signal.raise_signal(signal.SIGHUP)
+  elif error.errno not in _NO_READER:
+    print(f"Error: standard output: {error.strerror}.", file=sys.stderr)
+    raise SystemExit(1)
   elif handler != signal.SIG_IGN:  # nohup's.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.raise_signal(signal.SIGPIPE)

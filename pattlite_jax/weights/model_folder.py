@@ -23,7 +23,8 @@ from pattlite_jax.weights import file_kinds
 WEIGHTS, CONFIG = "weights.safetensors", "config.json"
 ONNX = "network.onnx"
 PREPROCESSING = (
-  "Faces become uint8 images of image_shape [H, W, C]; the network makes "
+  "Faces are filled to the shape of image_shape [H, W, C] with their mean, the "
+  "crop in the middle, and become uint8 images of it; the network makes "
   "grey RGB, resizes to config.model.image_size (bilinear) and scales to "
   "[-1, 1]."
 )

@@ -37,6 +37,12 @@ def csv_rows(
     missing = [name for name in columns if name.casefold() not in written]
     if missing:
       found = [reprlib.repr(name) for name in header[:12]]
+      if len(header) == 1 and any(mark in header[0] for mark in ";\t\0"):
+        raise UserError(
+          f"{path} is no list with commas between its columns: its first line "
+          f"is {found[0]}. Save it as CSV with commas, in UTF-8.",
+          setting="data.dir",
+        )
       raise UserError(
         f"{path} lacks the columns {missing}; it has "
         f"{', '.join(found) or 'none'}. The data directory must hold the "

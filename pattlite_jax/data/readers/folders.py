@@ -167,8 +167,9 @@ def _of_splits(
   given = {p.split for p in layout.pictures if p.split}
   splits_of_group = collections.defaultdict(set)
   for picture in layout.pictures:
-    if picture.group:
-      splits_of_group[picture.group].add(split_of[picture.path])
+    group = _group(picture, layout)
+    if not group.startswith("/"):
+      splits_of_group[group].add(split_of[picture.path])
   shared = sorted(g for g, own in splits_of_group.items() if len(own) > 1)
   lines = []
   if shared:

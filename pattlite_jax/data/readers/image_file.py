@@ -8,6 +8,9 @@ profiles are not applied.
 
 from __future__ import annotations
 
+import pathlib
+import warnings
+
 import numpy as np
 import PIL.Image
 import PIL.ImageCms
@@ -45,7 +48,11 @@ def read_image(
     BadImageError: if it is no whole picture, has more than `MAX_PIXELS` pixels,
       or has pixels that are not of 1 to 16 bits; names it.
   """
-  with user_files.open_bytes(path) as file:
+  if isinstance(path, pathlib.Path) and path.is_symlink() and not path.exists():
+    raise _error(path, "it is a link to no file")
+  with user_files.open_bytes(path) as file, warnings.catch_warnings():
+    # Of 89 million pixels and more, which `MAX_PIXELS` refuses.
+    warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
     try:
       if not file.read(1):
         raise UserError("it is empty")

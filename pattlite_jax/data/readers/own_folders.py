@@ -13,6 +13,7 @@ from pattlite_jax.data.readers.csv_rows import csv_rows
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 
 LABELS, GROUPS = "labels.csv", "groups.csv"
+_DIGITS_OF_A_DATE = 6  # Or more.
 SPLIT_NAMES = {
   "train": "train",
   "training": "train",
@@ -193,8 +194,11 @@ def group_of_name(path: user_files.Path) -> str | None:
   """Returns what a file's name says of who is in it, such as S005.
 
   That is the part before its first "_", if it has a digit: S005_001.png and
-  person12_smile.jpg, but not train_00001.jpg nor 00001.jpg.
+  person12_smile.jpg, but not train_00001.jpg nor 00001.jpg; nor the date of a
+  telephone's 20240131_120501.jpg.
   """
   first, underscore, rest = path.stem.partition("_")
+  if first.isdecimal() and len(first) >= _DIGITS_OF_A_DATE:
+    return None
   has_digit = any(character.isdigit() for character in first)
   return first if underscore and rest and has_digit else None

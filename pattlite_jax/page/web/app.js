@@ -11,6 +11,8 @@ const canvas = at("picture");
 const context = canvas.getContext("2d", { willReadFrequently: true });
 let networks;
 let stream = null;
+let current = 0; // Counts what a person asked for: the newest alone is shown.
+let reading = Promise.resolve(); // One at a time, as the networks take.
 
 function percent(share) {
   return `${(100 * share).toFixed(1)} %`;
@@ -22,8 +24,25 @@ function likeliest(probabilities) {
     .toSorted((a, b) => b.probability - a.probability);
 }
 
-// Draws a source on white, as wide as it is, and reads its faces.
-async function look(source, width, height, passes) {
+// Draws a source on white, as wide as it is, and reads its faces, unless
+// something else was asked for meanwhile. Returns whether it is shown.
+async function look(mine, source, width, height, passes) {
+  const before = reading;
+  let done;
+  reading = new Promise((resolve) => (done = resolve));
+  await before;
+  try {
+    if (mine !== current) return false;
+    return await drawAndRead(mine, source, width, height, passes);
+  } catch (error) {
+    if (mine === current) say(`The picture cannot be read: ${error.message}`);
+    return false;
+  } finally {
+    done();
+  }
+}
+
+async function drawAndRead(mine, source, width, height, passes) {
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
   context.fillStyle = "white";
@@ -31,6 +50,7 @@ async function look(source, width, height, passes) {
   context.drawImage(source, 0, 0, width, height);
   const pixels = fromCanvas(context.getImageData(0, 0, width, height));
   const result = await networks.read(pixels, passes);
+  if (mine !== current) return false;
   mark(result.faces);
   list(result.faces);
   const count = result.faces.length;
@@ -43,6 +63,7 @@ async function look(source, width, height, passes) {
     `${count === 1 ? "1 face" : `${count || "No"} faces`}. ` +
       `Detection ${result.detection.toFixed(0)} ms${each}.`,
   );
+  return true;
 }
 
 function mark(faces) {
@@ -101,46 +122,59 @@ function list(faces) {
 
 async function open(file) {
   stop();
+  const mine = current;
   say("Reading the picture …");
   let bitmap;
   try {
     bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
   } catch {
-    say(`${file.name || "This"} is not a picture that this browser can read.`);
+    if (mine === current) say(`${file.name || "This"} is not a picture that this browser can read.`);
     return;
   }
   if (bitmap.width * bitmap.height > MAX_PIXELS) {
-    say("This picture is too large: at most 50 million pixels.");
+    if (mine === current) say("This picture is too large: at most 50 million pixels.");
     return;
   }
-  await look(bitmap, bitmap.width, bitmap.height, ["whole", "padded", "tiles"]);
+  await look(mine, bitmap, bitmap.width, bitmap.height, ["whole", "padded", "tiles"]);
 }
 
+// Ends what is under way: a camera, and whatever is still read.
 function stop() {
+  current += 1;
   stream?.getTracks().forEach((track) => track.stop());
   stream = null;
   at("camera").textContent = "Open the camera";
 }
 
 async function toggleCamera() {
-  if (stream) return stop();
+  const runs = stream !== null;
+  stop();
+  if (runs) return;
+  const mine = current;
   const video = document.createElement("video");
+  let own;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({
+    own = await navigator.mediaDevices.getUserMedia({
       video: { width: { ideal: 640 } },
     });
   } catch (error) {
-    say(`The camera cannot be opened (${error.name}).`);
+    if (mine === current) say(`The camera cannot be opened (${error.name}).`);
     return;
   }
+  if (mine !== current) {
+    own.getTracks().forEach((track) => track.stop());
+    return;
+  }
+  stream = own;
   at("camera").textContent = "Stop the camera";
-  const own = stream;
   video.srcObject = own;
   video.muted = true;
   await video.play();
   const frame = async () => {
-    if (stream !== own) return;
-    await look(video, video.videoWidth, video.videoHeight, ["whole"]);
+    if (mine !== current) return;
+    // A camera that starts has no size yet.
+    const { videoWidth: width, videoHeight: height } = video;
+    if (width && !(await look(mine, video, width, height, ["whole"]))) return;
     requestAnimationFrame(frame);
   };
   frame();
