@@ -79,7 +79,7 @@ class Output:
     except (ValueError, KeyError, IndexError) as error:
       raise UserError(
         f"{self.path} holds {record[:60]!r}, which this run did not write "
-        f"({error}); name another file."
+        f"({str(error).rstrip('.')}); name another file."
       ) from error
     if name != self.last:
       if self.last is not None:

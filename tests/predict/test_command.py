@@ -288,14 +288,51 @@ def test_a_missing_extra_is_named(
   assert f"needs {module}. {remedy}" in printed
 
 
-def test_the_pictures_are_never_written_over(tmp_path):
+def test_the_pictures_are_never_written_over(tmp_path, capsys):
   path = tmp_path / "a.png"
   PIL.Image.fromarray(drawn_photo.photo()).save(path)
   before = path.read_bytes()
   csv_path = tmp_path / "o.csv"
   status = predict(path, f"--pictures={tmp_path}", f"--csv={csv_path}")
   assert status == 1 and path.read_bytes() == before
-  assert "would replace it" in read(csv_path)[0]["expression"]
+  assert "would replace it" in capsys.readouterr().err
+  assert read(csv_path)[0]["face"] == "1"  # The picture could be read.
+
+
+def test_what_cannot_be_encoded_is_said_and_the_run_goes_on(tmp_path, capsys):
+  pictures = tmp_path / "in"
+  pictures.mkdir()
+  PIL.Image.new("RGB", (20, 65_490)).save(pictures / "a.jpg")  # And a legend.
+  PIL.Image.new("RGB", (60, 40)).save(pictures / "b.webp")
+  PIL.Image.new("RGB", (60, 40)).save(pictures / "b.webp.png")
+  out = tmp_path / "out"
+  status = predict(pictures, "--faces", f"--pictures={out}", "--csv=-")
+  assert status == 0, capsys.readouterr().err
+  assert {path.name for path in out.iterdir()} == {
+    "a.jpg.png",
+    "b.webp.marked.png",
+    "b.webp.png",
+  }
+
+
+def test_a_folder_for_copies_that_cannot_be_made_is_one_line(tmp_path, capsys):
+  (tmp_path / "file").touch()
+  PIL.Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+  csv_path = tmp_path / "o.csv"
+  status = predict(
+    tmp_path / "a.png",
+    f"--pictures={tmp_path / 'file' / 'marked'}",
+    f"--csv={csv_path}",
+  )
+  assert status == 1 and capsys.readouterr().err.count("\n") == 1
+  assert not csv_path.exists()
+
+
+def test_rows_and_lines_need_two_files(tmp_path, capsys):
+  status = predict(
+    tmp_path, f"--csv={tmp_path}/o.txt", f"--json={tmp_path}/./o.txt"
+  )
+  assert status == 1 and "need two files" in capsys.readouterr().err
 
 
 def test_jax_runs_what_has_no_onnx_file(tmp_path, folder):

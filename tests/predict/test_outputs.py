@@ -93,7 +93,7 @@ def test_another_networks_files_are_not_gone_on_with(tmp_path):
   with pytest.raises(UserError, match="begins with b'file,"):
     run(make(tmp_path, ["csv"], names=("happiness",)), resume=True)
   other = {"network": {"sha256": "5678"}}
-  with pytest.raises(UserError, match="which no run wrote"):
+  with pytest.raises(UserError, match="It is of another network or detector"):
     run(make(tmp_path, ["json"], about=other), resume=True)
   assert contents(tmp_path) == before
   (tmp_path / "o.csv").write_text("my thesis")

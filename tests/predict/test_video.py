@@ -1,5 +1,7 @@
 """Frames of videos that the test writes."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,15 @@ def test_a_file_that_was_cut_off_gives_what_it_has_and_says_so(path, tmp_path):
     count = sum(1 for _ in made.frames())
     assert 0 < count < COUNT
     assert made.warning() == f"it is cut off: {count} of about 40 frames"
+
+
+def test_a_name_that_opencv_cannot_take_is_refused(path, tmp_path):
+  odd = tmp_path / os.fsdecode(b"z\xff.mp4")
+  odd.write_bytes(path.read_bytes())
+  with pytest.raises(UserError, match="its name is not UTF-8"):
+    opened(odd)
+  with pytest.raises(UserError, match="its name is not UTF-8"):
+    video.Writer(str(odd), FPS)
 
 
 def test_what_is_no_video_is_refused(path, tmp_path):

@@ -58,6 +58,22 @@ def test_a_command_without_a_reader_ends_as_others_do(ended, name):
   assert ended[name] == (-signal.SIGPIPE, "")
 
 
+@pytest.mark.skipif(
+  not os.path.exists("/dev/full"), reason="the system has no full disk to try"
+)
+def test_a_full_disk_is_said_in_one_line():
+  with open("/dev/full", "w") as full:
+    done = subprocess.run(
+      [sys.executable, "-m", "pattlite_jax.config"],
+      stdout=full,
+      stderr=subprocess.PIPE,
+      text=True,
+      timeout=300,
+    )
+  assert done.stderr == "Error: standard output: No space left on device.\n"
+  assert done.returncode == 1
+
+
 def ignore_hangups():
   signal.signal(signal.SIGHUP, signal.SIG_IGN)  # As nohup does.
 

@@ -7,8 +7,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pattlite_jax.data import load
-from pattlite_jax.data.readers import folders, own_folders
+from pattlite_jax.data import load, user_files
+from pattlite_jax.data.readers import folders, image_file, own_folders
 from pattlite_jax.runtime.errors import UserError
 
 
@@ -116,6 +116,8 @@ def test_classes_without_splits_are_split_by_person(tmp_path):
     ("00001.jpg", None),
     ("IMG_20200101.jpg", None),
     ("7_.jpg", None),
+    ("20240131_120501.jpg", None),
+    ("00012_3.jpg", "00012"),
   ],
 )
 def test_what_a_name_says_of_who_is_in_it(tmp_path, name, group):
@@ -143,6 +145,31 @@ def test_people_in_two_given_splits_are_told(tmp_path):
     touch(tmp_path, f"{split}/a/anna/{number}.jpg", f"{split}/b/{number}.jpg")
   (line,) = remarks(tmp_path)
   assert line.startswith("1 groups (persons or videos) are in several splits")
+
+
+def test_people_in_two_given_splits_are_known_by_their_files_names_too(
+  tmp_path,
+):
+  for split, number in (("train", 0), ("val", 1), ("test", 2)):
+    touch(tmp_path, f"{split}/a/S00_{number}.jpg", f"{split}/b/{number}.jpg")
+  (line,) = remarks(tmp_path)
+  assert line.startswith("1 groups (persons or videos) are in several splits")
+  assert "S00" in line
+
+
+def test_a_list_without_commas_is_called_so(tmp_path):
+  write_labels(tmp_path, "path;label\nx/1.jpg;a\n")
+  with pytest.raises(UserError, match=r"no list with commas.*Save it as CSV"):
+    remarks(tmp_path)
+
+
+def test_a_link_to_nowhere_can_be_left_out(tmp_path):
+  touch(tmp_path, "a/1.jpg", "b/1.jpg")
+  (tmp_path / "a/2.jpg").symlink_to(tmp_path / "gone.jpg")
+  files = [tmp_path / "a/1.jpg", tmp_path / "a/2.jpg"]
+  assert user_files.fingerprint(tmp_path, files)
+  with pytest.raises(image_file.BadImageError, match="it is a link to no file"):
+    image_file.read_image(files[1], 3)
 
 
 def write_labels(folder, text):
