@@ -104,6 +104,7 @@ def _long(data, label, config):
       "scaled by 1/√32",
       overrides={**_LONG, **_HEAD},
       seeds=(0,),
+      ships_as="fer2013" if data == "fer2013" else "",
     ),
     _best(
       f"{data}_student",
@@ -194,7 +195,6 @@ BEST = (
     '18 epochs; teacher: "FER2013"',
     70.08,
     overrides={**_TAUGHT, "stage1.epochs": 18},
-    ships_as="fer2013",
   ),
   _best(
     "fer2013_160",
