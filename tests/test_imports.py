@@ -24,6 +24,7 @@ ALLOWED = {
   "weights": {"methods", "models", "method", *CONFIG},
   "scoring": {"data", *LOWEST},
   "trained": {"scoring", *NETWORKS},
+  "ensemble": USE,
   "predict": USE,
   "training": USE,
 }
@@ -32,11 +33,11 @@ COMMANDS = {
   "release", "report", "export", "page", "compile",
 }  # fmt: skip
 # The report shows what the benchmark has measured and what TPU chips would do,
-# a look at the data the duplicates of the audit; the others write exported
-# files.
+# a look at the data and a card the duplicates of the audit; the others write
+# exported files.
 BESIDE = {
   "report": {"benchmark", "compile"}, "inspect": {"audit"},
-  "release": {"export"}, "benchmark": {"export"}, "page": {"export"},
+  "release": {"audit", "export"}, "benchmark": {"export"}, "page": {"export"},
 }  # fmt: skip
 
 

@@ -46,8 +46,8 @@ error, √(p (1 - p) / n) for an accuracy p of n images. Seeds differ by about a
 much.
 
 In one seed each, 32 epochs with batch norm in the patch block are better than
-the recipe on FER2013, and no better on FER+. ImageNet's whole MobileNetV1, three
-times as large, is ahead of both; no patches and no attention are needed for it.
+the recipe on FER2013, and no better on FER+. ImageNet's whole MobileNetV1,
+three times as large, is ahead of both; it needs no patches and no attention.
 
 For comparison, the best PAtt-Lite that predicts each image alone which we know
 of, [near-neutral-fer](https://github.com/StevenHSKim/near-neutral-fer), reports

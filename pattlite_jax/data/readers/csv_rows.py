@@ -37,7 +37,9 @@ def csv_rows(
     missing = [name for name in columns if name.casefold() not in written]
     if missing:
       found = [reprlib.repr(name) for name in header[:12]]
-      if len(header) == 1 and any(mark in header[0] for mark in ";\t\0"):
+      # As Excel writes it in many languages, or in UTF-16.
+      names = "".join(header).replace("\0", "").casefold()
+      if len(header) == 1 and all(name.casefold() in names for name in columns):
         raise UserError(
           f"{path} is no list with commas between its columns: its first line "
           f"is {found[0]}. Save it as CSV with commas, in UTF-8.",
