@@ -32,6 +32,9 @@ _ON_THE_WAY = {
   "YCbCr": "RGB",
 }
 MAX_PIXELS = 64_000_000  # Width x height: 192 MB as RGB.
+# Pillow warns of 89 million pixels and more, which `MAX_PIXELS` refuses. Not in
+# `read_image`: threads share the filters.
+warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
 
 
 class BadImageError(UserError):
@@ -50,9 +53,7 @@ def read_image(
   """
   if isinstance(path, pathlib.Path) and path.is_symlink() and not path.exists():
     raise _error(path, "it is a link to no file")
-  with user_files.open_bytes(path) as file, warnings.catch_warnings():
-    # Of 89 million pixels and more, which `MAX_PIXELS` refuses.
-    warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+  with user_files.open_bytes(path) as file:
     try:
       if not file.read(1):
         raise UserError("it is empty")

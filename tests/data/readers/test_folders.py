@@ -2,6 +2,8 @@
 
 import collections
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import PIL.Image
@@ -161,6 +163,23 @@ def test_a_list_without_commas_is_called_so(tmp_path):
   write_labels(tmp_path, "path;label\nx/1.jpg;a\n")
   with pytest.raises(UserError, match=r"no list with commas.*Save it as CSV"):
     remarks(tmp_path)
+
+
+def test_a_picture_that_is_too_large_has_no_second_word(tmp_path):
+  code = (
+    "import pathlib, sys, PIL.Image as P\n"
+    "from pattlite_jax.data.readers import image_file\n"
+    "P.new('1', (10_000, 9_500)).save(sys.argv[1])\n"
+    "try: image_file.read_image(pathlib.Path(sys.argv[1]), 1)\n"
+    "except image_file.BadImageError: print('refused')\n"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", code, str(tmp_path / "a.png")],
+    capture_output=True,
+    text=True,
+    timeout=120,
+  )
+  assert (done.stdout, done.stderr) == ("refused\n", "")
 
 
 def test_a_link_to_nowhere_can_be_left_out(tmp_path):
