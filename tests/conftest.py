@@ -9,15 +9,19 @@ import signal
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
 
+import imported_first  # noqa: F401
 import jax
 import numpy as np
 import pytest
 import small_run_config
+import xla_flags
 
 from pattlite_jax.data.examples import Examples
 
 CLASS_NAMES = ("anger", "disgust", "happiness")
 MAX_MAPPINGS = 20_000
+
+xla_flags.compile_fast()
 
 
 def pytest_collection_modifyitems(items):

@@ -77,8 +77,10 @@ def warp(
   grid = jnp.stack(
     [*jnp.meshgrid(places, places, indexing="ij"), jnp.ones([image_size] * 2)]
   )
-  # Sums of three products: a matrix product may round to bfloat16.
-  sources = (affines[:, :, :, None, None] * grid).sum(2) + 0.5  # [B, 2, S, S]
+  # Sums of three products: a matrix product may round to bfloat16. Over the
+  # first axis: on CPUs, XLA of JAX 0.10 sums the third wrongly where B is 1.
+  parts = jnp.moveaxis(affines, 2, 0)[..., None, None] * grid[:, None, None]
+  sources = parts.sum(0) + 0.5  # [B, 2, S, S]
   y, x = _pixel(sources[:, 0], height), _pixel(sources[:, 1], width)
   images = images.astype(jnp.float32)
   if images[0].size > _MOST_MULTIPLIED:

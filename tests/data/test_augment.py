@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import keras
@@ -43,10 +45,17 @@ def test_scale_is_mobilenets_preprocessing(images):
   np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
+OPTIONS = {"image_size": 48, "random_flip": True, "random_contrast": 0.3}
+
+
 def augmented(images, seed=0, **changes):
   keys = jax.random.split(jax.random.key(seed), len(images))
-  options = {"image_size": 48, "random_flip": True, "random_contrast": 0.3}
-  return augment.augment(keys, jnp.asarray(images), **options | changes)
+  return augmented_by(keys, images, **changes)
+
+
+def augmented_by(keys, images, **changes):
+  function = functools.partial(augment.augment, **OPTIONS | changes)
+  return jax.jit(function)(keys, jnp.asarray(images))
 
 
 def test_augment_without_draws_is_prepare(images):
@@ -57,9 +66,8 @@ def test_augment_without_draws_is_prepare(images):
 
 def test_an_image_draws_from_its_own_key_alone(images):
   keys = jax.random.split(jax.random.key(0), len(images))
-  options = {"image_size": 48, "random_flip": True, "random_contrast": 0.3}
-  together = augment.augment(keys, jnp.asarray(images), **options)
-  alone = augment.augment(keys[2:3], jnp.asarray(images[2:3]), **options)
+  together = augmented_by(keys, images)
+  alone = augmented_by(keys[2:3], images[2:3])
   np.testing.assert_allclose(together[2:3], alone, atol=1e-6)
   assert not np.allclose(augmented(images, seed=1), together)
 
@@ -78,14 +86,8 @@ def test_each_draw_is_of_its_own(images):
   together = augmented(images, **ALL)
   for name in ALL:
     assert not np.allclose(augmented(images, **ALL | {name: 0.0}), together)
-  alone = augment.augment(
-    jax.random.split(jax.random.key(0), len(images))[2:3],
-    jnp.asarray(images[2:3]),
-    image_size=48,
-    random_flip=True,
-    random_contrast=0.3,
-    **ALL,
-  )
+  keys = jax.random.split(jax.random.key(0), len(images))
+  alone = augmented_by(keys[2:3], images[2:3], **ALL)
   np.testing.assert_allclose(together[2:3], alone, atol=1e-5)
 
 

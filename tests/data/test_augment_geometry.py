@@ -44,6 +44,15 @@ def test_a_shift_moves_and_repeats_the_edge(images):
   np.testing.assert_allclose(got[:, :4], edge, atol=1e-2)
 
 
+def test_a_compiled_warp_of_one_image_is_that_among_others(images):
+  compiled = jax.jit(geometry.warp, static_argnames="image_size")
+  turned = np.array([[[0.9, 0.2, 0.1], [-0.3, 1.1, 0.2]]] * 3, np.float32)
+  found = compiled(images[:1], turned[:1], 20)
+  among_others = compiled(images, turned, 20)[:1]
+  np.testing.assert_allclose(found, among_others, atol=1e-2)
+  assert np.ptp(found) > 200
+
+
 @pytest.mark.parametrize("size, channels", [(19, 1), (8, 3)])
 def test_products_sample_what_gathers_do(size, channels):
   """Up to the last bits, at the edges and on the pixels too."""

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+import xla_flags
 
 from pattlite_jax import config as config_lib
 from pattlite_jax.runtime import hosts
@@ -74,9 +75,7 @@ def start(command, folder, name, *, devices=2, **variables):
     "PATH": f"{bin_folder}:{os.environ['PATH']}",
     "PYTHONPATH": str(ROOT),
     "JAX_PLATFORMS": "cpu",
-    # Compiling takes most of the time here.
-    "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} "
-    "--xla_backend_optimization_level=0",
+    "XLA_FLAGS": xla_flags.for_devices(devices),
     "DRAWN": str(drawn),
   }
   return subprocess.Popen(

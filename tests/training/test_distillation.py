@@ -164,18 +164,16 @@ def test_a_run_is_a_teacher_and_belongs_to_what_it_taught(
 def test_a_run_learns_from_teachers_of_its_views_and_goes_on_exactly(
   quick_config, splits, tmp_path
 ):
-  fit(quick_config, splits)
+  untaught, _ = fit(quick_config, splits)
   config = quick_config.copy_and_resolve_references()
+  config.workdir = str(tmp_path / "student")
   config.distillation.teachers = quick_config.workdir
   config.distillation.view = "student"
   config.distillation.temperature = 2.0
-  losses_seen = {}
-  for share in (0.0, 1.0):
-    config.workdir = str(tmp_path / f"student{share}")
-    config.distillation.share = share
-    result, _ = fit(config, splits)
-    losses_seen[share] = result["history"][0]["train_loss"]
-  assert losses_seen[0.0] != pytest.approx(losses_seen[1.0], rel=1e-2)
+  config.distillation.share = 1.0
+  result, _ = fit(config, splits)
+  loss, other = (r["history"][0]["train_loss"] for r in (result, untaught))
+  assert loss != pytest.approx(other, rel=1e-2)
   weights = saved_best(config)
   shutil.rmtree(config.workdir)
   with pytest.raises(StoppedError):

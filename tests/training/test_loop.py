@@ -29,10 +29,11 @@ def config(small_config):
 def ended(tmp_path_factory, make_splits):
   """A run of both stages, with a line a step, and how often a step is traced.
 
-  What uses it leaves it as it is.
+  Long enough to learn. What uses it leaves it as it is.
   """
   config = small_run_config.make(tmp_path_factory.mktemp("ended") / "run")
-  config.stage1.epochs = 3
+  config.stage1.epochs = config.stage1.patience = 12
+  config.stage1.learning_rate = 1e-2
   config.log_every_steps = 1
   traces = []
   train_step = step_lib.train_step
@@ -44,7 +45,7 @@ def ended(tmp_path_factory, make_splits):
   splits = make_splits()
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(step_lib, "train_step", counting)
-    result, writer = fit(config, splits)
+    result, writer = fit(config, splits, draw=pictures.draw_run)
   return types.SimpleNamespace(
     config=config, splits=splits, result=result, writer=writer, traces=traces
   )
@@ -62,12 +63,9 @@ def across(tmp_path_factory, make_splits):
 
 
 @pytest.mark.slow
-def test_a_run_learns_and_reports_itself(config, splits, tmp_path):
-  config.stage1.epochs = 30
-  config.stage1.patience = 30
-  config.checkpoint_every_steps = 0
-  result, writer = fit(config, splits, draw=pictures.draw_run)
-  stored = json.loads((tmp_path / "run/result.json").read_text())
+def test_a_run_learns_and_reports_itself(ended):
+  result, workdir = ended.result, pathlib.Path(ended.config.workdir)
+  stored = json.loads((workdir / "result.json").read_text())
   assert stored == result
   assert result["splits"]["test"].keys() == {"per_sample"}
   assert result["training_images"] == {
@@ -85,9 +83,9 @@ def test_a_run_learns_and_reports_itself(config, splits, tmp_path):
   assert result["epoch_chosen_by"] == "train_accuracy"
   steps = [record["step"] for record in result["history"]]
   assert steps == list(range(5, 5 * len(steps) + 1, 5))
-  logged = {name for _, scalars in writer.scalars for name in scalars}
+  logged = {name for _, scalars in ended.writer.scalars for name in scalars}
   assert {"train/loss", "validation/accuracy", "learning_rate"} <= logged
-  drawn = {path.name for path in (tmp_path / "run/pictures").iterdir()}
+  drawn = {path.name for path in (workdir / "pictures").iterdir()}
   assert drawn == {"curves.png", "confusion_test.png", "faces_test.png"}
 
 
@@ -123,7 +121,7 @@ def set_modern(config):
   config.augment.random_rotation = 10.0
   config.augment.random_erasing = 0.5
   config.stage1.patience = 0
-  config.stage1.epochs = 3
+  config.stage1.epochs = 2
   config.stage2.epochs = 0
 
 
