@@ -104,7 +104,6 @@ def _long(data, label, config):
       "scaled by 1/√32",
       overrides={**_LONG, **_HEAD},
       seeds=(0,),
-      ships_as="fer2013" if data == "fer2013" else "",
     ),
     _best(
       f"{data}_student",
@@ -114,6 +113,7 @@ def _long(data, label, config):
       "MobileNetV1\" teach in the student's view",
       overrides=student,
       seeds=(1,),
+      ships_as="fer2013" if data == "fer2013" else "",
     ),
   )
 
