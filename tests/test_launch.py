@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,8 @@ import types
 import pytest
 import yaml
 from jax._src.clusters.k8s_cluster import K8sCluster
+
+from pattlite_jax.report.rows_methods import METHODS
 
 ROOT = pathlib.Path(__file__).parent.parent
 LAUNCH = ROOT / "launch"
@@ -325,30 +328,44 @@ def test_a_table_wants_its_name(repository, wrong):
   assert done.stdout == ""
 
 
-def test_a_gpu_runs_rows_of_the_best_table(repository):
+@pytest.fixture
+def with_bench_of_gpu(repository):
   (repository / "results").mkdir()
   (repository / "results/bench_gpu.json").write_text("{}")  # Measured before.
-  done = run(
-    repository / "launch/gpu.sh", "", "plus.npz", "--config.batch_size=8"
-  )
+
+
+def test_a_gpu_runs_all_rows_that_have_data(repository, with_bench_of_gpu):
+  script = repository / "launch/gpu.sh"
+  done = run(script, "2013.npz", "plus.npz", "--config.batch_size=8")
   assert done.returncode == 0, done.stderr
-  *teachers, student = done.stdout.splitlines()
-  assert "--rows=ferplus_argmax_student" in student  # Once all others ended.
-  rows = ("ferplus_argmax_whole", "ferplus_argmax_long")
-  for command, row in zip(sorted(teachers), sorted(rows), strict=True):
-    assert command.startswith("EXTRAS=cuda python -m pattlite_jax.report.run")
-    for flag in (
-      "--table=best",
-      f"--rows={row} ",
-      "--config.data.packed=plus.npz",
-      "--config.batch_size=8",
-    ):
-      assert flag in command
+  found = set()
+  for command in done.stdout.splitlines():
+    start, flags = command.split(" --table=")
+    assert start == "EXTRAS=cuda python -m pattlite_jax.report.run"
+    table, rows = re.match(r"(\w+) --rows=(\w+) -- ", flags).groups()
+    packed = "plus.npz" if "ferplus" in rows else "2013.npz"
+    assert f"--config.data.packed={packed} " in flags
+    assert flags.endswith(" --config.batch_size=8")
+    found.add((table, rows))
+  best = {
+    ("best", f"{data}_{kind}")
+    for data in ("fer2013", "ferplus_argmax")
+    for kind in ("whole", "long", "student")
+  }
+  assert found == best | {("methods", row.name) for row in METHODS}
 
 
-def test_a_gpu_stops_after_a_row_that_failed(repository):
-  (repository / "results").mkdir()
-  (repository / "results/bench_gpu.json").write_text("{}")
+def test_a_gpu_leaves_out_rows_without_data(repository, with_bench_of_gpu):
+  done = run(repository / "launch/gpu.sh", "", "plus.npz")
+  assert done.returncode == 0, done.stderr
+  rows = re.findall(r"--rows=(\w+)", done.stdout)
+  assert all("ferplus" in row for row in rows)
+  # Once all others of its table have ended.
+  students = [row for row in rows if "argmax" in row]
+  assert len(students) == 3 and students[-1] == "ferplus_argmax_student"
+
+
+def test_a_gpu_stops_after_a_row_that_failed(repository, with_bench_of_gpu):
   failing = {**os.environ, "EXIT_STATUS": "1"}
   done = run(repository / "launch/gpu.sh", "2013.npz", "", env=failing)
   assert done.returncode == 1

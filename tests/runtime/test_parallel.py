@@ -1,4 +1,4 @@
-"""The step on 1, 2 and 4 devices, each simulated in a process of its own."""
+"""The step on 1, 2, 4 and 8 devices, each simulated in a process of its own."""
 
 import functools
 import json
@@ -223,8 +223,9 @@ def test_every_method_is_tried_here():
 @pytest.mark.parametrize(
   "num_devices, cases",
   [
-    (4, CASES),
-    pytest.param(4, ALIKE, marks=pytest.mark.long),
+    (8, CASES),  # One image a device.
+    pytest.param(8, ALIKE, marks=pytest.mark.long),
+    pytest.param(4, CASES, marks=pytest.mark.long),
     pytest.param(2, CASES, marks=pytest.mark.long),
   ],
 )
