@@ -5,6 +5,7 @@ where SIGKILL strikes, and then JAX misses a host in 20 seconds instead of 100;
 STOPS_AT="host:step" is where SIGTERM arrives; PACE is in seconds a batch.
 """
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -17,14 +18,21 @@ import jax
 from absl import app, flags
 
 from pattlite_jax import main
-from pattlite_jax.data import pipeline
+from pattlite_jax.training import inputs
 
 
-def watched(train_batches):
-  @functools.wraps(train_batches)
+def watched(load):
+  def watched_inputs(config):
+    found = load(config)
+    return dataclasses.replace(found, make_batches=noted(found.make_batches))
+
+  return watched_inputs
+
+
+def noted(make_batches):
   def batches(examples, *, first_step, host, **others):
     path = pathlib.Path(os.environ["DRAWN"]) / f"{host}.jsonl"
-    drawn = train_batches(examples, first_step=first_step, host=host, **others)
+    drawn = make_batches(examples, first_step=first_step, host=host, **others)
     for step, batch in enumerate(drawn, first_step + 1):
       if os.environ.get("DIES_AT") == f"{host}:{step}":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -43,7 +51,7 @@ def watched(train_batches):
 
 
 if __name__ == "__main__":
-  pipeline.train_batches = watched(pipeline.train_batches)
+  inputs.load = watched(inputs.load)
   if "DIES_AT" in os.environ:
     jax.distributed.initialize = functools.partial(
       jax.distributed.initialize, heartbeat_timeout_seconds=20
