@@ -16,9 +16,11 @@ export EXTRAS="cuda${EXTRAS:+,$EXTRAS}"
 export XLA_PYTHON_CLIENT_PREALLOCATE=false
 
 # train TABLE ROW PACKED [--config.FIELD=VALUE ...]
+# Attention and sharing over a batch are scored on the split that all rows have.
 train() {
   if [[ -n "$3" ]]; then
-    launch/table.sh "$1" "--rows=$2" "--config.data.packed=$3" \
+    launch/table.sh "$1" "--rows=$2" --scored_split=validation \
+      "--config.data.packed=$3" \
       --config.steps_per_dispatch=8 --config.checkpoint_every_steps=0 "${@:4}"
   fi
 }

@@ -342,7 +342,9 @@ def test_a_gpu_runs_all_rows_that_have_data(repository, with_bench_of_gpu):
   for command in done.stdout.splitlines():
     start, flags = command.split(" --table=")
     assert start == "EXTRAS=cuda python -m pattlite_jax.report.run"
-    table, rows = re.match(r"(\w+) --rows=(\w+) -- ", flags).groups()
+    table, rows = re.match(
+      r"(\w+) --rows=(\w+) --scored_split=validation -- ", flags
+    ).groups()
     packed = "plus.npz" if "ferplus" in rows else "2013.npz"
     assert f"--config.data.packed={packed} " in flags
     assert flags.endswith(" --config.batch_size=8")

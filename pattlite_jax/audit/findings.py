@@ -57,10 +57,12 @@ def selection(part: dict[str, Any]) -> str:
   if not part["stages"]:
     return "the checkpoint has no record of training"
   last = part["stages"][-1]
+  chosen_by = part["chosen_by"]
+  split = "no split" if chosen_by == "no" else f"the {chosen_by} split"
   return (
-    f"the {part['chosen_by']} split chose the weights ({last['monitor']}, "
-    f"{last['stage']}, epoch {last['chosen_epoch']} of {last['epochs']}); the "
-    "test split took no part"
+    f"{split} chose the weights "
+    f"({last['monitor']}, {last['stage']}, epoch {last['chosen_epoch']} of "
+    f"{last['epochs']}); the test split took no part"
   )
 
 

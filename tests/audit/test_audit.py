@@ -258,6 +258,15 @@ def test_help_names_every_flag_and_needs_no_library():
   subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+@pytest.mark.parametrize(
+  "chosen_by, said", [("no", "no split"), ("train", "the train split")]
+)
+def test_the_choice_of_the_weights_is_said_in_plain_words(chosen_by, said):
+  last = dict(monitor="m", stage="stage1", chosen_epoch=2, epochs=3)
+  text = findings.selection({"chosen_by": chosen_by, "stages": [last]})
+  assert text.startswith(f"{said} chose the weights (m, stage1, epoch 2 of 3)")
+
+
 def choice(path):
   """Audits the history at a path; the weights there are no network's."""
   items = checkpoint.restore(path, ("config", "progress"))
