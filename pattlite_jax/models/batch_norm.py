@@ -33,8 +33,7 @@ def moments(
   """Returns mean and variance, f32, over all but the channels of all devices.
 
   Images have `weights`, 0 or 1, of which `count` values a channel are 1.
-  `about` is a guess of the mean, which the result does not depend on. Gradients
-  flow to x alone, reverse-mode ones.
+  `about` is a guess of the mean, which the result does not depend on.
   """
   on_cpu = parallel.platform() == "cpu"
   find = two_passes if on_cpu else one_pass
@@ -42,16 +41,18 @@ def moments(
 
 
 def two_passes(x, weights, count, about, axis_name):
-  """The mean first, then the squares about it: fastest on CPUs."""
+  """The mean first, then the squares about it: fastest on CPUs.
+
+  Images are added up one by one, then weighed: XLA would write down products
+  of all pixels and weights.
+  """
   del about
-  x, axes = x.astype(jnp.float32), tuple(range(x.ndim - 1))
-  weights = _rows(weights, x)
-  mean = _sum((x * weights).sum(axes), axis_name) / count
-  squares = (jnp.square(x - mean) * weights).sum(axes)
+  x, pixels = x.astype(jnp.float32), tuple(range(1, x.ndim - 1))
+  mean = _sum(weights @ x.sum(pixels), axis_name) / count
+  squares = weights @ jnp.square(x - mean).sum(pixels)
   return mean, _sum(squares, axis_name) / count
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def one_pass(x, weights, count, about, axis_name):
   """Both sums at once, which XLA adds up beside what computes x.
 
@@ -65,22 +66,57 @@ def one_pass(x, weights, count, about, axis_name):
   return mean + about, jnp.maximum(squares - jnp.square(mean), 0)
 
 
-def _one_pass_fwd(x, weights, count, about, axis_name):
-  mean, var = one_pass(x, weights, count, about, axis_name)
-  return (mean, var), (x, weights, count, mean)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(6, 7))
+def normalise(
+  x: Float[Array, "B *rest C"],
+  weights: Float[Array, "B"],
+  count: Float[Array, ""],
+  about: Float[Array, "C"],
+  scale: Float[Array, "C"],
+  bias: Float[Array, "C"],
+  epsilon: float,
+  axis_name: str | None,
+) -> tuple[
+  Float[Array, "B *rest C"], tuple[Float[Array, "C"], Float[Array, "C"]]
+]:
+  """Returns x by its own `moments`, scaled and moved, and the moments.
+
+  Gradients flow from the first to x, scale and bias, reverse-mode ones. They
+  keep x alone of what is as large, and read it twice.
+  """
+  mean, var = moments(x, weights, count, about, axis_name)
+  return _by(x, mean, var, scale, bias, epsilon), (mean, var)
 
 
-def _one_pass_bwd(axis_name, residuals, cotangents):
-  x, weights, count, mean = residuals
-  # The rows of all devices have made the mean that each device uses.
-  of_mean, of_var = _sum(jnp.stack(cotangents), axis_name) / count
-  # The squares are least about the mean, so its change does not change them.
-  gradient = (of_mean + 2 * of_var * (x - mean)) * _rows(weights, x)
+def _by(x, mean, var, scale, bias, epsilon):
+  # One multiply-add per element, as inference folds it.
+  gain = scale * lax.rsqrt(var + epsilon)
+  return (x * gain + (bias - mean * gain)).astype(x.dtype)
+
+
+def _normalise_fwd(x, weights, count, about, scale, bias, epsilon, axis_name):
+  y, (mean, var) = normalise(
+    x, weights, count, about, scale, bias, epsilon, axis_name
+  )
+  return (y, (mean, var)), (x, weights, count, scale, mean, var)
+
+
+def _normalise_bwd(epsilon, axis_name, residuals, cotangents):
+  x, weights, count, scale, mean, var = residuals
+  cotangent, axes = cotangents[0].astype(jnp.float32), tuple(range(x.ndim - 1))
+  inverse = lax.rsqrt(var + epsilon)
+  of_bias = cotangent.sum(axes)
+  of_scale = ((cotangent * x).sum(axes) - mean * of_bias) * inverse
+  # The rows of all devices have made the moments that each device uses.
+  by_mean, by_var = _sum(jnp.stack([of_bias, of_scale]), axis_name) / count
+  slope = by_var * inverse
+  of_x = cotangent - (slope * x + (by_mean - slope * mean)) * _rows(weights, x)
+  of_x = (scale * inverse * of_x).astype(x.dtype)
   zeros = (jnp.zeros_like(part) for part in (weights, count, mean))
-  return (gradient.astype(x.dtype), *zeros)
+  return (of_x, *zeros, of_scale, of_bias)
 
 
-one_pass.defvjp(_one_pass_fwd, _one_pass_bwd)
+normalise.defvjp(_normalise_fwd, _normalise_bwd)
 
 
 class BatchNorm(nn.Module):
@@ -112,22 +148,19 @@ class BatchNorm(nn.Module):
     mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
     var = self.variable("batch_stats", "var", jnp.ones, shape)
     if self.use_running_average:
-      batch_mean, batch_var = mean.value, var.value
-    else:
-      weights = jnp.ones(x.shape[0]) if mask is None else mask
-      weights = weights.astype(jnp.float32)
-      count = _sum(weights.sum() * x[0, ..., 0].size, self.axis_name)
-      about = lax.stop_gradient(mean.value)
-      batch_mean, batch_var = moments(x, weights, count, about, self.axis_name)
-      if not self.is_initializing():
-        mean.value = self._track(mean.value, batch_mean)
-        tracked = batch_var
-        if self.unbiased:
-          tracked *= count / jnp.maximum(count - 1, 1)
-        var.value = self._track(var.value, tracked)
-    # One multiply-add per element, as inference folds it.
-    gain = scale * jax.lax.rsqrt(batch_var + self.epsilon)
-    return (x * gain + (bias - batch_mean * gain)).astype(x.dtype)
+      return _by(x, mean.value, var.value, scale, bias, self.epsilon)
+    weights = jnp.ones(x.shape[0]) if mask is None else mask
+    weights = weights.astype(jnp.float32)
+    count = _sum(weights.sum() * x[0, ..., 0].size, self.axis_name)
+    y, (batch_mean, batch_var) = normalise(
+      x, weights, count, mean.value, scale, bias, self.epsilon, self.axis_name
+    )
+    if not self.is_initializing():
+      mean.value = self._track(mean.value, batch_mean)
+      if self.unbiased:
+        batch_var *= count / jnp.maximum(count - 1, 1)
+      var.value = self._track(var.value, batch_var)
+    return y
 
   def _track(
     self, average: Float[Array, "C"], value: Float[Array, "C"]

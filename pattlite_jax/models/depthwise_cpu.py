@@ -14,9 +14,7 @@ from jax import lax
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]  # (top, bottom), (left, right)
 
-# Products that one loop of the kernel gradient adds up. More are no faster
-# and take longer to compile; fewer are slower.
-_PRODUCTS_PER_LOOP = 128
+_COLUMNS_AT_ONCE = 8  # At most, in the loop of the kernel gradient.
 _PIXELS_BESIDE = 4  # At most, in the loop of the shifted products.
 
 
@@ -108,45 +106,32 @@ def _images_gradient(
   return pixels.astype(images.dtype)
 
 
-def _row_blocks(rows: int, kernel) -> Pair:
-  """Returns (number of blocks, rows of each) of the kernel gradient's loops."""
-  num_blocks = -(-rows // max(1, _PRODUCTS_PER_LOOP // kernel[..., 0].size))
-  num_blocks = max(num_blocks, min(rows, 2))
-  return num_blocks, -(-rows // num_blocks)
-
-
 def _kernel_gradient(
-  padded, first: Pair, images, kernel, strides: Pair, padding: Padding, columns
+  padded, first: Pair, images, kernel, strides: Pair, padding: Padding, size
 ):
-  """Multiplies and adds whole rows of the outputs, and reduces what is left.
+  """Adds up the products of cotangent and images, of all taps in one loop.
 
-  XLA's own reduction over B, P and Q first copies the images once per tap. Here
-  one loop adds the products of a block of rows, for all taps. `padded` as for
-  the images' gradient, of which `columns` belong to the cotangent.
+  XLA's reduction of one sum would copy the images once per tap first. `padded`
+  as for the images' gradient, of which `size` pixels belong to the cotangent.
   """
-  rows = output_size(images, kernel, strides, padding)[0]
-  num_blocks, block = _row_blocks(rows, kernel)
-  surplus = num_blocks * block - rows
-  (top, bottom), sides = padding
-  images = _pad(images, (top, bottom + surplus * strides[0]), sides)
-  sums = []
-  for i, j in _taps(kernel):
-    total = 0.0
-    for row in range(block):
-      pixels = _window(
-        images,
-        (row * strides[0] + i, j),
-        (block * strides[0], strides[1]),
-        (num_blocks, columns),
-      )
-      total += pixels * _window(
-        padded, (first[0] + row, first[1]), (block, 1), (num_blocks, columns)
-      )
-    sums.append(total)
-  # Axis 2 keeps a block's rows in the cache for all taps. The barrier keeps
-  # XLA from fusing everything back to one slow reduction.
-  blocks = lax.optimization_barrier(jnp.stack(sums, axis=2))
-  return blocks.sum((0, 1, 3)).reshape(kernel.shape).astype(kernel.dtype)
+  images = _pad(images, *padding)
+  cotangent = _window(padded, first, (1, 1), size)
+  products = tuple(
+    _window(images, tap, strides, size) * cotangent for tap in _taps(kernel)
+  )
+  # Few columns become one vectorised product; else an image is added up.
+  axes = (2,) if size[1] <= _COLUMNS_AT_ONCE else (1, 2)
+  zeros = (jnp.zeros((), jnp.float32),) * len(products)
+  sums = lax.reduce(products, zeros, _add_each, axes)
+  # The barrier keeps XLA from fusing everything back to one slow reduction.
+  sums = lax.optimization_barrier(jnp.stack(sums))
+  channels = sums.shape[-1]
+  sums = sums.reshape(len(products), -1, channels).sum(1)
+  return sums.reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _add_each(sums, values):
+  return tuple(a + b for a, b in zip(sums, values, strict=True))
 
 
 def gradients(cotangent, images, kernel, strides: Pair, padding: Padding):
@@ -155,8 +140,6 @@ def gradients(cotangent, images, kernel, strides: Pair, padding: Padding):
   Both read one padded copy of the cotangent. XLA fuses what the cotangent
   comes from into the copy, else into the loop of every tap.
   """
-  rows, columns = cotangent.shape[1:3]
-  num_blocks, block = _row_blocks(rows, kernel)
   edges, first = [], []
   for axis in (0, 1):
     size = images.shape[1 + axis] + padding[axis][0]
@@ -164,7 +147,9 @@ def gradients(cotangent, images, kernel, strides: Pair, padding: Padding):
     after = max(0, -(-size // strides[axis]) - cotangent.shape[1 + axis])
     edges.append((before, after))
     first.append(before)
-  edges[0] = (edges[0][0], max(edges[0][1], num_blocks * block - rows))
   padded = _pad(cotangent, *edges)
   arguments = (padded, tuple(first), images, kernel, strides, padding)
-  return _images_gradient(*arguments), _kernel_gradient(*arguments, columns)
+  return (
+    _images_gradient(*arguments),
+    _kernel_gradient(*arguments, cotangent.shape[1:3]),
+  )
