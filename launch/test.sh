@@ -12,7 +12,8 @@ mkdir -p "$compiled"
 find "$compiled" -type f -mtime +7 -delete
 export JAX_COMPILATION_CACHE_DIR="$compiled"
 
+# Two cores have work for three workers, as some wait for disks and processes.
 # A worker that crashes is not replaced: pytest-xdist 3.8 would then wait for
 # ever for files that it had ended before.
-python -m pytest --numprocesses 2 --dist loadfile --max-worker-restart=0 \
+python -m pytest --numprocesses 3 --dist loadfile --max-worker-restart=0 \
   --no-loadscope-reorder --quiet -m "not slow" "$@"

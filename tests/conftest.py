@@ -22,6 +22,7 @@ CLASS_NAMES = ("anger", "disgust", "happiness")
 MAX_MAPPINGS = 20_000
 
 xla_flags.compile_fast()
+gc.disable()  # Until `pytest_collection_finish`.
 
 
 def pytest_collection_modifyitems(items):
@@ -34,6 +35,17 @@ def pytest_collection_modifyitems(items):
     item.path for item in items if item.get_closest_marker("slow")
   )
   items.sort(key=lambda item: -slow[item.path])
+
+
+def pytest_collection_finish():
+  """Garbage is looked for less often, and not in what was imported.
+
+  Tracing makes many objects: every tenth second would go into the search.
+  """
+  gc.collect()
+  gc.freeze()
+  gc.set_threshold(100_000, 20, 100)
+  gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small_run_config
 from small_run import StoppedError, fit, saved_best
 
 from pattlite_jax.data import augment
@@ -125,16 +126,23 @@ def test_other_classes_are_refused(teacher, splits):
     )
 
 
+@pytest.fixture(scope="module")
+def teaching(tmp_path_factory, make_splits):
+  """(config, result) of a run that others learn from, and leave as it is."""
+  config = small_run_config.make(tmp_path_factory.mktemp("teaching") / "run")
+  config.stage2.epochs = 0
+  result, _ = fit(config, make_splits())
+  return config, result
+
+
 @pytest.mark.slow
-def test_a_run_is_a_teacher_and_belongs_to_what_it_taught(
-  quick_config, splits, tmp_path, monkeypatch
+def test_a_run_belongs_to_what_it_learns_from(
+  quick_config, splits, tmp_path, teaching, monkeypatch
 ):
-  fit(quick_config, splits)
+  shutil.copytree(teaching[0].workdir, quick_config.workdir)
   student = quick_config.copy_and_resolve_references()
   student.workdir = str(tmp_path / "student")
   student.distillation.teachers = quick_config.workdir
-  with pytest.raises(StoppedError):
-    fit(student, splits, stop_at=8)
 
   # The steps' batches have the teacher's part in their targets.
   batches = []
@@ -145,10 +153,9 @@ def test_a_run_is_a_teacher_and_belongs_to_what_it_taught(
     return step(state, batch, *args, **kwargs)
 
   monkeypatch.setattr(step_lib, "train_step", kept)
-  result, _ = fit(student, splits)
+  with pytest.raises(StoppedError):
+    fit(student, splits, stop_at=8)
   assert batches and all(batches)
-  (origin,) = result["taught_by"].values()
-  assert origin["dataset"] == "synthetic_faces" and origin["ancestors"] == []
 
   shutil.rmtree(quick_config.workdir)
   quick_config.seed = 1
@@ -162,22 +169,22 @@ def test_a_run_is_a_teacher_and_belongs_to_what_it_taught(
 
 @pytest.mark.slow
 def test_a_run_learns_from_teachers_of_its_views_and_goes_on_exactly(
-  quick_config, splits, tmp_path
+  quick_config, splits, teaching
 ):
-  untaught, _ = fit(quick_config, splits)
-  config = quick_config.copy_and_resolve_references()
-  config.workdir = str(tmp_path / "student")
-  config.distillation.teachers = quick_config.workdir
-  config.distillation.view = "student"
-  config.distillation.temperature = 2.0
-  config.distillation.share = 1.0
-  result, _ = fit(config, splits)
+  teacher_config, untaught = teaching
+  quick_config.distillation.teachers = teacher_config.workdir
+  quick_config.distillation.view = "student"
+  quick_config.distillation.temperature = 2.0
+  quick_config.distillation.share = 1.0
+  result, _ = fit(quick_config, splits)
+  (origin,) = result["taught_by"].values()
+  assert origin["dataset"] == "synthetic_faces" and origin["ancestors"] == []
   loss, other = (r["history"][0]["train_loss"] for r in (result, untaught))
   assert loss != pytest.approx(other, rel=1e-2)
-  weights = saved_best(config)
-  shutil.rmtree(config.workdir)
+  weights = saved_best(quick_config)
+  shutil.rmtree(quick_config.workdir)
   with pytest.raises(StoppedError):
-    fit(config, splits, stop_at=3)
-  resumed, _ = fit(config, splits)
+    fit(quick_config, splits, stop_at=3)
+  resumed, _ = fit(quick_config, splits)
   assert resumed == result
-  jax.tree.map(np.testing.assert_array_equal, saved_best(config), weights)
+  jax.tree.map(np.testing.assert_array_equal, saved_best(quick_config), weights)

@@ -26,13 +26,13 @@ def config(small_config):
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory, make_splits):
+def ended(tmp_path_factory, make_splits, make_examples):
   """A run of both stages, with a line a step, and how often a step is traced.
 
   Long enough to learn. What uses it leaves it as it is.
   """
   config = small_run_config.make(tmp_path_factory.mktemp("ended") / "run")
-  config.stage1.epochs = config.stage1.patience = 16
+  config.stage1.epochs = 4
   config.stage1.learning_rate = 4e-3
   config.log_every_steps = 1
   traces = []
@@ -42,7 +42,7 @@ def ended(tmp_path_factory, make_splits):
     traces.append(1)
     return train_step(*args, **kwargs)
 
-  splits = make_splits()
+  splits = make_splits() | {"train": make_examples(80)}
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(step_lib, "train_step", counting)
     result, writer = fit(config, splits, draw=pictures.draw_run)
@@ -70,7 +70,7 @@ def test_a_run_learns_and_reports_itself(ended):
   assert result["splits"]["test"].keys() == {"per_sample"}
   assert result["training_images"] == {
     "sampling": "shuffle",
-    "images_an_epoch": 18,
+    "images_an_epoch": 80,
     "label_noise": 0.0,
     "label_file": "",
     "wrong_labels": 0,
@@ -82,7 +82,7 @@ def test_a_run_learns_and_reports_itself(ended):
   assert result["attention"] == "token"
   assert result["epoch_chosen_by"] == "train_accuracy"
   steps = [record["step"] for record in result["history"]]
-  assert steps == list(range(5, 5 * len(steps) + 1, 5))
+  assert steps == [20, 40, 60, 80, 100, 120]
   logged = {name for _, scalars in ended.writer.scalars for name in scalars}
   assert {"train/loss", "validation/accuracy", "learning_rate"} <= logged
   drawn = {path.name for path in (workdir / "pictures").iterdir()}
