@@ -12,7 +12,7 @@ from pattlite_jax.config import get_config as get_defaults
 def get_config():
   config = get_defaults()
   config.workdir = "runs/folders"
-  config.start_from = "ferplus"  # The values of config.model are its own.
+  config.start_from = "ferplus"  # Whose values config.model has.
   config.data.name = "folders"
   config.data.dir = "data/folders"
   config.data.image_size = 112  # Pixels a side, if yours differ in size.
@@ -23,6 +23,8 @@ def get_config():
   config.model.cut = "conv_dw_9_relu"
   config.model.patch_extraction = True
   config.model.patch_stride = 2
+  config.model.patch_batch_norm = True
+  config.model.scaled_attention = True
   config.augment.random_flip = True
   config.augment.random_contrast = 0.3
   config.augment.random_rotation = 10.0

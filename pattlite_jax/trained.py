@@ -230,7 +230,7 @@ def _trained(
   names = class_names_lib.checked(described["class_names"], where)
   shapes = methods.build(config, len(names)).shapes
   try:
-    variables = trunk.select_layers(variables, shapes)
+    variables = trunk.select_layers(variables, shapes, all_used=True)
   except UserError as error:
     raise UserError(f"{where} describes another network. {error}") from error
   return Trained(

@@ -113,7 +113,7 @@ def _long(data, label, config):
       "MobileNetV1\" teach in the student's view",
       overrides=student,
       seeds=(1,),
-      ships_as="fer2013" if data == "fer2013" else "",
+      ships_as=data.removesuffix("_argmax"),
     ),
   )
 
@@ -153,7 +153,6 @@ BEST = (
     "ferplus_best",
     "the recipe, 14 epochs",
     83.10,
-    ships_as="ferplus",
   ),
   _best(
     "ferplus_argmax_round2",

@@ -72,13 +72,27 @@ def variables(
           own[key][..., column] = head[key][..., source]
     given = _with_classifier(learned.variables, place, own)
   try:
-    return trunk.select_layers(given, fresh)
+    return trunk.select_layers(given, fresh, all_used=True)
   except UserError as error:
+    others = ", ".join(_other_values(learned.config, config))
     raise UserError(
       f"config.start_from names {name}, a network of another architecture. "
-      f"{error} Give config.model the values that it was trained with.",
+      f"{error} It was trained with {others or 'the same fields'}.",
       setting="start_from",
     ) from error
+
+
+def _other_values(
+  learned: ml_collections.ConfigDict, own: ml_collections.ConfigDict
+) -> list[str]:
+  """Returns flags with the values of a network's fields that this run lacks."""
+  pairs = [("method", learned.method, own.method)] + [
+    (f"model.{name}", value, own.model[name])
+    for name, value in learned.model.items()
+  ]
+  return [
+    f"--config.{name}={value}" for name, value, other in pairs if value != other
+  ]
 
 
 def _classifier(network: Variables) -> tuple[dict[str, np.ndarray], Place]:

@@ -61,10 +61,13 @@ def trunk_shapes(cut: str) -> dict[str, Any]:
   )
 
 
-def select_layers(variables: Variables, wanted: Variables) -> dict[str, Any]:
+def select_layers(
+  variables: Variables, wanted: Variables, *, all_used: bool = False
+) -> dict[str, Any]:
   """Returns the arrays of `variables` that the tree `wanted` has too.
 
-  Raises UserError naming those that are missing or of another shape.
+  Raises UserError naming those that are missing or of another shape, and with
+  `all_used` those that have no place.
   """
   found: dict[str, Any] = traverse_util.flatten_dict(variables, sep="/")
   needed: dict[str, Any] = traverse_util.flatten_dict(wanted, sep="/")
@@ -79,6 +82,8 @@ def select_layers(variables: Variables, wanted: Variables) -> dict[str, Any]:
     problems.append(f"they lack {_few(missing)}")
   if mismatching:
     problems.append(f"they have {_few(mismatching)}")
+  if all_used and (unused := [key for key in found if key not in needed]):
+    problems.append(f"nothing takes their {_few(unused)}")
   if problems:
     raise UserError(f"The weights do not fit: {'; '.join(problems)}.")
   selected = {key: found[key] for key in needed}

@@ -9,10 +9,12 @@ import pytest
 from small_run import StoppedError, fit, saved_best
 
 from pattlite_jax import trained
+from pattlite_jax.config import files as config_files
 from pattlite_jax.models import mobilenet_v1_layers
 from pattlite_jax.runtime.errors import MissingFileError, UserError
 from pattlite_jax.runtime.origin import Origin
 from pattlite_jax.training import loop, setup, start
+from pattlite_jax.weights import model_folder
 
 NAMES = ("anger", "disgust", "happiness")
 
@@ -25,9 +27,8 @@ def learned(small_config):
     lambda x: rng.normal(size=x.shape).astype(x.dtype),
     jax.device_get(setup.init_variables(small_config, 3)),
   )
-  return trained.Trained(
-    variables, small_config, ("happiness", "fear", "anger")
-  )
+  config = small_config.copy_and_resolve_references()
+  return trained.Trained(variables, config, ("happiness", "fear", "anger"))
 
 
 def classifier(variables):
@@ -70,9 +71,36 @@ def test_the_number_of_classes_may_differ(small_config, learned):
 def test_another_architecture_is_refused(small_config, learned):
   small_config.model.cut = "conv_pw_2_relu"
   with pytest.raises(
-    ValueError, match=r"config\.start_from names a, .*conv_.*config\.model"
+    UserError,
+    match=r"names a, .*lack .*conv_.*with --config\.model\.cut=conv_pw_1_relu",
   ):
     start.variables(small_config, {"a": learned}, NAMES)
+
+
+def test_a_network_with_more_layers_is_refused(small_config):
+  """Without its batch norm, a network would start as quite another one."""
+  small_config.model.patch_batch_norm = True
+  own = small_config.copy_and_resolve_references()
+  own.model.patch_batch_norm = False
+  learned = trained.Trained(
+    setup.init_variables(small_config, 3), small_config, NAMES
+  )
+  with pytest.raises(
+    UserError,
+    match=r"nothing takes their .*patch1_bn/.* was trained with "
+    r"--config\.model\.patch_batch_norm=True\.",
+  ):
+    start.variables(own, {"a": learned}, NAMES)
+
+
+@pytest.mark.parametrize("name", model_folder.shipped())
+def test_own_folders_start_from_all_that_a_shipped_network_is(name):
+  config = config_files.load("folders")
+  learned = trained.load(name)
+  started = start.variables(config, {name: learned}, learned.class_names)
+  found = dataclasses.replace(learned, variables=started, config=config)
+  faces = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1), np.uint8)
+  np.testing.assert_array_equal(found.logits(faces), learned.logits(faces))
 
 
 @pytest.mark.parametrize(
@@ -136,11 +164,11 @@ def test_a_network_of_another_method_is_refused(small_config, learned, method):
     start.variables(small_config, {"a": learned}, NAMES)
 
 
-def test_a_networks_origin_names_those_before_it(small_config, learned):
+def test_a_networks_origin_names_those_before_it(learned):
   before = learned.origin()
   assert before == Origin("synthetic_faces", learned.sha256(), ())
-  small_config.start_from = "ferplus"
-  small_config.distillation.teachers = "a,b"
+  learned.config.start_from = "ferplus"
+  learned.config.distillation.teachers = "a,b"
   assert learned.origin() == dataclasses.replace(
     before, ancestors=("ferplus", "a", "b")
   )
