@@ -273,6 +273,7 @@ def keras_steps(model, examples, batches, learning_rate):
 
 @pytest.mark.long
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimized")  # As Adam's steps show the last bits.
 @pytest.mark.parametrize("trunk_field", ["frozen", "all_but_bn"])
 def test_ten_steps_are_keras(trunk_field, faces, keras_float64):
   config = make_config("batch", DEEP, trunk_field)
