@@ -26,10 +26,10 @@ gc.disable()  # Until `pytest_collection_finish`.
 
 
 def pytest_collection_modifyitems(items):
-  """Puts the files with most slow tests first, so that both workers end late.
+  """Puts the files with most slow tests first, so that all workers end late.
 
   With pytest-xdist's own order, by the number of tests, a file of few long
-  tests would come last and leave the other worker idle.
+  tests would come last and leave the other workers idle.
   """
   slow = collections.Counter(
     item.path for item in items if item.get_closest_marker("slow")
