@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items):
 def pytest_collection_finish():
   """Garbage is looked for less often, and not in what was imported.
 
-  Tracing makes many objects: every tenth second would go into the search.
+  Tracing makes many objects, which Python would search again and again.
   """
   gc.collect()
   gc.freeze()

@@ -40,7 +40,7 @@ def set_modern(config):
 
 
 @pytest.mark.slow
-def test_a_stopped_modern_run_ends_as_an_unbroken_one(config, splits, tmp_path):
+def test_a_stopped_modern_run_ends_as_an_unbroken_one(config, splits):
   set_modern(config)
   unbroken, _ = fit(config, splits)
   weights = saved_best(config)
@@ -67,7 +67,7 @@ def test_a_stopped_modern_run_ends_as_an_unbroken_one(config, splits, tmp_path):
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_steps_of_one_dispatch_are_the_same_steps(config, splits, tmp_path):
+def test_steps_of_one_dispatch_are_the_same_steps(config, splits):
   config.stage2.trunk = "all_but_bn"
   config.log_every_steps = 1
   one_by_one, writer = fit(config, splits)
