@@ -48,10 +48,7 @@ def like_training(
   pixels = image_file.filled(pixels_of(face, channels), height, width)
   if pixels.shape[:2] == (height, width):
     return pixels
-  picture = PIL.Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
-  # Pillow's filter covers all pixels of what it makes smaller.
-  picture = picture.resize((width, height), PIL.Image.Resampling.BILINEAR)
-  return np.asarray(picture).reshape(image_shape)
+  return image_file.resized(pixels, height, width)
 
 
 def pixels_of(

@@ -56,6 +56,27 @@ def test_a_crop_of_another_shape_is_filled_in_colours_and_to_any_shape():
   assert image_file.filled(crop, 3, 1) is crop
 
 
+def test_a_long_strip_is_filled_in_little_memory(monkeypatch):
+  monkeypatch.setattr(image_file, "MAX_PIXELS", 10_000)
+  strip = np.full((3, 1000, 3), 40, np.uint8)
+  strip[1, :500] = 70
+  found = image_file.filled(strip, 1, 1)
+  assert found.shape == (100, 100, 3)  # Instead of 1000 x 1000.
+  row = found[49]  # The strip: a mean of its three rows.
+  assert row[:49].min() > 45 and row[:49].max() < 60
+  assert set(row[51:].ravel()) == {40}
+  tall = strip.transpose(1, 0, 2)
+  np.testing.assert_array_equal(
+    image_file.filled(tall, 1, 1), found.transpose(1, 0, 2)
+  )
+  # To any shape, even where nothing but a line is left.
+  for crop in (strip[:1], tall[:, :1], np.full((1, 9999, 1), 7, np.uint8)):
+    rows, columns, _ = image_file.filled(crop, 3, 4).shape
+    assert rows * columns <= 10_000 and rows == pytest.approx(
+      0.75 * columns, abs=1
+    )
+
+
 def test_colours():
   red = np.zeros((5, 5, 3), np.uint8)
   red[..., 0] = 200

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-import PIL.Image
 import tensorflow as tf
 from jaxtyping import UInt8
 
@@ -135,7 +134,4 @@ def shrunk(
   """Returns a square picture, averaged to `size` pixels a side if larger."""
   if min(image.shape[:2]) <= size:
     return image
-  channels = image.shape[2]
-  picture = PIL.Image.fromarray(image[..., 0] if channels == 1 else image)
-  picture = picture.resize((size, size), PIL.Image.Resampling.BILINEAR)
-  return np.asarray(picture).reshape(size, size, channels)
+  return image_file.resized(image, size, size)
