@@ -15,6 +15,7 @@ them:
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -97,9 +98,16 @@ class Method:
   @property
   def shapes(self) -> PyTree[jax.ShapeDtypeStruct]:
     """The shapes and dtypes of the variables, at no cost."""
-    return jax.eval_shape(lambda: self.init(jax.random.key(0)))
+    return jax.tree.map(lambda shape: shape, _shapes(self.init))
 
   @property
   def mixes_batch(self) -> bool:
     """Whether a prediction depends on the other images of its batch."""
     return self.network != self.alone
+
+
+@functools.lru_cache(maxsize=16)  # A run asks for those of a network or two.
+def _shapes(
+  init: Callable[[Key[Array, ""]], Variables],
+) -> PyTree[jax.ShapeDtypeStruct]:
+  return jax.eval_shape(init, jax.random.key(0))

@@ -61,8 +61,19 @@ class Trunk:
     plain = network.clone(trunk=self.plain)
     if hasattr(plain, "axis_name"):
       plain = plain.clone(axis_name=None)
+    return _Init(plain, self.image_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Init:
+  """Draws variables; equal ones do the same, so that it is traced once."""
+
+  network: nn.Module
+  image_size: int
+
+  def __call__(self, key: Key[Array, ""]) -> Variables:
     images = jnp.zeros((1, self.image_size, self.image_size, 3))
-    return lambda key: dict(plain.init(key, images))
+    return dict(self.network.init(key, images))
 
 
 def build(
