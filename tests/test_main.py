@@ -119,13 +119,16 @@ def test_a_value_is_refused_before_data_are_read(tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_on_a_terminal_ends_the_bar_and_says_what_is_saved(tmp_path):
+def test_ctrl_c_on_a_terminal_ends_the_bar_and_says_what_is_saved(fer2013_dir):
   screen, terminal = pty.openpty()
   process = subprocess.Popen(
     [
       *(sys.executable, "-m", "pattlite_jax.main"),
-      "--config=configs/synthetic.py",
-      f"--config.workdir={tmp_path / 'run'}",
+      "--config=configs/fer2013.py",
+      f"--config.data.dir={fer2013_dir}",
+      f"--config.data.prepared_dir={fer2013_dir / 'prepared'}",
+      f"--config.workdir={fer2013_dir / 'run'}",
+      "--config.batch_size=1",
       "--config.model.image_size=24",
       "--config.model.cut=conv_pw_1_relu",
       "--config.stage1.epochs=1000",

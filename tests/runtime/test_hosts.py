@@ -154,7 +154,7 @@ def one_host(folder, two_hosts):
   @functools.cache
   def run_on(devices):
     name = f"one_host_{devices}"
-    command = [sys.executable, *WATCHED[1:], *arguments(folder, name)]
+    command = [sys.executable, *WATCHED[1:], *from_packed(folder, name)]
     status, _, err = finish(start(command, folder, name, devices=devices))
     assert status == 0, err
     return name
@@ -229,7 +229,6 @@ def test_one_host_writes(folder, two_hosts):
   assert len(re.findall(r"^\[\d\] epoch 1 of 3: ", out, re.MULTILINE)) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.long
 @slow
 def test_other_commands_count_once_on_two_hosts(folder, two_hosts):
