@@ -26,6 +26,7 @@ COMMANDS = (
   "pack",
   "predict.__main__",
   "predict.measure_cut",
+  "weights.detector_port",
   "weights.keras_port",
 )
 

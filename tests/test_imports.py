@@ -21,7 +21,7 @@ ALLOWED = {
   "models": LOWEST,
   "data": LOWEST,
   "methods": {"models", "data", *LOWEST},
-  "weights": {"methods", "models", "method", *CONFIG},
+  "weights": {"methods", "models", "data", "method", *CONFIG},
   "scoring": {"data", *LOWEST},
   "trained": {"scoring", *NETWORKS},
   "ensemble": USE,

@@ -27,7 +27,7 @@ def text(lines: Sequence[Line], steps: Mapping[str, Any]) -> list[str]:
   found: list[str] = []
   for data in dict.fromkeys(line.rows[0].change for line in lines):
     own = [line for line in lines if line.rows[0].change == data]
-    shown = _of_data(own, steps if data == CLEAN else {})
+    shown = _of_data(own, lines, steps if data == CLEAN else {})
     if shown:
       found += [f"### {data}", "", *shown, ""]
   mixing = _batches(lines)
@@ -45,7 +45,7 @@ def first(lines: Sequence[Line]) -> list[str]:
     {
       "accuracy": lambda line: summarise(_values(line), 1, " %"),
       "macro F1": lambda line: summarise(_values(line, "macro_f1"), 1),
-      "against the baseline": _difference(own),
+      "against the baseline": _difference(lines),
       "audit": verdict,
     },
   )
@@ -67,7 +67,9 @@ def accuracies(lines: Sequence[Line]) -> dict[str, tuple[float, float]]:
   }
 
 
-def _of_data(lines: Sequence[Line], steps: Mapping[str, Any]) -> list[str]:
+def _of_data(
+  own: Sequence[Line], lines: Sequence[Line], steps: Mapping[str, Any]
+) -> list[str]:
   columns = {
     "accuracy": lambda line: summarise(_values(line)),
     "macro F1": lambda line: summarise(_values(line, "macro_f1")),
@@ -84,7 +86,7 @@ def _of_data(lines: Sequence[Line], steps: Mapping[str, Any]) -> list[str]:
       "parameters": lambda line: _of_step(line, steps, "parameters"),
       "step / baseline's": lambda line: _of_step(line, steps, "ms"),
     }
-  return table("method", lines, columns)
+  return table("method", own, columns)
 
 
 def _batches(lines: Sequence[Line]) -> list[str]:
@@ -131,12 +133,11 @@ def _difference(lines: Sequence[Line]):
 
   They may be below one standard error of a run's accuracy.
   """
-  baseline = next(
-    (x for x in lines if x.rows[0].name == x.rows[0].compared_with), None
-  )
+  by_name = {line.rows[0].name: line for line in lines}
 
   def show(line):
-    if line is baseline or baseline is None or not baseline.runs:
+    baseline = by_name[line.rows[0].compared_with]
+    if line is baseline or not baseline.runs:
       return ""
     gap = statistics.fmean(_values(line)) - statistics.fmean(_values(baseline))
     chance = abs(gap) < _standard_error(baseline)

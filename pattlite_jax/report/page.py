@@ -152,9 +152,10 @@ changed. `launch/table.sh ablations` runs every row."""
 _METHODS = """\
 ## The field's methods on one bench
 
-Every method on the same trunk (MobileNetV1, ImageNet's weights) with the same
-recipe, [configs/fer2013_bench.py](../configs/fer2013_bench.py): 64 pixels,
-eight epochs. The last epoch is scored on PublicTest, one image at a time; no
+Every method on the same trunk (MobileNetV1, ImageNet's weights but in a table
+that says otherwise) with the same recipe,
+[configs/fer2013_bench.py](../configs/fer2013_bench.py): 64 pixels, eight
+epochs. The last epoch is scored on PublicTest, one image at a time; no
 figure chose it. Names say where a head is smaller than its paper's, which would
 cost more than twice the trunk. A difference below one standard error,
 √(p (1 - p) / n), may be chance. *Across the batch* are the same weights when

@@ -66,6 +66,18 @@ def _row(variant: str, data: str, seeds: tuple[int, ...]) -> Row:
   )
 
 
+# The baseline from another trunk's file, which has seen other faces. The README
+# of pattlite_jax/weights says how to port it.
+_FROM_DETECTOR = Row(
+  name="baseline_detector",
+  label="baseline, trunk of a face detector",
+  config=CONFIG,
+  overrides={"model.trunk_weights": "data/face_detector.safetensors"},
+  change="FER2013, after WIDER FACE in place of ImageNet (other face data)",
+  seeds=(0,),
+  audited=True,
+  compared_with=BASELINE,
+)
 _CLEAN, _FERPLUS, _NOISY = DATA
 METHODS = (
   *(_row(variant, _CLEAN, (0, 1, 2)) for variant in VARIANTS),
@@ -75,4 +87,5 @@ METHODS = (
     if not variant.endswith("_batch")
   ),
   *(_row(variant, _NOISY, (0,)) for variant in _AGAINST_NOISE),
+  _FROM_DETECTOR,
 )

@@ -38,6 +38,7 @@ ALIKE = (
 # are so alike in size that they would hide a gradient that is off by a factor.
 SCRIPT = """
 import dataclasses
+import itertools
 import json
 import sys
 import jax
@@ -91,7 +92,7 @@ for method, mode, kind in json.loads(sys.argv[2]):
   variables = setup.init_variables(config, 3)
   state = parallel.replicate(stage.start(variables))
   rows = [np.arange(8), np.array([8, 9, 0, -1, -1, -1, -1, -1]), np.arange(8)]
-  batches = (examples_lib.gather(examples, r) for r in 2 * rows)
+  batches = (examples_lib.gather(examples, r) for r in itertools.cycle(rows))
   sizes = (3,) if kind == "adam" else (1, 1, 1)
   stacks = dispatch.stacks(
     batches, first_step=0, steps_per_epoch=3, steps_per_dispatch=sizes[0]
