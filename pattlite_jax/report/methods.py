@@ -13,6 +13,7 @@ from pattlite_jax.report.row import BATCH_SCORINGS
 from pattlite_jax.report.rows_methods import BASELINE, CLEAN, STEP_TIMES
 from pattlite_jax.report.write import table
 
+_IN_README = 5  # Rows.
 _SPLIT = "validation"  # PublicTest; the last epoch is kept, so nothing chose.
 
 
@@ -37,11 +38,13 @@ def text(lines: Sequence[Line], steps: Mapping[str, Any]) -> list[str]:
 
 
 def first(lines: Sequence[Line]) -> list[str]:
-  """Returns the methods on FER2013, for the README."""
-  own = [line for line in lines if line.rows[0].change == CLEAN]
+  """Returns the first methods that have results on FER2013, for the README."""
+  own = [
+    line for line in lines if line.rows[0].change == CLEAN and line.has_results
+  ]
   return table(
     "method",
-    own,
+    own[:_IN_README],
     {
       "accuracy": lambda line: summarise(_values(line), 1, " %"),
       "macro F1": lambda line: summarise(_values(line, "macro_f1"), 1),

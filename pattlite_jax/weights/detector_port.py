@@ -4,10 +4,11 @@ r"""Ports the trunk of a face detector, MobileNetV1 (alpha 1.0), to Flax.
   python -m pattlite_jax.weights.detector_port --model package/model \
     --dataset fer2013 --data_dir DIR --out data/face_detector.safetensors
 
---model is the folder with the SSD of face-api.js, which learned to find faces on
-WIDER FACE. Its convolutions come with their batch norm folded into them. Batch
-norm is put back with the statistics of training faces, and computes on these
-what the detector does, so that the trunk may train on its batches' statistics.
+--model is the folder with the SSD of face-api.js, which learned to find faces
+on WIDER FACE. Its convolutions come with their batch norm folded into them.
+Batch norm is put back with the statistics of training faces, and computes on
+these what the detector does, so that the trunk may train on its batches'
+statistics.
 """
 
 import json
@@ -33,6 +34,7 @@ from pattlite_jax.weights.safetensors_io import Path, Variables, save_variables
 MANIFEST = "ssd_mobilenetv1_model-weights_manifest.json"
 EPSILON = 1e-3  # Of batch norm, the detector's and ours.
 NUM_FACES = 512
+DEEPEST = "conv_pw_13_relu"
 _METADATA = {
   "origin": (
     "SSD on MobileNetV1 of yeephycho/tensorflow-face-detection, trained on "
@@ -86,10 +88,13 @@ def variables_of(arrays: _Arrays, cut: str) -> dict[str, Any]:
   Batch norm that was folded away has the statistics that change nothing.
 
   Raises:
-    UserError: if an array is missing; names it.
+    UserError: if it has no such layer, or an array is missing; names it.
   """
+  known = LAYER_NAMES[: LAYER_NAMES.index(DEEPEST) + 1]
+  if cut not in known:
+    raise UserError(f"--cut is {cut!r}, but must be one of {', '.join(known)}.")
   found: dict[tuple[str, ...], Any] = {}
-  for layer in LAYERS[: LAYER_NAMES.index(cut) + 1]:
+  for layer in LAYERS[: known.index(cut) + 1]:
     if layer.kind not in ("conv3x3", "depthwise", "pointwise"):
       continue
     kernel, norm = _names(layer.name)
@@ -148,7 +153,7 @@ def with_statistics(
   _, sown = MobileNetV1(cut).apply(
     variables, jnp.asarray(images), mutable=["intermediates"]
   )
-  flat = traverse_util.flatten_dict(dict(variables))
+  flat: dict[Any, Any] = traverse_util.flatten_dict(dict(variables))
   for path in [path for path in flat if path[-1] == "scale"]:
     _, name, _ = path
     (before,) = sown["intermediates"][f"{name.removesuffix('_bn')}_output"]
@@ -174,11 +179,10 @@ def define_flags(values: flags.FlagValues) -> None:
     ("out", "The .safetensors file to write, for config.model.trunk_weights."),
   ):
     flags.DEFINE_string(name, None, text, required=True, flag_values=values)
-  flags.DEFINE_enum(
+  flags.DEFINE_string(
     "cut",
     PATT_LITE_CUT,
-    [name for name in LAYER_NAMES if name.startswith("conv_")][:-1],
-    "Last layer to keep, by its Keras name.",
+    f"Last layer to keep, by its Keras name; at most {DEEPEST}.",
     flag_values=values,
   )
   flags.DEFINE_integer(
@@ -202,7 +206,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
     variables = variables_of(read(given.model), given.cut)
     images = _prepared(_training_images(given), given.image_size)
     variables = with_statistics(variables, images, given.cut)
-    arrays: dict[Any, np.ndarray] = traverse_util.flatten_dict(variables)
+    arrays: dict[Any, Any] = traverse_util.flatten_dict(variables)
     count = sum(array.size for array in arrays.values())
     save_variables(
       given.out,

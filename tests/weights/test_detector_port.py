@@ -192,3 +192,6 @@ def test_what_is_no_detector_is_named(detector, tmp_path):
     detector_port.read(tmp_path)
   with pytest.raises(UserError, match=r"lacks .*Conv2d_3_depthwise"):
     detector_port.variables_of(arrays, "conv_dw_3_relu")
+  for layer in ("conv_dw_99_relu", "conv_preds"):
+    with pytest.raises(UserError, match=rf"{layer}.*must be one of conv1, "):
+      detector_port.variables_of(arrays, layer)
