@@ -1,6 +1,7 @@
 """Copies of pictures with boxes, bars of the likeliest classes and a legend."""
 
 import functools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,9 +9,11 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
+from pattlite_jax.data.readers import image_file
 from pattlite_jax.predict.detection import boxes as boxes_lib
 from pattlite_jax.predict.photo import Face
 from pattlite_jax.runtime.array_types import UInt8
+from pattlite_jax.runtime.errors import UserError
 
 # Okabe and Ito's colours, which people with any colour vision tell apart.
 PALETTE = (
@@ -19,7 +22,9 @@ PALETTE = (
 )
 _SHOWN = 3  # Classes with a bar.
 _SMALLEST, _LARGEST = 11, 48  # Pixels of the letters.
+_WIDEST = 8_000  # Pixels of the legend.
 _PAPER, _INK = "#101010", "#ffffff"
+MAX_PIXELS = 2 * image_file.MAX_PIXELS  # Pillow takes four bytes for each.
 
 
 def colour(class_number: int) -> str:
@@ -41,15 +46,21 @@ def annotated(
 ) -> PIL.Image.Image:
   """Returns an RGB picture with its faces marked, and a legend below it.
 
-  The legend has even height and width, which videos need.
+  It has even height and width, which videos need.
+
+  Raises:
+    UserError: if it would have more than `MAX_PIXELS`, as below a long strip.
   """
   height, width, _ = pixels.shape
   size = int(np.clip(max(width, height) / 50, _SMALLEST, _LARGEST))
-  legend = _legend(width + width % 2, size, class_names, caption)
-  odd = (height + legend.height) % 2
-  canvas = PIL.Image.new(
-    "RGB", (legend.width, height + legend.height + odd), _PAPER
-  )
+  legend = _legend(min(width, _WIDEST), size, class_names, caption)
+  whole = tuple(n + n % 2 for n in (width, height + legend.height))
+  if math.prod(whole) > MAX_PIXELS:
+    raise UserError(
+      f"its marked copy would have {math.prod(whole):,} pixels, but at most "
+      f"{MAX_PIXELS:,} are drawn"
+    )
+  canvas = PIL.Image.new("RGB", whole, _PAPER)
   canvas.paste(PIL.Image.fromarray(pixels))
   taken: list[tuple[float, ...]] = [face.box for face in faces]
   for face in faces:

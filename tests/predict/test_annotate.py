@@ -6,6 +6,7 @@ import pytest
 from pattlite_jax.predict import annotate, timeline
 from pattlite_jax.predict.detection import boxes
 from pattlite_jax.predict.photo import Face
+from pattlite_jax.runtime.errors import UserError
 
 NAMES = ("happiness", "fear", "anger", "a very long name of a class")
 
@@ -41,6 +42,15 @@ def test_the_picture_is_kept_and_its_copy_has_even_sides():
   legend = picture[200:].reshape(-1, 3).tolist()
   for number in range(len(NAMES)):
     assert rgb(annotate.colour(number)) in legend
+
+
+def test_a_copy_that_would_take_gigabytes_is_refused(monkeypatch):
+  wide = marked([], height=1, width=9_001)
+  assert wide.shape[1] == 9_002
+  assert np.all(wide[1:, 8_100:] == wide[-1, -1])  # The legend ends before.
+  monkeypatch.setattr(annotate, "MAX_PIXELS", wide[..., 0].size - 1)
+  with pytest.raises(UserError, match=f"have {wide[..., 0].size:,} pixels"):
+    marked([], height=1, width=9_001)
 
 
 @pytest.mark.parametrize(
