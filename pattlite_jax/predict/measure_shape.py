@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import PIL.Image
 from jaxtyping import Float, Int, UInt8
 
 from pattlite_jax.data.readers import image_file
@@ -18,11 +17,7 @@ Crop = UInt8[np.ndarray, "_ _ C"]
 
 def _stretched(crop: Crop) -> Crop:
   side = max(crop.shape[:2])
-  pixels = crop[..., 0] if crop.shape[2] == 1 else crop
-  picture = PIL.Image.fromarray(pixels).resize(
-    (side, side), PIL.Image.Resampling.BILINEAR
-  )
-  return np.asarray(picture).reshape(side, side, -1)
+  return image_file.resized(crop, side, side)
 
 
 def _padding(crop: Crop) -> tuple[tuple[int, int], ...]:
