@@ -49,7 +49,7 @@ class Method:
     alone: the same variables, but gives each image what `network` gives it as
       a batch of one. Equal to `network` unless the method mixes the images of
       a batch.
-    init: a key -> freshly drawn variables, before `fold`.
+    init: a key -> freshly drawn variables, before `fold`; hashable.
     views: a key for each image, images u8[B, h, w, C] -> the network's input
       in training.
     prepare: images u8[B, h, w, C] -> the network's input in scoring,

@@ -11,6 +11,7 @@ from flax import traverse_util
 from pattlite_jax import methods
 from pattlite_jax.data import examples as examples_lib
 from pattlite_jax.method import CLASSIFIER, TRUNK
+from pattlite_jax.models import trunks
 from pattlite_jax.runtime import parallel
 from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.training import dispatch, setup
@@ -72,6 +73,26 @@ def test_what_is_learned_is_a_parameter_by_the_common_names(config):
   convolutions = [path[1] for path in params if path[0] == TRUNK]
   norms = {name for name in convolutions if name.endswith("_bn")}
   assert norms and {n.removesuffix("_bn") for n in norms} < set(convolutions)
+
+
+def test_shapes_are_traced_once_and_are_the_callers_own(
+  small_config, monkeypatch
+):
+  draw, calls = trunks._Init.__call__, []
+
+  def counted(self, key):
+    calls.append(self)
+    return draw(self, key)
+
+  monkeypatch.setattr(trunks._Init, "__call__", counted)
+  small_config.model.image_size = 27  # Of no other test.
+  first = methods.build(small_config, 3).shapes
+  first["params"].clear()
+  again = methods.build(small_config, 3).shapes
+  assert len(calls) == 1 and again["params"]
+  other = methods.build(small_config, 4).shapes
+  assert len(calls) == 2
+  assert jax.tree.leaves(other) != jax.tree.leaves(again)
 
 
 def test_alone_is_the_network_on_a_batch_of_one(config, make_examples):
