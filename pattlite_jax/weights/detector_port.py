@@ -75,7 +75,13 @@ def read(folder: Path) -> _Arrays:
         values = values.reshape(entry["shape"]).astype(np.float32)
         scale, least = quantization.get("scale", 1), quantization.get("min", 0)
         found[entry["name"]] = values * np.float32(scale) + np.float32(least)
-  except (OSError, LookupError, TypeError, ValueError) as error:
+  except (
+    AttributeError,  # What should be an object is none.
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+  ) as error:
     raise UserError(
       f"{manifest} and its files cannot be read ({error})."
     ) from error
@@ -88,8 +94,11 @@ def variables_of(arrays: _Arrays, cut: str) -> dict[str, Any]:
   Batch norm that was folded away has the statistics that change nothing.
 
   Raises:
-    UserError: if it has no such layer, or an array is missing; names it.
+    UserError: if it has no such layer, or an array is missing or has another
+      shape; names it.
   """
+  from pattlite_jax.weights.trunk import select_layers, trunk_shapes
+
   known = LAYER_NAMES[: LAYER_NAMES.index(DEEPEST) + 1]
   if cut not in known:
     raise UserError(f"--cut is {cut!r}, but must be one of {', '.join(known)}.")
@@ -119,7 +128,7 @@ def variables_of(arrays: _Arrays, cut: str) -> dict[str, Any]:
     found["params", after, "bias"] = bias
     found["batch_stats", after, "mean"] = mean
     found["batch_stats", after, "var"] = var
-  return traverse_util.unflatten_dict(found)
+  return select_layers(traverse_util.unflatten_dict(found), trunk_shapes(cut))
 
 
 def _names(layer: str) -> tuple[str, str]:

@@ -192,6 +192,12 @@ def test_what_is_no_detector_is_named(detector, tmp_path):
     detector_port.read(tmp_path)
   with pytest.raises(UserError, match=r"lacks .*Conv2d_3_depthwise"):
     detector_port.variables_of(arrays, "conv_dw_3_relu")
+  name = "MobilenetV1/Conv2d_1_pointwise/weights"
+  with pytest.raises(UserError, match=r"conv_pw_1/kernel \(1, 1, 32, 63\)"):
+    detector_port.variables_of(arrays | {name: arrays[name][..., 1:]}, CUT)
+  (tmp_path / detector_port.MANIFEST).write_text('["a.bin"]')
+  with pytest.raises(UserError, match=r"cannot be read"):
+    detector_port.read(tmp_path)
   for layer in ("conv_dw_99_relu", "conv_preds"):
     with pytest.raises(UserError, match=rf"{layer}.*must be one of conv1, "):
       detector_port.variables_of(arrays, layer)
