@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# What wants a GPU: the benchmark, the long trainings of the table "best", and the
-# table "methods", on packed data sets (python -m pattlite_jax.pack), which need no
-# TensorFlow. Resumes; leaves results/bench_gpu.json, results/best/ and
-# results/methods/.
-# Usage: [INSTALL=no] launch/gpu.sh FER2013.npz FERPLUS_ARGMAX.npz \
+# What wants a GPU: teachers and long students of the table "best", the table
+# "methods", then the benchmark, on packed data sets (python -m pattlite_jax.pack),
+# which need no TensorFlow. Resumes; leaves results/best/, results/methods/ and
+# results/bench_gpu.json.
+# Usage: [INSTALL=no] [WORKERS=N] launch/gpu.sh FER2013.npz FERPLUS_ARGMAX.npz \
 #   [--config.FIELD=VALUE ...]; "" for a file leaves its data set out.
+# WORKERS: how many rows of "methods" train beside each other; default: a row for
+# each processor core, but four.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [[ $# -lt 2 ]]; then
@@ -12,53 +14,82 @@ if [[ $# -lt 2 ]]; then
   exit 2
 fi
 export EXTRAS="cuda${EXTRAS:+,$EXTRAS}"
+cores=$(getconf _NPROCESSORS_ONLN)
+workers=${WORKERS:-$((cores > 5 ? cores - 4 : 1))}
 # Rows that train beside each other share the GPU's memory.
 export XLA_PYTHON_CLIENT_PREALLOCATE=false
+# To compile and try variants of its kernels takes XLA longer than these trainings;
+# what is left to choose are algorithms of cuDNN and cuBLAS.
+export XLA_FLAGS="${XLA_FLAGS:-} --xla_gpu_autotune_level=1 \
+--xla_gpu_experimental_enable_fusion_autotuner=false \
+--xla_gpu_enable_triton_gemm=false"
 
-# train TABLE ROW PACKED [--config.FIELD=VALUE ...]
+# train TABLE ROW SEED FER2013.npz FERPLUS_ARGMAX.npz [--config.FIELD=VALUE ...]
 # Attention and sharing over a batch are scored on the split that all rows have.
 train() {
-  if [[ -n "$3" ]]; then
-    launch/table.sh "$1" "--rows=$2" --scored_split=validation \
-      "--config.data.packed=$3" \
-      --config.steps_per_dispatch=8 --config.checkpoint_every_steps=0 "${@:4}"
+  local packed="$4"
+  if [[ "$2" == *ferplus* ]]; then packed="$5"; fi
+  if [[ -n "$packed" ]]; then
+    launch/table.sh "$1" "--rows=$2" "--seed=$3" --scored_split=validation \
+      "--config.data.packed=$packed" \
+      --config.checkpoint_every_steps=0 "${@:6}"
   fi
 }
 
-# beside TABLE "ROW ..." FER2013.npz FERPLUS_ARGMAX.npz [--config.FIELD=VALUE ...]
-# Trains those of these rows that have data beside each other: a GPU's program
-# takes minutes to compile, but seconds an epoch.
+# beside WORKERS TABLE "ROW:SEED ..." FER2013.npz FERPLUS_ARGMAX.npz [...]
+# Trains these rows that have data, so many beside each other: a program takes a
+# core half a minute to compile, and a GPU has room for several small networks.
 beside() {
-  local row packed job jobs="" status=0
-  for row in $2; do
-    packed="$3"
-    if [[ "$row" == *ferplus* ]]; then packed="$4"; fi
-    train "$1" "$row" "$packed" "${@:5}" &
-    jobs="$jobs $!"
+  local job status=0
+  for job in $3; do
+    if (($(jobs -rp | wc -l) >= $1)); then
+      wait -n || status=$?  # The others go on.
+    fi
+    train "$2" "${job%:*}" "${job#*:}" "${@:4}" &
   done
-  for job in $jobs; do
-    wait "$job" || status=$?  # The others go on.
+  while [[ -n "$(jobs -rp)" ]]; do
+    wait -n || status=$?
   done
   return "$status"
 }
 
-if [[ ! -s results/bench_gpu.json ]]; then
-  launch/benchmark.sh gpu
-fi
+# each SEED SUFFIX ROW ...: ROWSUFFIX:SEED of each of these rows.
+each() {
+  printf "%s$2:$1 " "${@:3}"
+}
+
+best() {
+  local teachers=(fer2013_whole ferplus_argmax_whole)
+  beside 4 best "$(each 2 "" "${teachers[@]}") $(each 3 "" "${teachers[@]}")" "$@"
+  beside 4 best "$(each 0 _student_long fer2013 ferplus_argmax)" "$@"
+}
+
+# With other seeds or wrong labels a method's program is that of its first row,
+# which is compiled by then.
+methods() {
+  local honest=(
+    eac baseline pattlite arm dan apvit cbam_rul ldam_focal label_correction
+  )
+  local against_noise=(baseline pattlite eac cbam_rul label_correction)
+  beside "$workers" methods "$(each 0 _batch pattlite arm)
+    $(each 0 "" "${honest[@]}") $(each 0 _ferplus "${honest[@]}")
+    $(each 0 _noisy "${against_noise[@]}")
+    $(each 1 "" "${honest[@]}") $(each 2 "" "${honest[@]}")" \
+    "$@" --config.model.dtype=bfloat16  # As the rows of "best".
+}
+
 # shellcheck source=/dev/null
 source launch/environment.sh  # Once, not by each of the rows.
-beside best \
-  "fer2013_whole fer2013_long ferplus_argmax_whole ferplus_argmax_long" "$@"
-beside best "fer2013_student ferplus_argmax_student" "$@"
-# With wrong labels a method's program is that of the right ones, compiled before.
-beside methods "baseline pattlite eac arm dan apvit" "$@"
-beside methods \
-  "cbam_rul ldam_focal label_correction pattlite_batch arm_batch" "$@"
-beside methods \
-  "baseline_noisy pattlite_noisy eac_noisy cbam_rul_noisy label_correction_noisy" \
-  "$@"
-beside methods \
-  "baseline_ferplus pattlite_ferplus eac_ferplus arm_ferplus dan_ferplus" "$@"
-beside methods \
-  "apvit_ferplus cbam_rul_ferplus ldam_focal_ferplus label_correction_ferplus" \
-  "$@"
+best "$@" &
+best=$!
+methods "$@" &
+methods=$!
+status=0
+wait "$best" || status=$?
+wait "$methods" || status=$?
+if ((status)); then
+  exit "$status"
+fi
+if [[ ! -s results/bench_gpu.json ]]; then
+  XLA_FLAGS="" launch/benchmark.sh gpu
+fi

@@ -1,5 +1,6 @@
 """The launch scripts: their form, and what they do where nothing is trained."""
 
+import itertools
 import os
 import pathlib
 import re
@@ -334,46 +335,75 @@ def with_bench_of_gpu(repository):
   (repository / "results/bench_gpu.json").write_text("{}")  # Measured before.
 
 
-def test_a_gpu_runs_all_rows_that_have_data(repository, with_bench_of_gpu):
-  script = repository / "launch/gpu.sh"
-  done = run(script, "2013.npz", "plus.npz", "--config.batch_size=8")
-  assert done.returncode == 0, done.stderr
-  found = set()
+def rows_of_gpu(repository, *packed, env=None):
+  """Returns (table, row, seed) of each training of gpu.sh, in order."""
+  flag = "--config.batch_size=8"
+  done = run(repository / "launch/gpu.sh", *packed, flag, env=env)
+  found = []
   for command in done.stdout.splitlines():
-    start, flags = command.split(" --table=")
-    assert start == "EXTRAS=cuda python -m pattlite_jax.report.run"
-    table, rows = re.match(
-      r"(\w+) --rows=(\w+) --scored_split=validation -- ", flags
+    table, row, seed, given, dtype = re.fullmatch(
+      "EXTRAS=cuda python -m pattlite_jax.report.run --table=(.+) --rows=(.+) "
+      rf"--seed=(.) --scored_split=validation -- --config.data.packed=(\S+) "
+      rf"--config.checkpoint_every_steps=0 {flag}(.*)",
+      command,
     ).groups()
-    packed = "plus.npz" if "ferplus" in rows else "2013.npz"
-    assert f"--config.data.packed={packed} " in flags
-    assert flags.endswith(" --config.batch_size=8")
-    found.add((table, rows))
+    assert given == packed["ferplus" in row]
+    # A row of "best" has its own.
+    assert dtype == " --config.model.dtype=bfloat16" * (table == "methods")
+    found.append((table, row, int(seed)))
+  return found, done
+
+
+def test_a_gpu_runs_all_rows_that_have_data(repository, with_bench_of_gpu):
+  found, done = rows_of_gpu(repository, "2013.npz", "plus.npz")
+  assert done.returncode == 0, done.stderr
+  assert len(found) == len(set(found))
   best = {
-    ("best", f"{data}_{kind}")
+    ("best", f"{data}_{kind}", seed)
     for data in ("fer2013", "ferplus_argmax")
-    for kind in ("whole", "long", "student")
+    for kind, seed in (("whole", 2), ("whole", 3), ("student_long", 0))
   }
-  assert found == best | {
-    ("methods", row.name) for row in METHODS if row.change in DATA
+  assert set(found) == best | {
+    ("methods", row.name, seed)
+    for row in METHODS
+    if row.change in DATA
+    for seed in row.seeds
   }
 
 
 def test_a_gpu_leaves_out_rows_without_data(repository, with_bench_of_gpu):
-  done = run(repository / "launch/gpu.sh", "", "plus.npz")
+  found, done = rows_of_gpu(repository, "", "plus.npz")
   assert done.returncode == 0, done.stderr
-  rows = re.findall(r"--rows=(\w+)", done.stdout)
-  assert all("ferplus" in row for row in rows)
-  # Once all others of its table have ended.
-  students = [row for row in rows if "argmax" in row]
-  assert len(students) == 3 and students[-1] == "ferplus_argmax_student"
+  assert all("ferplus" in row for _, row, _ in found)
+  best = [row for table, row, _ in found if table == "best"]
+  # Once both teachers have ended.
+  assert len(best) == 3 and best[-1] == "ferplus_argmax_student_long"
 
 
-def test_a_gpu_stops_after_a_row_that_failed(repository, with_bench_of_gpu):
-  failing = {**os.environ, "EXIT_STATUS": "1"}
-  done = run(repository / "launch/gpu.sh", "2013.npz", "", env=failing)
+def test_a_gpu_goes_on_after_a_row_that_failed(repository, with_bench_of_gpu):
+  failing = {**os.environ, "EXIT_STATUS": "1", "WORKERS": "2"}
+  found, done = rows_of_gpu(repository, "2013.npz", "", env=failing)
   assert done.returncode == 1
-  assert "student" not in done.stdout
+  rows = [row for _, row, _ in found]
+  assert len(rows) == 2 + sum(
+    len(row.seeds) for row in METHODS if "FER2013" in row.change
+  ) - sum(row.name == "baseline_detector" for row in METHODS)
+  assert not any("student" in row for row in rows)  # They need their teachers.
+
+
+def test_a_gpu_trains_no_more_rows_at_once_than_asked(
+  repository, with_bench_of_gpu
+):
+  log = repository / "log"
+  (repository / "launch/environment.sh").write_text(
+    f"python() {{ echo start >> {log}; sleep 0.1; echo end >> {log}; }}"
+  )
+  env = {**os.environ, "WORKERS": "3"}
+  done = run(repository / "launch/gpu.sh", "2013.npz", "", env=env)
+  assert done.returncode == 0, done.stderr
+  events = [1 if line == "start" else -1 for line in log.read_text().split()]
+  running = list(itertools.accumulate(events))
+  assert 3 <= max(running) <= 5 and running[-1] == 0  # Two teachers beside 3.
 
 
 def test_slurm_gives_each_gpu_a_task_and_passes_the_flags():

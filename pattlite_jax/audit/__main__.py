@@ -2,12 +2,13 @@
 
 python -m pattlite_jax.audit --checkpoint runs/fer2013 [--split test]
   [--dataset ferplus/majority --data_dir <folder>] [--packed F.npz]
-  [--json F] [--markdown F]
+  [--nodata] [--json F] [--markdown F]
 
 Asks (a) whether predictions depend on their batch, (b) whether splits overlap,
 (c) whether split and class counts are the published ones, (d) which split chose
 the epoch, (e) whether RAN's challenge lists fit. Without --checkpoint, (a) and
-(d) are skipped; without TensorFlow, (c).
+(d) are skipped; without TensorFlow, (c); with --nodata, what the data alone
+answers: (b), (c) and (e).
 
 Exit status: 0 when no prediction depends on its batch, 1 when one does, 2 for a
 wrong flag or missing files.
@@ -46,6 +47,12 @@ def define_flags(values: flags.FlagValues) -> None:
     lower_bound=2,
     flag_values=values,
   )
+  flags.DEFINE_bool(
+    "data",
+    True,
+    "Audit the data set, too; --nodata: the network alone, in less time.",
+    flag_values=values,
+  )
   for name, text in (
     ("challenge_lists", "A folder of RAN's lists, to check them."),
     ("json", "A file for all that was found."),
@@ -64,6 +71,8 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
       "Pass --checkpoint=<workdir>, --dataset=<name> or --packed=<file>, or a "
       "checkpoint and one of these."
     )
+  if not (given.data or given.checkpoint):
+    _stop("--nodata audits the network alone: pass --checkpoint=<workdir>.")
   # Imported here so that --help needs none of it.
   from pattlite_jax.runtime import errors, parallel, startup
 
@@ -90,7 +99,7 @@ def _audit(given: flags.FlagValues) -> dict[str, Any]:
   """Returns what --json holds."""
   from pattlite_jax import config as config_lib
   from pattlite_jax import trained
-  from pattlite_jax.audit import duplicates, selection
+  from pattlite_jax.audit import selection
   from pattlite_jax.data import load
   from pattlite_jax.runtime import parallel, provenance
   from pattlite_jax.scoring.inputs import match_classes
@@ -106,7 +115,6 @@ def _audit(given: flags.FlagValues) -> dict[str, Any]:
   examples = splits[split]
   if network:  # Raises before anything takes time.
     examples = match_classes(examples, network.class_names)
-  challenge_lists = _audit_lists(given.challenge_lists, source, splits["test"])
   fell_back = split == "validation" and not given.split
   no_network = {"skipped": "there is no --checkpoint"}
   report = {
@@ -117,14 +125,31 @@ def _audit(given: flags.FlagValues) -> dict[str, Any]:
     "method": network.config.method if network else None,
     "attention": network.attention if network else None,
     "batch_dependence": no_network,
-    "duplicates": duplicates.audit(splits),
-    "counts": _audit_counts(source, splits),
+    **_audit_data(given, source, splits),
     "selection": selection.audit(network) if network else no_network,
-    "challenge_lists": challenge_lists,
   }
   if network:
     _audit_network(network, split, examples, report, given.num_images)
   return report | provenance.environment()
+
+
+def _audit_data(
+  given: flags.FlagValues, source: Any, splits: Any
+) -> dict[str, Any]:
+  """Returns what needs no network."""
+  if not given.data:
+    left_out = {"skipped": "--nodata"}
+    return dict.fromkeys(("duplicates", "counts", "challenge_lists"), left_out)
+  from pattlite_jax.audit import duplicates
+
+  return {
+    # The lists first, as they may be wrong: the rest takes time.
+    "challenge_lists": _audit_lists(
+      given.challenge_lists, source, splits["test"]
+    ),
+    "duplicates": duplicates.audit(splits),
+    "counts": _audit_counts(source, splits),
+  }
 
 
 def _audit_lists(folder: str | None, source: Any, test: Any) -> dict[str, Any]:
@@ -160,13 +185,12 @@ def _audit_network(
   report["batch_dependence"] = batch_dependence.audit(
     of_trained.logits_of(network), drawn, seed=_SEED
   )
-  if split != "train":
+  pairs = report["duplicates"]
+  if split != "train" and "skipped" not in pairs:
     logits = of_trained.logits_alone(network, examples)
-    report["duplicates"]["clean"] = {
+    pairs["clean"] = {
       "split": split,
-      "parts": duplicates.score_clean(
-        report["duplicates"], split, examples, logits
-      ),
+      "parts": duplicates.score_clean(pairs, split, examples, logits),
     }
 
 
