@@ -2,12 +2,14 @@
 
 python -m pattlite_jax.report [--results results] [--readme README.md]
   [--page docs/results.md] [--many_hosts docs/many_hosts.md]
+  [--methods docs/methods.md]
 
 The page has the table of every study that has results. The README has three,
 each between `<!-- NAME -->` and `<!-- end -->`: how good the package's networks
 are, what the published protocol adds, and, once they have run, the methods.
-results/leak.png and results/methods.png are drawn as well, and the page on many
-hosts gets its table of how a step should scale.
+The page on many hosts gets its table of how a step should scale, the page on
+methods what each reached on the bench; results/leak.png and
+results/methods.png are drawn as well.
 """
 
 import re
@@ -56,6 +58,7 @@ def write_all(
   readme: epath.Path,
   results_page: epath.Path,
   many_hosts: epath.Path,
+  of_methods: epath.Path,
 ) -> None:
   """Writes the README's tables, the pages, and the pictures.
 
@@ -77,9 +80,14 @@ def write_all(
   scores = write.leak_scores(lines.read(results / "leak", TABLES["leak"]))
   if scores:
     pictures.save(pictures.leak(scores), results / "leak.png")
-  bench = methods.accuracies(lines.read(results / "methods", TABLES["methods"]))
-  if bench:
-    pictures.save(pictures.methods(bench), results / "methods.png")
+  bench = lines.read(results / "methods", TABLES["methods"])
+  if any(line.has_results for line in bench):
+    text = of_methods.read_text()
+    for name, table in methods.by_method(bench).items():
+      text = insert(text, f"bench {name}", table)
+    durable.write_text(of_methods, text)
+    picture = pictures.methods(methods.accuracies(bench))
+    pictures.save(picture, results / "methods.png")
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -97,12 +105,17 @@ def define_flags(values: flags.FlagValues) -> None:
       "docs/many_hosts.md",
       "The file whose table of chips is written.",
     ),
+    (
+      "methods",
+      "docs/methods.md",
+      "The file whose tables of each method are written.",
+    ),
   ):
     flags.DEFINE_string(name, default, text, flag_values=values)
 
 
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
-  """Writes --readme, --page, --many_hosts and the pictures."""
+  """Writes --readme, --page, --many_hosts, --methods and the pictures."""
   if len(argv) > 1:
     raise app.UsageError(f"Unexpected arguments: {argv[1:]}")
   with errors.in_one_line():
@@ -111,6 +124,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
       durable.named(given.readme),
       durable.named(given.page),
       durable.named(given.many_hosts),
+      durable.named(given.methods),
     )
   print(f"Wrote {given.page} and the tables of {given.readme}.")
 

@@ -1,5 +1,6 @@
 """The bench of methods: a table for each data set, and a picture's numbers."""
 
+import dataclasses
 import json
 import math
 import statistics
@@ -30,7 +31,7 @@ def text(lines: Sequence[Line], steps: Mapping[str, Any]) -> list[str]:
     own = [line for line in lines if line.rows[0].change == data]
     shown = _of_data(own, lines, steps if data == CLEAN else {})
     if shown:
-      found += [f"### {data}", "", *shown, ""]
+      found += [f"### {data}", "", *shown, "", *_standing(own, lines)]
   mixing = _batches(lines)
   if mixing:
     found += ["### By order of the images, and images in a batch", "", *mixing]
@@ -52,6 +53,33 @@ def first(lines: Sequence[Line]) -> list[str]:
       "audit": verdict,
     },
   )
+
+
+def by_method(lines: Sequence[Line]) -> dict[str, list[str]]:
+  """Returns {config.method: its table of all data sets} of what was run."""
+  baselines = {line.rows[0].name: line for line in lines}
+  found: dict[str, list[Line]] = {}
+  for line in lines:
+    if line.has_results:
+      method = line.rows[0].overrides.get("method", BASELINE)
+      found.setdefault(method, []).append(line)
+  return {
+    method: table(
+      "on the bench",
+      [
+        dataclasses.replace(line, label=f"{line.label}: {line.rows[0].change}")
+        for line in own
+      ],
+      {
+        "accuracy %": lambda line: summarise(_values(line)),
+        "the baseline's": lambda line: summarise(
+          _values(baselines[line.rows[0].compared_with])
+        ),
+        "audit": verdict,
+      },
+    )
+    for method, own in found.items()
+  }
 
 
 def accuracies(lines: Sequence[Line]) -> dict[str, tuple[float, float]]:
@@ -136,17 +164,45 @@ def _difference(lines: Sequence[Line]):
 
   They may be below one standard error of a run's accuracy.
   """
-  by_name = {line.rows[0].name: line for line in lines}
 
   def show(line):
-    baseline = by_name[line.rows[0].compared_with]
-    if line is baseline or not baseline.runs:
+    found = _gap(line, lines)
+    if found is None:
       return ""
-    gap = statistics.fmean(_values(line)) - statistics.fmean(_values(baseline))
-    chance = abs(gap) < _standard_error(baseline)
+    gap, chance = found
     return f"{gap:+.2f}{', within one standard error' if chance else ''}"
 
   return show
+
+
+def _gap(line: Line, lines: Sequence[Line]) -> tuple[float, bool] | None:
+  """Returns (points from the baseline, whether they may be chance), if any."""
+  (baseline,) = (
+    other for other in lines if other.rows[0].name == line.rows[0].compared_with
+  )
+  if line is baseline or not (line.runs and baseline.runs):
+    return None
+  gap = statistics.fmean(_values(line)) - statistics.fmean(_values(baseline))
+  return gap, abs(gap) < _standard_error(baseline)
+
+
+def _standing(own: Sequence[Line], lines: Sequence[Line]) -> list[str]:
+  """Returns a paragraph that says which lines beat their baseline."""
+  above, within, below = [], [], []
+  for line in own:
+    found = _gap(line, lines)
+    if found:
+      gap, chance = found
+      (within if chance else above if gap > 0 else below).append(line.label)
+  if not above + within + below:
+    return []
+  parts = (
+    ("Better than the baseline by one standard error or more", above),
+    ("within one", within),
+    ("worse", below),
+  )
+  said = (f"{name}: {'; '.join(labels) or 'none'}" for name, labels in parts)
+  return [f"{'. '.join(s[0].upper() + s[1:] for s in said)}.", ""]
 
 
 def verdict(line: Line) -> str:

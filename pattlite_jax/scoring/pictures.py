@@ -155,7 +155,7 @@ def methods(scores: dict[str, tuple[float, float]]) -> Figure:
   ax.grid(axis="x", alpha=0.3)
   ax.set(
     xlabel="right predictions (%), one image at a time",
-    title="Methods on one trunk with one recipe",
+    title="Methods on one trunk with one recipe: FER2013, PublicTest",
   )
   return figure
 

@@ -112,11 +112,28 @@ def test_each_data_set_has_its_table(folder):
   by_order = dict(zip(rows["method"][3], rows[arm][1], strict=True))
   assert by_order["official, 64"] == "75.00" and by_order["shuffled, 8"] == ""
   assert any("Not run yet: pattlite;" in line for line in text)
+  # 0.65 is 4 points above, 0.615 half a point, 0.55 6 points below.
+  assert (
+    "Better than the baseline by one standard error or more: "
+    f"{dan}. Within one: eac. Worse: {arm}."
+  ) in text
+
+
+def test_each_method_has_its_rows_of_all_data_sets(folder):
+  found = methods.by_method(lines.read(folder, METHODS))
+  assert list(found) == ["baseline", "arm", "dan", "eac"]
+  rows = cells(found["eac"])
+  assert rows["eac: FER2013"] == [["61.50", "61.00 ± 1.00", ""]]
+  noisy = "eac: FER2013, 20 % of the training labels wrong"
+  assert rows[noisy] == [["54.00", "50.00", ""]]
+  (arm,) = cells(found["arm"])["arm, sharing over the batch: FER2013"]
+  assert arm[-1] == "depends on the batch"
 
 
 def test_before_any_run_there_is_no_table(tmp_path):
   read = lines.read(epath.Path(tmp_path), METHODS)
   assert methods.text(read, {}) == methods.first(read) == []
+  assert methods.by_method(read) == {}
   assert methods.accuracies(read) == {}
   assert "methods" not in page.readme_tables(epath.Path(tmp_path))
 

@@ -38,7 +38,8 @@ def test_a_study_without_results_is_left_out(tmp_path):
 def test_the_page_is_that_of_the_results(tmp_path):
   """Run `python -m pattlite_jax.report` where this fails."""
   shutil.copytree(ROOT / "results", tmp_path / "results")
-  pages = ("README.md", "docs/results.md", "docs/many_hosts.md")
+  docs = ("results", "many_hosts", "methods")
+  pages = ("README.md", *(f"docs/{name}.md" for name in docs))
   (tmp_path / "docs").mkdir()
   for name in pages:
     shutil.copy(ROOT / name, tmp_path / name)
