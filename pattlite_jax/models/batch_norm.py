@@ -11,6 +11,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
+from pattlite_jax.models.packed_columns import added_up, spread
 from pattlite_jax.runtime import parallel
 
 
@@ -60,8 +61,10 @@ def one_pass(x, weights, count, about, axis_name):
   of two large numbers would lose digits.
   """
   x, axes = x.astype(jnp.float32), tuple(range(x.ndim - 1))
-  weighted = (x - about) * _rows(weights, x)
-  sums = jnp.stack([weighted.sum(axes), (weighted * (x - about)).sum(axes)])
+  moved = x - spread(about, x)
+  weighted = moved * _rows(weights, x)
+  sums = jnp.stack([weighted.sum(axes), (weighted * moved).sum(axes)])
+  sums = added_up(sums, about.shape[-1])
   mean, squares = _sum(sums, axis_name) / count
   return mean + about, jnp.maximum(squares - jnp.square(mean), 0)
 
@@ -91,7 +94,8 @@ def normalise(
 def _by(x, mean, var, scale, bias, epsilon):
   # One multiply-add per element, as inference folds it.
   gain = scale * lax.rsqrt(var + epsilon)
-  return (x * gain + (bias - mean * gain)).astype(x.dtype)
+  moved = x * spread(gain, x) + spread(bias - mean * gain, x)
+  return moved.astype(x.dtype)
 
 
 def _normalise_fwd(x, weights, count, about, scale, bias, epsilon, axis_name):
@@ -105,13 +109,16 @@ def _normalise_bwd(epsilon, axis_name, residuals, cotangents):
   x, weights, count, scale, mean, var = residuals
   cotangent, axes = cotangents[0].astype(jnp.float32), tuple(range(x.ndim - 1))
   inverse = lax.rsqrt(var + epsilon)
-  of_bias = cotangent.sum(axes)
-  of_scale = ((cotangent * x).sum(axes) - mean * of_bias) * inverse
+  channels = scale.shape[-1]
+  of_bias = added_up(cotangent.sum(axes), channels)
+  of_products = added_up((cotangent * x).sum(axes), channels)
+  of_scale = (of_products - mean * of_bias) * inverse
   # The rows of all devices have made the moments that each device uses.
   by_mean, by_var = _sum(jnp.stack([of_bias, of_scale]), axis_name) / count
   slope = by_var * inverse
-  of_x = cotangent - (slope * x + (by_mean - slope * mean)) * _rows(weights, x)
-  of_x = (scale * inverse * of_x).astype(x.dtype)
+  mix = spread(slope, x) * x + spread(by_mean - slope * mean, x)
+  of_x = cotangent - mix * _rows(weights, x)
+  of_x = (spread(scale * inverse, x) * of_x).astype(x.dtype)
   zeros = (jnp.zeros_like(part) for part in (weights, count, mean))
   return (of_x, *zeros, of_scale, of_bias)
 
@@ -134,13 +141,14 @@ class BatchNorm(nn.Module):
   affine: bool = True  # False for no learned scale and bias.
   # Tracks n / (n - 1) times the variance that it normalises by, as PyTorch.
   unbiased: bool = False
+  columns: int = 1  # Of x in a place; see `packed_columns`.
 
   @nn.compact
   def __call__(
     self, x: Float[Array, "B *rest C"], mask: Bool[Array, "B"] | None = None
   ) -> Float[Array, "B *rest C"]:
     """Normalises each channel of x; rows where `mask` is False do not count."""
-    shape = x.shape[-1:]
+    shape = (x.shape[-1] // self.columns,)
     scale, bias = jnp.ones(shape), jnp.zeros(shape)
     if self.affine:
       scale = self.param("scale", nn.initializers.ones, shape)
@@ -151,7 +159,8 @@ class BatchNorm(nn.Module):
       return _by(x, mean.value, var.value, scale, bias, self.epsilon)
     weights = jnp.ones(x.shape[0]) if mask is None else mask
     weights = weights.astype(jnp.float32)
-    count = _sum(weights.sum() * x[0, ..., 0].size, self.axis_name)
+    pixels = x[0, ..., 0].size * self.columns
+    count = _sum(weights.sum() * pixels, self.axis_name)
     y, (batch_mean, batch_var) = normalise(
       x, weights, count, mean.value, scale, bias, self.epsilon, self.axis_name
     )

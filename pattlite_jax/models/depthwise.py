@@ -17,7 +17,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float, Key
 
-from pattlite_jax.models import depthwise_cpu
+from pattlite_jax.models import depthwise_cpu, packed_columns
 from pattlite_jax.models.depthwise_cpu import Padding, Pair
 
 
@@ -83,19 +83,22 @@ def pads_of(
   images: Float[Array, "B H W C"],
   kernel: Float[Array, "h w *channels"],
   strides: Pair,
-  padding: str,
+  padding: str | Padding,
 ) -> Padding:
   """Returns the zeros around images that XLA's and TensorFlow's word means.
 
-  Raises ValueError for other words than "SAME" and "VALID", and where the
-  images are smaller than the kernel.
+  Zeros that are given stay. Raises ValueError for other words than "SAME" and
+  "VALID", and where the images are smaller than the kernel.
   """
-  if padding not in ("SAME", "VALID"):
+  if not isinstance(padding, str):
+    pads = padding
+  elif padding in ("SAME", "VALID"):
+    (top, bottom), (left, right) = lax.padtype_to_pads(
+      images.shape[1:3], kernel.shape[:2], strides, padding
+    )
+    pads = ((top, bottom), (left, right))  # Hashable, for custom_vjp.
+  else:
     raise ValueError(f"padding is {padding!r}, but must be 'SAME' or 'VALID'.")
-  (top, bottom), (left, right) = lax.padtype_to_pads(
-    images.shape[1:3], kernel.shape[:2], strides, padding
-  )
-  pads = ((top, bottom), (left, right))  # Hashable, for custom_vjp.
   if min(depthwise_cpu.output_size(images, kernel, strides, pads)) < 1:
     raise ValueError(
       f"Images of {images.shape[1:3]} pixels are smaller than the kernel of "
@@ -109,15 +112,15 @@ def depthwise_conv(
   kernel: Float[Array, "h w C"],
   *,
   strides: Pair,
-  padding: str,
+  padding: str | Padding,
   lowering: str = "auto",
 ) -> Float[Array, "B P Q C"]:
   """Convolves each channel with its own kernel; reverse-mode gradients only.
 
-  `padding` is "SAME" or "VALID", as XLA and TensorFlow define them. Sums are
-  f32 even for bf16 images; the result has the images' dtype. `lowering` is
-  "auto", the fastest way on each platform, or "plain", the grouped convolution
-  on all, for files that other programs read.
+  `padding` is "SAME" or "VALID", as XLA and TensorFlow define them, or the
+  zeros around. Sums are f32 even for bf16 images; the result has the images'
+  dtype. `lowering` is "auto", the fastest way on each platform, or "plain", the
+  grouped convolution on all, for files that other programs read.
   """
   if images.dtype != kernel.dtype:
     raise TypeError(
@@ -134,25 +137,37 @@ class DepthwiseConv(nn.Module):
 
   kernel_size: Pair
   strides: Pair = (1, 1)
-  padding: str = "SAME"
+  padding: str | Padding = "SAME"  # Or the zeros around.
   use_bias: bool = False
   kernel_init: Callable[..., Array] = keras_glorot_uniform
   lowering: str = "auto"  # Or "plain"; see `depthwise_conv`.
+  # Of the images in a place, a multiple of the stride; see `packed_columns`.
+  columns: int = 1
 
   @nn.compact
   def __call__(
     self, images: Float[Array, "B H W C"]
-  ) -> Float[Array, "B P Q C"]:
-    shape = (*self.kernel_size, 1, images.shape[-1])
+  ) -> Float[Array, "B P Q C_out"]:
+    shape = (*self.kernel_size, 1, images.shape[-1] // self.columns)
     kernel = self.param("kernel", self.kernel_init, shape)  # Grouped HWIO.
-    y = depthwise_conv(
-      images,
-      jnp.asarray(kernel[:, :, 0], images.dtype),
-      strides=self.strides,
-      padding=self.padding,
-      lowering=self.lowering,
-    )
+    taps = jnp.asarray(kernel[:, :, 0], images.dtype)
+    if self.columns > 1:
+      assert not isinstance(self.padding, str)
+      y = packed_columns.depthwise(
+        images,
+        taps,
+        stride=self.strides[1],
+        padding=self.padding,
+      )
+    else:
+      y = depthwise_conv(
+        images,
+        taps,
+        strides=self.strides,
+        padding=self.padding,
+        lowering=self.lowering,
+      )
     if self.use_bias:
       bias = self.param("bias", nn.initializers.zeros, shape[-1:])
-      y += bias.astype(y.dtype)
+      y += packed_columns.spread(bias, y).astype(y.dtype)
     return y

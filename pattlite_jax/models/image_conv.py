@@ -16,6 +16,7 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
+from pattlite_jax.models import packed_columns
 from pattlite_jax.models.depthwise import pads_of
 from pattlite_jax.models.depthwise_cpu import Padding, Pair
 
@@ -138,23 +139,34 @@ class ImageConv(nn.Module):
   strides: Pair
   use_bias: bool = False
   lowering: str = "auto"  # Or "plain"; see `image_conv`.
+  columns: int = 1  # Of its output in a place; see `packed_columns`.
 
   @nn.compact
   def __call__(
     self, images: Float[Array, "B H W C"]
-  ) -> Float[Array, "B P Q {self.features}"]:
+  ) -> Float[Array, "B P M {self.columns}*{self.features}"]:
     shape = (*self.kernel_size, 3, self.features)
     kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
     if images.shape[-1] == 1:
       kernel = kernel.sum(axis=2, keepdims=True)
-    y = image_conv(
-      images,
-      jnp.asarray(kernel, images.dtype),
-      strides=self.strides,
-      padding="SAME",
-      lowering=self.lowering,
-    )
+    kernel = jnp.asarray(kernel, images.dtype)
+    if self.columns > 1:
+      y = packed_columns.image(
+        images,
+        kernel,
+        columns=self.columns,
+        stride=self.strides[1],
+        padding=pads_of(images, kernel, self.strides, "SAME"),
+      )
+    else:
+      y = image_conv(
+        images,
+        kernel,
+        strides=self.strides,
+        padding="SAME",
+        lowering=self.lowering,
+      )
     if self.use_bias:
       bias = self.param("bias", nn.initializers.zeros, (self.features,))
-      y += bias.astype(y.dtype)
+      y += packed_columns.spread(bias, y).astype(y.dtype)
     return y

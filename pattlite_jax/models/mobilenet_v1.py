@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from pattlite_jax.method import Refine
+from pattlite_jax.models import packed_columns
 from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.depthwise import DepthwiseConv
 from pattlite_jax.models.image_conv import ImageConv
@@ -25,7 +26,10 @@ from pattlite_jax.models.mobilenet_v1_layers import (
   Layer,
 )
 from pattlite_jax.models.pointwise import PointwiseConv
+from pattlite_jax.runtime import parallel
 
+# What can pack columns, until its features fill the lanes.
+_PACKED = ("conv3x3", "bn", "relu6", "depthwise", "pointwise")
 _BLOCK_ENDS = {f"conv_pw_{i}_relu" for i in range(1, len(BLOCKS) + 1)}
 
 
@@ -53,7 +57,8 @@ relu6.defvjp(_relu6_fwd, _relu6_bwd)
 class MobileNetV1(nn.Module):
   """The layers of Keras' MobileNetV1 up to and including `cut`.
 
-  Each layer's output is sown under "intermediates" as <Keras name>_output.
+  Each layer's output is sown under "intermediates" as <Keras name>_output; on
+  TPUs, where the first layers pack columns, without the first pad layer's.
   """
 
   cut: str = PATT_LITE_CUT
@@ -81,43 +86,73 @@ class MobileNetV1(nn.Module):
     assert self.cut in LAYER_NAMES, self.cut
     x = images.astype(self.dtype)
     layers = LAYERS[: LAYER_NAMES.index(self.cut) + 1]
+    columns = self._columns(x, refine)
     for layer, following in zip(layers, (*layers[1:], None), strict=True):
       normalised = following is not None and following.kind == "bn"
+      if layer.kind == "pad" and following is not None and columns > 1:
+        continue  # The next layer pads.
+      if layer.kind not in _PACKED or layer.features >= packed_columns.LANES:
+        x, columns = packed_columns.unpack(x, columns), 1
       if not (self.folded and layer.kind == "bn"):
-        operation = self._operation(layer, update_stats, normalised)
+        operation = self._operation(layer, update_stats, normalised, columns)
         x = operation(x, mask) if layer.kind == "bn" else operation(x)
+      if layer.kind == "depthwise" and columns > 1:
+        columns //= layer.stride
       if refine is not None and layer.name in _BLOCK_ENDS:
         x = refine(layer.name.removesuffix("_relu"), x)
-      self.sow("intermediates", f"{layer.name}_output", x)
-    return x
+      seen = packed_columns.unpack(x, columns)
+      self.sow("intermediates", f"{layer.name}_output", seen)
+    return packed_columns.unpack(x, columns)
+
+  def _columns(self, images: jax.Array, refine: Refine | None) -> int:
+    """Returns how many columns the first layers pack; see `packed_columns`."""
+    if parallel.platform() != "tpu" or refine is not None:
+      return 1
+    first = LAYERS[0].with_stem(self.stem_stride)
+    width, rest = divmod(images.shape[2], first.stride)
+    return 1 if rest else packed_columns.fitting(width, first.features)
 
   def _operation(
-    self, layer: Layer, update_stats: bool, normalised: bool
+    self, layer: Layer, update_stats: bool, normalised: bool, columns: int
   ) -> Callable[..., jax.Array]:
     name, kind, features, stride = layer.with_stem(self.stem_stride)
     use_bias = self.folded and normalised
     if kind == "conv3x3":
       return ImageConv(
-        features, (3, 3), (stride, stride), use_bias=use_bias, name=name
+        features,
+        (3, 3),
+        (stride, stride),
+        use_bias=use_bias,
+        columns=columns,
+        name=name,
       )
     if kind == "pointwise":
       return PointwiseConv(
-        features, use_bias=use_bias, dtype=self.dtype, name=name
+        features,
+        use_bias=use_bias,
+        dtype=self.dtype,
+        columns=columns,
+        name=name,
       )
     if kind == "depthwise":
       # A stride of 2 follows a pad layer, as in Keras: "same" would pad an
-      # odd-sized input on both sides.
+      # odd-sized input on both sides. Packed columns are padded here.
+      padding = "SAME" if stride == 1 else "VALID"
+      if columns > 1:
+        padding = ((1, 1),) * 2 if stride == 1 else ((0, 1),) * 2
       return DepthwiseConv(
         kernel_size=(3, 3),
         strides=(stride, stride),
-        padding="SAME" if stride == 1 else "VALID",
+        padding=padding,
         use_bias=use_bias,
+        columns=columns,
         name=name,
       )
     if kind == "bn":
       return BatchNorm(
         use_running_average=not update_stats,
         axis_name=self.axis_name,
+        columns=columns,
         name=name,
       )
     if kind == "logits":

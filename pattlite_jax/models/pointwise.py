@@ -13,6 +13,8 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from pattlite_jax.models import packed_columns
+
 
 @jax.custom_vjp
 def matmul(
@@ -56,15 +58,17 @@ class PointwiseConv(nn.Module):
   use_bias: bool = True
   kernel_init: Callable[..., Array] = nn.initializers.lecun_normal()
   dtype: DTypeLike = jnp.float32
+  columns: int = 1  # Of x in a place; see `packed_columns`.
 
   @nn.compact
   def __call__(
     self, x: Float[Array, "B H W C"]
-  ) -> Float[Array, "B H W {self.features}"]:
-    shape = (1, 1, x.shape[-1], self.features)
+  ) -> Float[Array, "B H W {self.columns}*{self.features}"]:
+    shape = (1, 1, x.shape[-1] // self.columns, self.features)
     kernel = self.param("kernel", self.kernel_init, shape)
-    y = matmul(x.astype(self.dtype), jnp.asarray(kernel[0, 0], self.dtype))
+    multiply = packed_columns.pointwise if self.columns > 1 else matmul
+    y = multiply(x.astype(self.dtype), jnp.asarray(kernel[0, 0], self.dtype))
     if self.use_bias:
       bias = self.param("bias", nn.initializers.zeros, (self.features,))
-      y += bias.astype(self.dtype)
+      y += packed_columns.spread(bias, y).astype(self.dtype)
     return y
