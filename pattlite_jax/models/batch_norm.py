@@ -1,6 +1,7 @@
 """Batch normalisation over the valid rows of the global batch.
 
-Axes: B images, any axes between, C channels.
+Axes: B images, any axes between, C channels, N columns a place (1, but on TPUs;
+see `packed_columns`).
 """
 
 import functools
@@ -25,7 +26,7 @@ def _rows(weights, x):
 
 
 def moments(
-  x: Float[Array, "B *rest C"],
+  x: Float[Array, "B *rest NC"],
   weights: Float[Array, "B"],
   count: Float[Array, ""],
   about: Float[Array, "C"],
@@ -71,7 +72,7 @@ def one_pass(x, weights, count, about, axis_name):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(6, 7))
 def normalise(
-  x: Float[Array, "B *rest C"],
+  x: Float[Array, "B *rest NC"],
   weights: Float[Array, "B"],
   count: Float[Array, ""],
   about: Float[Array, "C"],
@@ -80,7 +81,7 @@ def normalise(
   epsilon: float,
   axis_name: str | None,
 ) -> tuple[
-  Float[Array, "B *rest C"], tuple[Float[Array, "C"], Float[Array, "C"]]
+  Float[Array, "B *rest NC"], tuple[Float[Array, "C"], Float[Array, "C"]]
 ]:
   """Returns x by its own `moments`, scaled and moved, and the moments.
 
@@ -145,8 +146,8 @@ class BatchNorm(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Float[Array, "B *rest C"], mask: Bool[Array, "B"] | None = None
-  ) -> Float[Array, "B *rest C"]:
+    self, x: Float[Array, "B *rest NC"], mask: Bool[Array, "B"] | None = None
+  ) -> Float[Array, "B *rest NC"]:
     """Normalises each channel of x; rows where `mask` is False do not count."""
     shape = (x.shape[-1] // self.columns,)
     scale, bias = jnp.ones(shape), jnp.zeros(shape)

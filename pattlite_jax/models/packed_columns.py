@@ -34,9 +34,9 @@ def pack(x: Float[Array, "B H W C"], columns: int) -> Float[Array, "B H M NC"]:
 
 
 def unpack(
-  x: Float[Array, "B H M NC"], columns: int
-) -> Float[Array, "B H W C"]:
-  """Undoes `pack`."""
+  x: Float[Array, "B *map NC"], columns: int
+) -> Float[Array, "B *map_out C"]:
+  """Undoes `pack`; with one column there is nothing to undo."""
   if columns == 1:
     return x
   batch, height, width, channels = x.shape
@@ -125,10 +125,17 @@ def _taps(
 def _through(
   taps: np.ndarray, kernel: Float[Array, "h w C D"]
 ) -> Float[Array, "h m N C N_out D"]:
-  """Returns the kernel of places; plain sums, which a product may round."""
-  taps = np.moveaxis(taps, 3, 0)[:, :, :, None, :, None]  # [w, m, N, 1, N, 1]
-  of_taps = kernel[:, :, None, None, :, None]
-  return (of_taps * taps.astype(kernel.dtype)).sum(1)
+  """Returns the kernel of places, of the same values, not rounded.
+
+  Products and a sum would do, but on CPUs, where tests run it, XLA of JAX 0.10
+  then crashes.
+  """
+  return jnp.einsum(
+    "hwcd,minw->hmicnd",
+    kernel,
+    taps.astype(kernel.dtype),
+    precision=lax.Precision.HIGHEST,
+  )
 
 
 def _convolve(x, places, first: int, stride: int, rows: Pair):

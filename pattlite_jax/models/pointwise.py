@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from pattlite_jax.models import packed_columns
+from pattlite_jax.runtime import parallel
 
 
 @jax.custom_vjp
@@ -66,7 +67,8 @@ class PointwiseConv(nn.Module):
   ) -> Float[Array, "B H W {self.columns}*{self.features}"]:
     shape = (1, 1, x.shape[-1] // self.columns, self.features)
     kernel = self.param("kernel", self.kernel_init, shape)
-    multiply = packed_columns.pointwise if self.columns > 1 else matmul
+    on_tpu = parallel.platform() == "tpu"  # Where a product copies its maps.
+    multiply = packed_columns.pointwise if on_tpu else matmul
     y = multiply(x.astype(self.dtype), jnp.asarray(kernel[0, 0], self.dtype))
     if self.use_bias:
       bias = self.param("bias", nn.initializers.zeros, (self.features,))
