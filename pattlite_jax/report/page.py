@@ -163,7 +163,20 @@ the images of a batch of 64, sorted by class, see each other. Steps are timed in
 turns on one machine. `launch/table.sh methods` runs every row;
 [methods.md](methods.md) describes the methods."""
 
-_AFTER_METHODS = "![Accuracy of the methods](../results/methods.png)"
+_AFTER_METHODS = """\
+![Accuracy of the methods](../results/methods.png)
+
+Which ideas help, one image at a time, on one trunk? On the tables above, none
+by more than chance. Attention over patches, arrangement, several attention
+heads and pooled transformers end where a mean and one dense layer end, or a
+little below. What weighs or regularises the loss costs accuracy in a training
+this short; where labels are wrong it costs less, but no method beats the
+baseline there either, whose recipe smooths labels and averages weights. The two
+that mix the images of a batch gain many points if the batch is sorted by class,
+and then alone. What these tables do not say: what longer trainings, larger maps
+and trunks that have seen faces would change.
+
+[results/methods](../results/methods) says where the rows were trained."""
 
 _SPEED = """\
 ## Speed
