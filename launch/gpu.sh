@@ -2,7 +2,8 @@
 # What wants a GPU: teachers and long students of the table "best", the table
 # "methods", then the benchmark, on packed data sets (python -m pattlite_jax.pack),
 # which need no TensorFlow. Resumes; leaves results/best/, results/methods/ and
-# results/bench_gpu.json.
+# results/bench_gpu.json. What has a result there is not trained again: for new
+# students of teachers whose runs/ are gone, move the teachers' results away.
 # Usage: [INSTALL=no] [WORKERS=N] launch/gpu.sh FER2013.npz FERPLUS_ARGMAX.npz \
 #   [--config.FIELD=VALUE ...]; "" for a file leaves its data set out.
 # WORKERS: how many rows of "methods" train beside each other; default: a row for

@@ -73,6 +73,8 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
     )
   if not (given.data or given.checkpoint):
     _stop("--nodata audits the network alone: pass --checkpoint=<workdir>.")
+  if given.challenge_lists and not given.data:
+    _stop("--challenge_lists are of the data: leave out --nodata.")
   # Imported here so that --help needs none of it.
   from pattlite_jax.runtime import errors, parallel, startup
 

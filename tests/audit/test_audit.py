@@ -146,6 +146,30 @@ def test_a_token_model_passes(run, workdirs, pack):
   assert "pass: independent" in printed
 
 
+def test_without_data_the_network_alone_is_audited(
+  run, workdirs, pack, tmp_path, monkeypatch
+):
+  def never(splits):
+    raise AssertionError("no duplicates were asked for")
+
+  monkeypatch.setattr(duplicates, "audit", never)
+  paths = {name: str(tmp_path / name) for name in ("json", "markdown")}
+  status, printed, _ = run(
+    checkpoint=str(workdirs["batch"]),
+    packed=pack(),
+    num_images=9,
+    data=False,
+    **paths,
+  )
+  assert status == 1
+  assert "FAIL: dependent" in printed
+  assert printed.count("skipped: --nodata") == 3
+  report = json.loads((tmp_path / "json").read_text())
+  assert report["duplicates"] == {"skipped": "--nodata"}
+  assert report["selection"]["chosen_by"] == "train"
+  assert (tmp_path / "markdown").read_text().count("Skipped: --nodata.") == 3
+
+
 def test_without_a_checkpoint_the_data_alone_are_audited(
   run, pack, make_examples, tmp_path
 ):
@@ -172,6 +196,14 @@ def test_without_a_checkpoint_the_data_alone_are_audited(
     ),
     ({"packed": "nowhere.npz"}, "The flag is --packed=<file>."),
     ({}, "Pass --checkpoint=<workdir>, --dataset=<name> or --packed=<file>"),
+    (
+      {"packed": "nowhere.npz", "data": False},
+      "--nodata audits the network alone: pass --checkpoint=<workdir>.",
+    ),
+    (
+      {"checkpoint": "nowhere", "challenge_lists": "x", "data": False},
+      "--challenge_lists are of the data: leave out --nodata.",
+    ),
   ],
 )
 def test_misuse_is_said_in_a_line(run, given, message):
