@@ -25,57 +25,52 @@ export XLA_FLAGS="${XLA_FLAGS:-} --xla_gpu_autotune_level=1 \
 --xla_gpu_experimental_enable_fusion_autotuner=false \
 --xla_gpu_enable_triton_gemm=false"
 
-# train TABLE ROW SEED FER2013.npz FERPLUS_ARGMAX.npz [--config.FIELD=VALUE ...]
+# train TABLE ROW:SEED FER2013.npz FERPLUS_ARGMAX.npz [--config.FIELD=VALUE ...]
 # Attention and sharing over a batch are scored on the split that all rows have.
 train() {
-  local packed="$4"
-  if [[ "$2" == *ferplus* ]]; then packed="$5"; fi
+  local row="${2%:*}" packed="$3"
+  if [[ "$row" == *ferplus* ]]; then packed="$4"; fi
   if [[ -n "$packed" ]]; then
-    launch/table.sh "$1" "--rows=$2" "--seed=$3" --scored_split=validation \
+    launch/table.sh "$1" "--rows=$row" "--seed=${2#*:}" --scored_split=validation \
       "--config.data.packed=$packed" \
-      --config.checkpoint_every_steps=0 "${@:6}"
+      --config.checkpoint_every_steps=0 "${@:5}"
   fi
 }
+export -f train
 
 # beside WORKERS TABLE "ROW:SEED ..." FER2013.npz FERPLUS_ARGMAX.npz [...]
 # Trains these rows that have data, so many beside each other: a program takes a
 # core half a minute to compile, and a GPU has room for several small networks.
+# Where one fails, the others go on.
 beside() {
-  local job status=0
-  for job in $3; do
-    if (($(jobs -rp | wc -l) >= $1)); then
-      wait -n || status=$?  # The others go on.
-    fi
-    train "$2" "${job%:*}" "${job#*:}" "${@:4}" &
-  done
-  while [[ -n "$(jobs -rp)" ]]; do
-    wait -n || status=$?
-  done
-  return "$status"
+  xargs -n 1 <<< "$3" | xargs -P "$1" -I '{}' \
+    bash -c 'train "$@"' train "$2" '{}' "${@:4}" || return 1
 }
 
-# each SEED SUFFIX ROW ...: ROWSUFFIX:SEED of each of these rows.
+# each SEED SUFFIX "ROW ...": ROWSUFFIX:SEED of each of these rows.
 each() {
-  printf "%s$2:$1 " "${@:3}"
+  local row
+  for row in $3; do
+    printf '%s ' "$row$2:$1"
+  done
 }
 
 best() {
-  local teachers=(fer2013_whole ferplus_argmax_whole)
-  beside 4 best "$(each 2 "" "${teachers[@]}") $(each 3 "" "${teachers[@]}")" "$@"
-  beside 4 best "$(each 0 _student_long fer2013 ferplus_argmax)" "$@"
+  local teachers="fer2013_whole ferplus_argmax_whole"
+  beside 4 best "$(each 2 "" "$teachers") $(each 3 "" "$teachers")" "$@"
+  beside 4 best "$(each 0 _student_long "fer2013 ferplus_argmax")" "$@"
 }
 
 # With other seeds or wrong labels a method's program is that of its first row,
 # which is compiled by then.
 methods() {
-  local honest=(
-    eac baseline pattlite arm dan apvit cbam_rul ldam_focal label_correction
-  )
-  local against_noise=(baseline pattlite eac cbam_rul label_correction)
-  beside "$workers" methods "$(each 0 _batch pattlite arm)
-    $(each 0 "" "${honest[@]}") $(each 0 _ferplus "${honest[@]}")
-    $(each 0 _noisy "${against_noise[@]}")
-    $(each 1 "" "${honest[@]}") $(each 2 "" "${honest[@]}")" \
+  local honest="eac baseline pattlite arm dan apvit cbam_rul ldam_focal"
+  honest="$honest label_correction"
+  local against_noise="baseline pattlite eac cbam_rul label_correction"
+  beside "$workers" methods "$(each 0 _batch "pattlite arm")
+    $(each 0 "" "$honest") $(each 0 _ferplus "$honest")
+    $(each 0 _noisy "$against_noise")
+    $(each 1 "" "$honest") $(each 2 "" "$honest")" \
     "$@" --config.model.dtype=bfloat16  # As the rows of "best".
 }
 
