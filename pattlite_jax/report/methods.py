@@ -198,11 +198,11 @@ def _standing(own: Sequence[Line], lines: Sequence[Line]) -> list[str]:
     return []
   parts = (
     ("Better than the baseline by one standard error or more", above),
-    ("within one", within),
-    ("worse", below),
+    ("Within one", within),
+    ("Worse", below),
   )
   said = (f"{name}: {'; '.join(labels) or 'none'}" for name, labels in parts)
-  return [f"{'. '.join(s[0].upper() + s[1:] for s in said)}.", ""]
+  return [f"{'. '.join(said)}.", ""]
 
 
 def verdict(line: Line) -> str:

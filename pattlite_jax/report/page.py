@@ -174,7 +174,7 @@ this short; where labels are wrong it costs less, but no method beats the
 baseline there either, whose recipe smooths labels and averages weights. The two
 that mix the images of a batch gain many points if the batch is sorted by class,
 and then alone. What these tables do not say: what longer trainings, larger maps
-and trunks that have seen faces would change.
+and trunks that were trained to recognise people would change.
 
 [results/methods](../results/methods) says where the rows were trained."""
 
