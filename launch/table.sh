@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the rows of a table of docs/results.md: best, ingredients, heads, main,
-# leak, challenges, ablations, methods or peers. Finished rows are not run again.
+# Runs the rows of a table of docs/results.md: best, ingredients, heads, batches,
+# main, leak, challenges, ablations, methods or peers. Finished rows are not run
+# again.
 # Usage: launch/table.sh NAME [--rows=A,B] [--seed=N] [--scored_split=SPLIT]
 #   [--dry-run] [--config.FIELD=VALUE ...]
 # No FIELD may be one that tells the rows apart: --seed=N chooses the seeds.

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from pattlite_jax.method import CLASSIFIER, Batch, Method, Outputs, Terms
 from pattlite_jax.methods.shared import Shared
+from pattlite_jax.models.convolution import Conv
 from pattlite_jax.models.torch_layers import (
   DEFAULT_INIT,
   HE_NORMAL,
@@ -44,7 +45,7 @@ class Head(nn.Module):
     channels = x.shape[-1]
 
     def conv(y, features, size, name):
-      y = nn.Conv(
+      y = Conv(
         features, size, kernel_init=HE_NORMAL, dtype=self.dtype, name=name
       )(y)
       return batch_norm(f"{name}_bn", train, self.axis_name)(y, mask)

@@ -9,6 +9,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from pattlite_jax.models.batch_norm import BatchNorm
+from pattlite_jax.models.convolution import Conv
 
 
 class CBAM(nn.Module):
@@ -26,9 +27,7 @@ class CBAM(nn.Module):
     dtype, x = x.dtype, x.astype(jnp.float32)
     x = x * nn.sigmoid(self._channels(x))[:, None, None, :]
     pooled = jnp.stack([take_largest(x, -1), x.mean(axis=-1)], axis=-1)
-    gate = nn.Conv(1, (7, 7), padding=3, use_bias=False, name="positions")(
-      pooled
-    )
+    gate = Conv(1, (7, 7), padding=3, use_bias=False, name="positions")(pooled)
     gate = BatchNorm(
       use_running_average=self.use_running_average,
       axis_name=self.axis_name,

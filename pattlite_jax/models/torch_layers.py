@@ -6,6 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from pattlite_jax.models.batch_norm import BatchNorm
+from pattlite_jax.models.convolution import Conv
 from pattlite_jax.models.pointwise import PointwiseConv
 
 # torch.nn.BatchNorm2d's; its momentum is counted from the other end.
@@ -67,7 +68,7 @@ class TorchTrunk(nn.Module):
         dtype=self.dtype,
         name=name,
       )(x[:, ::stride, ::stride])
-    return nn.Conv(
+    return Conv(
       features,
       (size, size),
       (stride, stride),

@@ -107,6 +107,16 @@ stride 1, 2x2 patches) with another head, and scores PublicTest. A network with
 neither patches nor attention is no PAtt-Lite. All have at most 1.11 million
 parameters."""
 
+_BATCHES = """\
+## Larger batches
+
+What the batches of more chips do to the accuracy, not to the speed:
+`launch/table.sh batches` trains `configs/fer2013_best.py` for ten epochs at 64
+pixels (patch stride 1) with 64 images for each of 1, 4 and 16 devices, and
+scores the last epoch on PublicTest. The rate grows with the batch or with its
+root; the moving average reaches as many images back. Each is a single seed: a
+difference of about one point may be chance."""
+
 _AS_PUBLISHED = """\
 ## The published network and its protocol
 
@@ -273,6 +283,11 @@ def text(results: epath.Path) -> str:
       _AFTER_INGREDIENTS,
     ),
     (_HEADS, write.heads(tables["heads"]), ""),
+    (
+      _BATCHES,
+      write.ingredients(tables["batches"], {"macro F1": "macro_f1"}),
+      "",
+    ),
     (_AS_PUBLISHED, write.as_published(tables["main"]), _AFTER_AS_PUBLISHED),
     (_LEAK, write.leak(tables["leak"]), _AFTER_LEAK),
     (_CHALLENGES, write.challenges(subsets), ""),

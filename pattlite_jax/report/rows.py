@@ -1,6 +1,7 @@
 """The tables: what `launch/table.sh NAME` runs and docs/results.md shows."""
 
 from pattlite_jax.report.row import Row
+from pattlite_jax.report.rows_batches import BATCHES
 from pattlite_jax.report.rows_best import BEST, INGREDIENTS
 from pattlite_jax.report.rows_heads import HEADS
 from pattlite_jax.report.rows_methods import METHODS
@@ -18,6 +19,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
   "best": BEST,
   "ingredients": INGREDIENTS,
   "heads": HEADS,
+  "batches": BATCHES,
   "ablations": ABLATIONS,
   "methods": METHODS,
 }
