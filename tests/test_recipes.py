@@ -11,11 +11,11 @@ from pattlite_jax import config as config_lib
 from pattlite_jax.config import files as config_files
 from pattlite_jax.data.examples import Examples
 
+_CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 RECIPES = sorted(
   path.stem
-  for path in (pathlib.Path(__file__).parents[1] / "configs").glob(
-    "*_raf_db.py"
-  )
+  for method in config_lib.METHODS
+  for path in _CONFIGS.glob(f"{method}_*.py")
 )
 CLASSES = (
   "surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral",
@@ -35,7 +35,8 @@ def faces(count, seed):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_takes_two_steps(recipe, tmp_path):
   config = config_files.load(recipe)
-  assert config.data.name == "raf_db"
+  data = config.data.name.partition("/")[0]
+  assert recipe == f"{config.method}_{data}"
   config.workdir = str(tmp_path / "run")
   config.batch_size = 8
   config.stage1.epochs = 1
@@ -59,6 +60,6 @@ def test_a_recipe_takes_two_steps(recipe, tmp_path):
   result, _ = fit(config, splits)
   (record,) = result["history"]
   assert math.isfinite(record["train_loss"]) and record["train_loss"] > 0
-  assert result["method"] == config.method == recipe.removesuffix("_raf_db")
+  assert result["method"] == config.method
   rate = config.stage1.learning_rate
   assert 0 < record["learning_rate"] <= rate * 1.0001
