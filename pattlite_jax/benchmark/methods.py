@@ -37,6 +37,7 @@ def measure(
     own = ml_collections.ConfigDict(config.to_dict())
     own.update_from_flattened_dict(dict(fields))
     found[name], steps[name] = _prepare(own)
+    print(f"compiled {name}", flush=True)  # Each takes a minute.
   seconds: dict[str, list[float]] = {name: [] for name in steps}
   for _ in range(ROUNDS):
     for name, once in steps.items():
