@@ -3,7 +3,7 @@
 XLA's CPU backend has a fast routine for convolutions whose axes are in one
 order, which is not that of JAX's gradients. It reorders them in a program's
 outermost computation alone; in a loop or a call, as a training step is, it
-takes plain loops, which last a hundred times as long. So here gradients come
+takes plain loops, which last far longer. So here gradients come
 in that order. Other platforms keep XLA's own.
 
 Axes: B images, H x W pixels, C channels, h x w taps, P x Q outputs, D features.
@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 from pattlite_jax.models.depthwise import pads_of
 from pattlite_jax.models.depthwise_cpu import Padding, Pair
 
-ORDER = ("NHWC", "HWIO", "NHWC")
+_ORDER = ("NHWC", "HWIO", "NHWC")
 _PLAIN = {
   "lhs_dilation": (1, 1),
   "rhs_dilation": (1, 1),
@@ -32,7 +32,7 @@ _PLAIN = {
 
 def _lax_conv(images, kernel, strides: Pair, padding: Padding):
   return lax.conv_general_dilated(
-    images, kernel, strides, padding, dimension_numbers=ORDER
+    images, kernel, strides, padding, dimension_numbers=_ORDER
   )
 
 
@@ -50,7 +50,7 @@ def _images_gradient(cotangent, images, kernel, strides, padding):
     (1, 1),
     pads,
     lhs_dilation=strides,
-    dimension_numbers=ORDER,
+    dimension_numbers=_ORDER,
   )
 
 
@@ -68,7 +68,7 @@ def _kernel_gradient(cotangent, images, kernel, strides, padding):
     (1, 1),
     pads,
     rhs_dilation=strides,
-    dimension_numbers=ORDER,
+    dimension_numbers=_ORDER,
   )
   return gradient.transpose(1, 2, 0, 3)
 

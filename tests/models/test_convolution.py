@@ -55,7 +55,7 @@ def test_only_a_plain_convolution_is_taken():
 def test_a_step_on_cpus_has_its_convolutions_in_the_fast_order(
   small_config, method
 ):
-  """In another order the step takes plain loops, up to 100 times as long."""
+  """In another order the step takes plain loops, far slower."""
   config = small_step.configure(small_config, method)
   assert orders(config) <= {_FAST}
 
