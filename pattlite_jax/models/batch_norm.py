@@ -10,14 +10,14 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, PyTree
 
 from pattlite_jax.models.packed_columns import added_up, spread
 from pattlite_jax.runtime import parallel
 
 
-def _sum(x: Float[Array, "*n"], axis_name: str | None) -> Float[Array, "*n"]:
-  """Adds up the devices' values."""
+def _sum(x: PyTree, axis_name: str | None) -> PyTree:
+  """Adds up the devices' values; of several arrays in one exchange."""
   return x if axis_name is None else lax.psum(x, axis_name)
 
 
@@ -64,9 +64,9 @@ def one_pass(x, weights, count, about, axis_name):
   x, axes = x.astype(jnp.float32), tuple(range(x.ndim - 1))
   moved = x - spread(about, x)
   weighted = moved * _rows(weights, x)
-  sums = jnp.stack([weighted.sum(axes), (weighted * moved).sum(axes)])
-  sums = added_up(sums, about.shape[-1])
-  mean, squares = _sum(sums, axis_name) / count
+  sums = [weighted.sum(axes), (weighted * moved).sum(axes)]
+  sums = [added_up(s, about.shape[-1]) for s in sums]
+  mean, squares = (s / count for s in _sum(sums, axis_name))
   return mean + about, jnp.maximum(squares - jnp.square(mean), 0)
 
 
@@ -115,7 +115,7 @@ def _normalise_bwd(epsilon, axis_name, residuals, cotangents):
   of_products = added_up((cotangent * x).sum(axes), channels)
   of_scale = (of_products - mean * of_bias) * inverse
   # The rows of all devices have made the moments that each device uses.
-  by_mean, by_var = _sum(jnp.stack([of_bias, of_scale]), axis_name) / count
+  by_mean, by_var = (s / count for s in _sum([of_bias, of_scale], axis_name))
   slope = by_var * inverse
   mix = spread(slope, x) * x + spread(by_mean - slope * mean, x)
   of_x = cotangent - mix * _rows(weights, x)
