@@ -46,6 +46,11 @@ def check(config: ml_collections.ConfigDict) -> None:
   rules.check_together(fields)
 
 
+def watches_validation(config: ml_collections.ConfigDict) -> bool:
+  """Whether a run needs validation images to decide on anything."""
+  return bool(rules.stages_that_watch_validation(flat(config.to_dict())))
+
+
 def _check_values(fields: Mapping[str, Any]) -> None:
   for name, field in FIELDS.items():
     if not field.allowed.allows(fields[name]):

@@ -317,6 +317,12 @@ FIELDS = {
     '"shuffle": an epoch has each training image once; "balanced": draws of '
     'every class alike; "repeat_rare": images of rare classes several times.',
   ),
+  "data.train_on_validation": Field(
+    False,
+    Switch(),
+    "Adds the validation images to the training images, for a last run of "
+    "which nothing is left to choose; it has no validation figures then.",
+  ),
   "data.au_file": Field(
     "",
     Path(),

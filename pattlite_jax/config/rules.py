@@ -136,8 +136,29 @@ def check_together(fields: Mapping[str, Any]) -> None:
       "config.stage1.epochs and config.stage2.epochs are both 0, so nothing "
       "would train; set at least one of them to 1 or more."
     )
+  watching = stages_that_watch_validation(fields)
+  if fields["data.train_on_validation"] and watching:
+    raise UserError(
+      "config.data.train_on_validation is True, but the validation images "
+      f"choose in {watching[0]}; set config.{watching[0]}.monitor to "
+      f"last_epoch, config.{watching[0]}.patience and "
+      f"config.{watching[0]}.plateau_patience to 0."
+    )
   for stage in STAGES:
     _check_stage(stage, fields)
+
+
+def stages_that_watch_validation(fields: Mapping[str, Any]) -> tuple[str, ...]:
+  """Returns the stages in which a validation figure decides on anything."""
+  return tuple(
+    stage
+    for stage in STAGES
+    if fields[f"{stage}.epochs"]
+    and (
+      fields[f"{stage}.monitor"] == "val_accuracy"
+      or fields[f"{stage}.plateau_patience"]
+    )
+  )
 
 
 def _check_labels(fields: Mapping[str, Any]) -> None:

@@ -53,6 +53,26 @@ class Examples:
     )
 
 
+def joined(first: Examples, second: Examples) -> Examples:
+  """Returns the examples of two splits of a set, both in memory, as one."""
+  assert first.class_names == second.class_names
+  targets = None
+  if first.targets is not None and second.targets is not None:
+    targets = np.concatenate([first.targets, second.targets])
+  return dataclasses.replace(
+    first,
+    images=np.concatenate([first.images[:], second.images[:]]),
+    labels=np.concatenate([first.labels, second.labels]),
+    ids=np.concatenate([first.ids, second.ids]),
+    targets=targets,
+    annotations={
+      name: np.concatenate([array, second.annotations[name]])
+      for name, array in first.annotations.items()
+    },
+    skipped=first.skipped + second.skipped,
+  )
+
+
 def numbered(examples: Examples) -> Examples:
   """Returns the examples with their places, "row" i32[N], among them."""
   rows = np.arange(len(examples), dtype=np.int32)

@@ -169,8 +169,14 @@ def _folder(name: str, data_dir: str) -> user_files.Path:
 def require_examples(examples: Examples, split: str, name: str) -> None:
   """Raises UserError if a split that is to be used has no images."""
   if not len(examples):
+    moved = (
+      " (with config.data.train_on_validation they are trained on)"
+      if split == "validation"
+      else ""
+    )
     raise UserError(
-      f"The {split} split of {name} has no images, but some are needed. Use a "
+      f"The {split} split of {name} has no images{moved}, but some are "
+      "needed. Use a "
       "copy of the data set that has the split (a FER2013 file must have rows "
       "with the Usage PublicTest for validation and PrivateTest for test, own "
       "folders validation/ and test/) as the data directory.",

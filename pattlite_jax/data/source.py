@@ -6,8 +6,9 @@ import ml_collections
 import numpy as np
 
 from pattlite_jax.data import class_names, classes
-from pattlite_jax.data.examples import Examples
+from pattlite_jax.data.examples import Examples, joined
 from pattlite_jax.data.examples_check import SPLITS
+from pattlite_jax.data.streamed import StreamedImages
 from pattlite_jax.runtime.errors import UserError
 
 
@@ -24,15 +25,19 @@ class DataSource:
   classes: str = ""  # Which of its classes, as `classes.parse` reads them.
   memory_gb: float = 0.0  # For images, as in `load.load_splits`.
   skip_bad: bool = False  # Leave out pictures that cannot be read.
+  train_on_validation: bool = False  # The former then holds the latter's.
 
   def load(self, *, soft_targets: bool = False) -> dict[str, Examples]:
     """Returns train, validation and test; a packed set needs no TensorFlow.
 
     Raises:
       UserError, FileError: as `load.load_splits`, `packed.read` and
-        `classes.choose`; if two classes have names that mean the same.
+        `classes.choose`; if two classes have names that mean the same; if
+        images on disk are to be trained on with those of another split.
     """
     splits = self._load(soft_targets)
+    if self.train_on_validation:
+      splits = _with_validation(splits)
     class_names.require_distinct(
       next(iter(splits.values())).class_names, f"The data set {self.name}"
     )
@@ -64,6 +69,20 @@ class DataSource:
     )
 
 
+def _with_validation(splits: dict[str, Examples]) -> dict[str, Examples]:
+  """Moves the validation images to the training images."""
+  train, validation = splits["train"], splits["validation"]
+  if isinstance(train.images, StreamedImages):
+    raise UserError(
+      "data.train_on_validation needs the images in memory, and these are read "
+      "from disk; raise data.memory_gb if the host has more."
+    )
+  return splits | {
+    "train": joined(train, validation),
+    "validation": validation.take(np.arange(0)),
+  }
+
+
 def of_config(fields: ml_collections.ConfigDict) -> DataSource:
   """Returns the source that a config's `data` names."""
   return DataSource(
@@ -76,6 +95,7 @@ def of_config(fields: ml_collections.ConfigDict) -> DataSource:
     fields.classes,
     fields.memory_gb,
     fields.on_bad_image == "skip",
+    fields.train_on_validation,
   )
 
 
@@ -112,4 +132,6 @@ class DataChoice:
       packed=as_trained if self.packed is None else self.packed,
       classes=trained_on.classes if self.classes is None else self.classes,
       download=False,
+      train_on_validation=trained_on.train_on_validation
+      and name == trained_on.name,
     )

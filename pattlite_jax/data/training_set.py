@@ -54,6 +54,7 @@ def describe(
   return {
     "sampling": config.data.sampling,
     "images_an_epoch": epoch_size(train),
+    "with_validation": config.data.train_on_validation,
     "label_noise": config.data.label_noise,
     "label_file": config.data.label_file,
     "wrong_labels": int(np.sum(own.labels != train.labels)),

@@ -97,6 +97,8 @@ def _networks(described: dict[str, Any]) -> str:
   taught_by = training.get("taught_by")
   weights = _trunk_weights(described)
   text = "No face data but the training split"
+  if config["data"].get("train_on_validation"):
+    text += " and the validation split"
   if started_from or taught_by:
     text += " and what the networks named here learned from"
   if weights == "own":

@@ -77,6 +77,8 @@ def curves(history: Sequence[dict[str, Any]]) -> Figure:
   epochs = np.arange(1, len(history) + 1)
   for ax, quantity in zip(axes, ("loss", "accuracy"), strict=True):
     for name, label in (("train", "training"), ("val", "validation")):
+      if f"{name}_{quantity}" not in history[0]:
+        continue  # A run without validation images.
       values = [record[f"{name}_{quantity}"] for record in history]
       ax.plot(epochs, values, marker=".", label=label)
     stage1 = sum(record["stage"] == "stage1" for record in history)

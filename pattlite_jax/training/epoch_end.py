@@ -40,8 +40,7 @@ def end_epoch(
     "train_loss": train["loss"],
     "train_accuracy": train["accuracy"],
     **_terms(train),
-    "val_loss": validation["loss"],
-    "val_accuracy": validation["accuracy"],
+    **{f"val_{name}": value for name, value in validation.items()},
   }
   run.log.write(
     step,

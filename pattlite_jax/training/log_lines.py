@@ -147,8 +147,7 @@ def epoch_line(
   words = [
     f"training loss {record['train_loss']:.3f}, "
     f"accuracy {_percent(record['train_accuracy'])}",
-    f"validation loss {record['val_loss']:.3f}, "
-    f"accuracy {_percent(record['val_accuracy'])}",
+    *_validation(record),
     f"learning rate {record['learning_rate']:.3g}",
   ]
   words += [f"{_speed(speed)} images/s"] if speed else []
@@ -156,16 +155,25 @@ def epoch_line(
   return f"epoch {place.epoch} of {place.epochs}: {'; '.join(words)}"
 
 
+def _validation(record: dict[str, Any]) -> list[str]:
+  """Returns the validation figures, if the data set has such images."""
+  if "val_loss" not in record:
+    return []
+  accuracy = _percent(record["val_accuracy"])
+  return [f"validation loss {record['val_loss']:.3f}, accuracy {accuracy}"]
+
+
 def epoch_row(
   place: Place, record: dict[str, Any], speed: float | None, *, is_best: bool
 ) -> str:
   """Returns the same, to be read below `HEADINGS`."""
+  validated = "val_loss" in record
   cells = [
     f"{f'{place.epoch} of {place.epochs}':>10}",
     f"{record['train_loss']:>8.3f}",
     f"{_percent(record['train_accuracy']):>9}",
-    f"{record['val_loss']:>10.3f}",
-    f"{_percent(record['val_accuracy']):>9}",
+    f"{record['val_loss']:>10.3f}" if validated else f"{'-':>10}",
+    f"{_percent(record['val_accuracy']) if validated else '-':>9}",
     f"{record['learning_rate']:>10.3g}",
     f"{_speed(speed) if speed else '':>10}",
   ]

@@ -82,7 +82,10 @@ def fit(
   TensorFlow.
   """
   parallel.check_batch_size(config.batch_size)
-  for split in ("train", "validation"):
+  needed = ["train"]
+  if config_lib.watches_validation(config):
+    needed.append("validation")
+  for split in needed:
     load.require_examples(splits[split], split, config.data.name)
   train = training_set.of_config(config, splits)
   used = splits | {"train": train}

@@ -187,10 +187,13 @@ def validation(
 ) -> Callable[[Variables], dict[str, float]]:
   """Returns variables -> loss and accuracy on the validation split.
 
+  Without images it returns neither.
   For a method that mixes the batch these are the published protocol's, as its
   early stopping sees them: Keras' fit validates in batches of the training
   size.
   """
+  if not len(examples):
+    return lambda variables: {}
   method = methods.build(config, len(examples.class_names))
   batch_size = config.eval.batch_size
   if method.mixes_batch:

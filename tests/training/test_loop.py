@@ -71,6 +71,7 @@ def test_a_run_learns_and_reports_itself(ended):
   assert result["training_images"] == {
     "sampling": "shuffle",
     "images_an_epoch": 80,
+    "with_validation": False,
     "label_noise": 0.0,
     "label_file": "",
     "wrong_labels": 0,
@@ -204,6 +205,20 @@ def test_an_empty_validation_split_is_an_error(config, splits, make_examples):
   splits["validation"] = make_examples(0)
   with pytest.raises(ValueError, match="validation"):
     fit(config, splits)
+
+
+def test_a_run_that_nothing_chooses_in_needs_no_validation(
+  config, splits, make_examples
+):
+  splits["validation"] = make_examples(0)
+  for stage in (config.stage1, config.stage2):
+    stage.update(monitor="last_epoch", patience=0, plateau_patience=0)
+  config.stage1.epochs, config.stage2.epochs = 1, 0
+  result, _ = fit(config, splits, draw=pictures.draw_run)
+  assert result["splits"].keys() == {"train", "test"}
+  (record,) = result["history"]
+  assert not [name for name in record if name.startswith("val")]
+  assert (pathlib.Path(config.workdir) / "pictures/curves.png").exists()
 
 
 @pytest.mark.slow
