@@ -17,6 +17,7 @@ from pattlite_jax.predict import face as face_lib
 from pattlite_jax.predict import photo as photo_lib
 from pattlite_jax.predict.detection import load as detectors
 from pattlite_jax.predict.detection import passes as passes_lib
+from pattlite_jax.runtime import errors
 from pattlite_jax.runtime.errors import UserError
 
 # Faces that are taken together. Each size is compiled once, and a list is cut
@@ -97,7 +98,14 @@ class Classifier:
     """
     self._require_own_process()
     pixels = face_lib.pixels_of(picture, 3, "A picture")
-    return self._reader.faces(pixels, photo_lib.checked_passes(passes))
+    try:
+      reader = self._reader
+    except ModuleNotFoundError as error:
+      raise ModuleNotFoundError(
+        f"Photographs need {error.name}. {errors.remedy(error)}",
+        name=error.name,
+      ) from error
+    return reader.faces(pixels, photo_lib.checked_passes(passes))
 
   @functools.cached_property
   def _reader(self) -> photo_lib.Reader:

@@ -132,10 +132,14 @@ def _look(
   without = str(settings.pictures) if settings.pictures else None
   progress = Progress(_total(paths, without))
 
+  tally = run.Tally()  # With what an earlier run could not read.
+
   def todo() -> Iterator[Source]:
     for source in sources.sources(paths, sys.stdin, without):
       if outputs.are_done(files, source.shown):
         progress.skip()
+        if any(source.shown in file.unreadable for file in files):
+          tally.unreadable += 1
       else:
         yield source
 
@@ -146,7 +150,6 @@ def _look(
       progress.clear()
       print(*_lines(result), sep="\n", flush=True)
 
-  tally = run.Tally()
   status = 0
   try:
     run.run(todo(), reader, settings, add, progress, tally)

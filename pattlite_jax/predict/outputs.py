@@ -24,7 +24,8 @@ class Output:
     header: its first line, if it has one.
     line: what it holds of a result.
     start: what every such file begins with.
-    file_of: the name in a line that `line` wrote.
+    file_of: the name in a line that `line` wrote, and whether it says that the
+      file could not be read.
 
   Raises:
     UserError: for a path that is not of this machine.
@@ -37,7 +38,7 @@ class Output:
     header: str,
     start: str,
     line: Callable[[Result], str],
-    file_of: Callable[[str], str],
+    file_of: Callable[[str], tuple[str, bool]],
   ):
     if not durable.is_local(path):
       raise UserError(f"{path}: rows are written to files of this machine.")
@@ -46,6 +47,7 @@ class Output:
     self._line, self._file_of = line, file_of
     self._file: IO[str] | None = None
     self.done: set[str] = set()  # Names of files whose rows are all there.
+    self.unreadable: set[str] = set()  # Of files that could not be read.
     self.last: str | None = None  # That of the last rows, maybe not all.
     self._last_at = self._end = 0  # Bytes before those, and to their end.
 
@@ -75,12 +77,14 @@ class Output:
 
   def _note(self, record: bytes) -> None:
     try:
-      name = self._file_of(record.decode("utf-8"))
+      name, failed = self._file_of(record.decode("utf-8"))
     except (ValueError, KeyError, IndexError) as error:
       raise UserError(
         f"{self.path} holds {record[:60]!r}, which this run did not write "
         f"({str(error).rstrip('.')}); name another file."
       ) from error
+    if failed:
+      self.unreadable.add(name)
     if name != self.last:
       if self.last is not None:
         self.done.add(self.last)
@@ -119,8 +123,9 @@ class Output:
       )
 
   def add(self, result: Result) -> None:
-    """Writes the rows of a result."""
-    self._write(self._line(result))
+    """Writes the rows of a result, unless an earlier run has."""
+    if result.file not in self.done:
+      self._write(self._line(result))
 
   def close(self) -> None:
     """Closes the file."""
@@ -175,7 +180,7 @@ def csv_output(path: str, class_names: tuple[str, ...]) -> Output:
     header=header,
     start=header,
     line=lambda result: rows.csv_rows(result, class_names),
-    file_of=lambda text: rows.text_of(next(csv.reader([text]))[0]),
+    file_of=lambda text: rows.file_of(next(csv.reader([text]))),
   )
 
 
@@ -185,11 +190,11 @@ def json_output(path: str, about: dict) -> Output:
   Only what the same network and detector wrote can be gone on with.
   """
 
-  def file_of(text: str) -> str:
+  def file_of(text: str) -> tuple[str, bool]:
     line = json.loads(text)
     if any(line[name] != value for name, value in about.items()):
       raise ValueError("It is of another network or detector.")
-    return line["file"]
+    return line["file"], line["error"] is not None
 
   return Output(
     path,

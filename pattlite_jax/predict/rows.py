@@ -22,6 +22,9 @@ NO_FACE, UNREADABLE = "no face", "unreadable"
 # keeps them from it, so that each text comes from one text alone.
 _WIDE = ("\uff1d", "\uff0b", "\uff0d", "\uff20")  # East Asian = + - @
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", *_WIDE, "'")
+# A cell with one of these is quoted: readers take them for the end of a line,
+# or spreadsheets for the end of a cell.
+_QUOTED = ";\t\r\n"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +46,13 @@ def cell(text: str) -> str:
 def text_of(cell: str) -> str:
   """Returns the text that `cell` was made of."""
   return cell.removeprefix("'")
+
+
+def file_of(row: Sequence[str]) -> tuple[str, bool]:
+  """Returns a row's file, and whether it could not be read."""
+  reason = row[COLUMNS.index("expression")]
+  is_none = row[COLUMNS.index("face")] == "0"
+  return text_of(row[0]), is_none and reason.startswith(UNREADABLE)
 
 
 def csv_header(class_names: Sequence[str]) -> str:
@@ -77,10 +87,9 @@ def _csv(rows: list[list[Any]]) -> str:
   lines = []
   for row in rows:
     text = io.StringIO()
-    # The writer quotes what its own line end is made of, and nothing else that
-    # readers take for one.
-    csv.writer(text, lineterminator="\r\n").writerow(row)
-    lines.append(text.getvalue().removesuffix("\r\n") + "\n")
+    # The writer quotes what its own line end is made of.
+    csv.writer(text, lineterminator=_QUOTED).writerow(row)
+    lines.append(text.getvalue().removesuffix(_QUOTED) + "\n")
   return "".join(lines)
 
 

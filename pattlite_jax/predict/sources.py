@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 STDIN = "-"
 _CAMERA = "camera:"
 # Those of a folder that are not looked at by their content. What Pillow does
-# not read here (HEIC, AVIF) is named as unreadable rather than passed over.
+# not read (HEIC) is named as unreadable rather than passed over.
 PICTURES = frozenset(
-  {".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe"}
-  | {".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+  {".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".j2k", ".jfif", ".jp2"}
+  | {".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 )
 VIDEOS = frozenset(
   {".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"}

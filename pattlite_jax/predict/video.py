@@ -12,8 +12,8 @@ from pattlite_jax.predict.sources import Source
 from pattlite_jax.runtime.array_types import UInt8
 from pattlite_jax.runtime.errors import UserError
 
-# Containers only estimate how many frames they hold.
-_CUT_OFF_BELOW = 0.9
+# Some containers only estimate how many frames they hold, to 2 % or so.
+_CUT_OFF_BELOW = 0.97
 
 
 @dataclasses.dataclass(frozen=True)

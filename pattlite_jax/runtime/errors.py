@@ -121,13 +121,16 @@ def _of_others(error: Exception) -> str:
   return lost_host(error) or str(error)
 
 
+def remedy(error: ModuleNotFoundError) -> str:
+  """Returns how to install a missing module of an extra."""
+  extra = EXTRAS[str(error.name)]
+  return f'Install it with: pip install "pattlite-jax[{extra}]"'
+
+
 def text_of(error: Exception, flags: Mapping[str, str] | None = None) -> str:
   """Returns what a user reads of an error that is for users."""
   if isinstance(error, ModuleNotFoundError):
-    return (
-      f"This command needs {error.name}. Install it with: "
-      f'pip install "pattlite-jax[{EXTRAS[str(error.name)]}]"'
-    )
+    return f"This command needs {error.name}. {remedy(error)}"
   setting = error.setting if isinstance(error, UserError) else None
   if not flags or setting not in flags:
     return str(error) if isinstance(error, UserError) else _of_others(error)

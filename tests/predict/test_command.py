@@ -228,7 +228,7 @@ def test_a_video_gives_rows_a_marked_copy_and_a_time_line(tmp_path):
   assert timeline.size == (1280, 480)
 
 
-def test_a_run_goes_on_where_it_was(folder, found, tmp_path):
+def test_a_run_goes_on_where_it_was(folder, found, tmp_path, capsys):
   for name in ("o.csv", "o.json"):
     lines = (found / name).read_bytes()
     (tmp_path / name).write_bytes(lines[: len(lines) * 2 // 3])
@@ -236,6 +236,8 @@ def test_a_run_goes_on_where_it_was(folder, found, tmp_path):
   assert predict(folder, "--resume", *options) == 1
   for name in ("o.csv", "o.json"):
     assert (tmp_path / name).read_bytes() == (found / name).read_bytes()
+  assert predict(folder, "--resume", *options) == 1
+  assert "3 files could not" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_it_starts_without_jax_and_reads_paths_from_standard_input(folder):
@@ -286,6 +288,13 @@ def test_a_missing_extra_is_named(
   printed = "".join(capsys.readouterr())
   remedy = f'Install it with: pip install "pattlite-jax[{extra}]"'
   assert f"needs {module}. {remedy}" in printed
+
+
+def test_a_photograph_without_the_extra_names_it(monkeypatch):
+  monkeypatch.setitem(sys.modules, "onnxruntime", None)
+  classify = pattlite_jax.load("ferplus")
+  with pytest.raises(ModuleNotFoundError, match=r"pattlite-jax\[predict\]"):
+    classify.photo(drawn_photo.photo())
 
 
 def test_the_pictures_are_never_written_over(tmp_path, capsys):

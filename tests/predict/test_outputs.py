@@ -56,6 +56,22 @@ def test_rows_are_in_the_file_as_soon_as_they_are_added(tmp_path):
   assert [row[0] for row in csv.reader(io.StringIO(text))] == ["file", "a.png"]
 
 
+@pytest.mark.parametrize("first", ["csv", "json"])
+def test_a_file_that_joins_later_gets_all_and_the_other_stays(tmp_path, first):
+  run(make(tmp_path / "both"), resume=False)
+  run(make(tmp_path / "one", [first]), resume=False)
+  run(make(tmp_path / "one"), resume=True)
+  assert contents(tmp_path / "one") == contents(tmp_path / "both")
+
+
+@pytest.mark.parametrize("which", ["csv", "json"])
+def test_what_could_not_be_read_is_known_later(tmp_path, which):
+  run(make(tmp_path, [which]), resume=False)
+  (file,) = make(tmp_path, [which])
+  file.scan()
+  assert file.unreadable == {FILES[1]}
+
+
 @pytest.mark.parametrize("which", [("csv",), ("json",), ("csv", "json")])
 def test_a_run_killed_anywhere_ends_as_if_it_had_not_been(tmp_path, which):
   whole = tmp_path / "whole"

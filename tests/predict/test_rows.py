@@ -62,6 +62,13 @@ def test_no_cell_is_a_formula(start):
   assert found[0] == f"'{start}cmd|' /C calc'!A0"
 
 
+def test_a_spreadsheet_that_splits_elsewhere_makes_no_formula_of_a_name():
+  """Excel splits at semicolons where the decimal mark is a comma."""
+  for mark in ";\t":
+    text = rows.csv_rows(Result(f"x{mark}=1+1{mark}.png"), NAMES)
+    assert text.startswith(f'"x{mark}=1+1{mark}.png",')
+
+
 @hypothesis.given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_name_comes_back_from_csv_and_json(name):
   hypothesis.assume("\0" not in name)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import pathlib
 import warnings
+from typing import IO
 
 import numpy as np
 import PIL.Image
@@ -21,8 +22,10 @@ from pattlite_jax.data import user_files
 from pattlite_jax.runtime.array_types import UInt8
 from pattlite_jax.runtime.errors import UserError
 
-# Others are left out: some of Pillow's readers start programs (EPS).
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+# Others are left out: some of Pillow's readers start programs (EPS). The rare
+# ones are tried last, as Pillow loads their libraries; it may lack them.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+_RARE_FORMATS = ("AVIF", "JPEG2000")
 # Modes that Pillow converts to others only by way of these.
 _ON_THE_WAY = {
   "La": "LA",
@@ -59,14 +62,24 @@ def read_image(
       if not file.read(1):
         raise UserError("it is empty")
       file.seek(0)
-      with PIL.Image.open(file, formats=FORMATS) as picture:
+      with _open(file) as picture:
         return _pixels(picture, channels)
     except PIL.UnidentifiedImageError as error:
-      raise _error(path, f"it is not one of {', '.join(FORMATS)}") from error
+      known = ", ".join(sorted(_FORMATS + _RARE_FORMATS))
+      raise _error(path, f"it is not one of {known}") from error
     except PIL.Image.DecompressionBombError as error:
       raise _error(path, f"it has more than {MAX_PIXELS:,} pixels") from error
     except Exception as error:  # Broken files make Pillow raise any kind.
       raise _error(path, _reason(error)) from error
+
+
+def _open(file: IO[bytes]) -> PIL.Image.Image:
+  try:
+    return PIL.Image.open(file, formats=_FORMATS)
+  except PIL.UnidentifiedImageError:
+    PIL.Image.init()
+    there = [name for name in _RARE_FORMATS if name in PIL.Image.OPEN]
+    return PIL.Image.open(file, formats=there)
 
 
 def pixels(

@@ -12,13 +12,15 @@ _MAGIC = (
   b"GIF89a",
   b"II*\0",  # TIFF
   b"MM\0*",
+  b"\0\0\0\x0cjP  \r\n\x87\n",  # JPEG 2000
+  b"\xff\x4f\xff\x51",  # JPEG 2000 without a container
 )
 _BMP_HEADERS = {bytes([size, 0, 0, 0]) for size in (12, 40, 52, 56, 108, 124)}
 # A file with such an ending promises a picture: what is wrong in it is an
 # error that names it.
 ENDINGS = {
-  ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff",
-  ".webp",
+  ".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg",
+  ".png", ".tif", ".tiff", ".webp",
 }  # fmt: skip
 
 
@@ -30,7 +32,8 @@ def is_image(path: user_files.Path) -> bool:
   is_webp = start[:4] == b"RIFF" and start[8:12] == b"WEBP"
   # Two letters are too little to tell a BMP: its second header's size follows.
   is_bmp = start[:2] == b"BM" and start[14:18] in _BMP_HEADERS
-  return is_webp or is_bmp or start.startswith(_MAGIC)
+  is_avif = start[4:12] in (b"ftypavif", b"ftypavis")
+  return is_webp or is_bmp or is_avif or start.startswith(_MAGIC)
 
 
 def images(folder: user_files.Path) -> list[user_files.Path]:

@@ -5,9 +5,11 @@ import struct
 import zlib
 
 import numpy as np
+import PIL.features
 import PIL.Image
 import pytest
 
+from pattlite_jax.data.readers import image_folder
 from pattlite_jax.data.readers.image_file import MAX_PIXELS, read_image
 
 RNG = np.random.default_rng(0)
@@ -117,6 +119,26 @@ def test_of_an_animation_the_first_frame_is_taken(read, kind):
 
 
 @pytest.mark.parametrize(
+  ("kind", "feature", "options"),
+  [
+    ("AVIF", "avif", {"quality": 100, "subsampling": "4:4:4"}),
+    ("JPEG2000", "jpg_2000", {}),
+    ("JPEG2000", "jpg_2000", {"no_jp2": True}),
+  ],
+)
+def test_rare_formats_are_read_where_pillow_can(
+  read, tmp_path, kind, feature, options
+):
+  if not PIL.features.check(feature):
+    pytest.skip(f"This Pillow was built without {kind}.")
+  content = encoded(PIL.Image.fromarray(COLOURS), kind, **options)
+  pixels = read(content).astype(int)
+  np.testing.assert_allclose(pixels, COLOURS, atol=8 if kind == "AVIF" else 0)
+  (tmp_path / "picture").write_bytes(content)
+  assert image_folder.is_image(tmp_path / "picture")
+
+
+@pytest.mark.parametrize(
   ("orientation", "turned"),
   [
     (1, COLOURS),
@@ -167,7 +189,7 @@ def test_a_picture_of_no_size_is_refused(refused, size):
 
 def test_what_is_no_picture_is_refused(refused):
   refused(b"", "it is empty")
-  refused(b"<html>404</html>", "not one of BMP, GIF, JPEG, PNG, TIFF, WEBP")
+  refused(b"<html>404</html>", "not one of AVIF, BMP, GIF, JPEG, ")
   postscript = encoded(PIL.Image.fromarray(COLOURS), "EPS")  # A program.
   refused(postscript, "not one of")
 
