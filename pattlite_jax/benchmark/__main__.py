@@ -1,7 +1,7 @@
 """Times PAtt-Lite against Keras, PyTorch and ONNX Runtime.
 
 python -m pattlite_jax.benchmark
-  [--what forward,train_step,input,startup,export,input_set]
+  [--what forward,train_step,input,startup,export,input_set,video]
   [--batch_sizes 1,8,32] [--input_images 2000] [--input_size 224]
   [--peers keras,torch,onnxruntime] [--json F] [--png F]
 
@@ -11,7 +11,8 @@ time over that of the faster peer: below 1 we are ahead. Training is timed from
 batch size 2 on, as batch norm needs two images. "export" times the files that
 pattlite_jax.export writes of a shipped network. "input" times the batches of
 faces in memory beside the step that takes them, and, as does "input_set" alone,
-those of a made set of JPEGs, in memory and from disk.
+those of a made set of JPEGs, in memory and from disk. "video" times
+pattlite_jax.predict on a made video beside a loop over its parts.
 """
 
 import json
@@ -22,7 +23,10 @@ from absl import app, flags
 
 from pattlite_jax.runtime import output
 
-WHAT = ("forward", "train_step", "input", "startup", "export", "input_set")
+WHAT = (
+  *("forward", "train_step", "input", "startup", "export", "input_set"),
+  "video",
+)
 _INPUT_SECONDS = 10.0  # Of each way to read a made set.
 PEERS = ("keras", "torch", "torch_compile", "onnxruntime")
 
@@ -135,6 +139,10 @@ def _measure(
   what = set(given.what)
   if "startup" in what:  # First, while nothing else runs.
     found["startup"] = startup_time.milliseconds(given.rounds)
+  if "video" in what:
+    from pattlite_jax.benchmark import video_time
+
+    found["video"] = video_time.measure(given.rounds)
   if "export" in what:
     from pattlite_jax.benchmark import export_time
 
@@ -142,7 +150,7 @@ def _measure(
     found["export"] = export_time.measure(
       sizes, rounds=given.rounds, seconds=given.seconds
     )
-  sides = what - {"startup", "export", "input_set"}
+  sides = what & {"forward", "train_step", "input"}
   if sides:
     found |= computations.measure(
       sorted(sides, key=WHAT.index),

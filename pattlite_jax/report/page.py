@@ -211,6 +211,13 @@ _STARTUP = """\
 Each in a process of its own, from its start to its end, on an idle machine.
 `python -m pattlite_jax.benchmark --what startup` measures it."""
 
+_VIDEO = """\
+## Reading a video
+
+Each frame is looked at whole, each face classified alone and written to a CSV,
+by networks that are open already; in turns with a plain loop over the same
+parts. `python -m pattlite_jax.benchmark --what video` measures it."""
+
 _EXPORTS = """\
 ## Exported files
 
@@ -304,6 +311,7 @@ def text(results: epath.Path) -> str:
       picture.format("gpu"),
     ),
     (_STARTUP, write.speed(results, "startup"), ""),
+    (_VIDEO, write.speed(results, "video"), ""),
     (_INPUT, input_sets.text(results), ""),
     (_EXPORTS, write.speed(results, "export"), ""),
     (_PAGE, tried.browser(results), ""),

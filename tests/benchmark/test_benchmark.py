@@ -67,7 +67,7 @@ def test_sides_that_compute_different_networks_are_refused():
   [
     (
       "--what=forwards",
-      "forward, train_step, input, startup, export, input_set",
+      "forward, train_step, input, startup, export, input_set, video",
     ),
     ("--batch_sizes=8,x", "whole numbers"),
     ("--batch_sizes=0", "whole numbers"),
@@ -94,6 +94,18 @@ def test_the_table_leaves_out_what_was_not_measured():
     "| forward | 1 | 2.0 | 2.0 | **1.00** |  |",
     "| train step, trunk frozen | 8 | 2.0 |  |  |  |",
   ]
+
+
+def test_a_video_is_read_both_ways(monkeypatch):
+  pytest.importorskip("cv2")
+  pytest.importorskip("onnxruntime")
+  from pattlite_jax.benchmark import video_time
+
+  monkeypatch.setattr(video_time, "FRAMES", 6)
+  found = video_time.measure(2)  # An error unless both find all faces.
+  assert found["frames"] == 6
+  assert found["frames_per_second"].keys() == {"predict", "by hand"}
+  assert "with one face: `predict`" in page.video_line(found)
 
 
 def test_a_made_set_has_the_images_that_it_is_asked_for(tmp_path):
