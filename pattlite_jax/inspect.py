@@ -1,7 +1,7 @@
 """Looks at a data set before training: counts, sizes, duplicates, pictures.
 
 python -m pattlite_jax.inspect --dataset folders --data_dir <folder>
-  [--sheets DIR] [--packed F.npz] [--json F]
+  [--sheets DIR] [--packed F.npz] [--on_bad_image skip] [--json F]
 
 Prints what of the files is odd, each broken image, the class counts of the
 splits, the sizes of the images, and how many are in two splits. --sheets gets
@@ -67,7 +67,8 @@ def _inspect(given: flags.FlagValues) -> dict[str, Any]:
 
     found |= overview.of_files(source.name, source.dir)
     print("\n".join(overview.file_lines(found)))
-    if found["broken"]:
+    if found["broken"] and not source.skip_bad:
+      print("nothing more is looked at; --on_bad_image=skip leaves them out")
       return found
   # What loading warns of is among what is printed.
   verbosity = logging.get_verbosity()

@@ -33,6 +33,7 @@ def define_flags(values: flags.FlagValues) -> None:
     lower_bound=1,
     flag_values=values,
   )
+  data_flags.define_on_bad_image(values, "error")
   flags.DEFINE_string(
     "out", None, "The .npz to write.", required=True, flag_values=values
   )
@@ -51,6 +52,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
     name=given.dataset,
     dir=given.data_dir,
     image_size=given.image_size,
+    skip_bad=given.on_bad_image == "skip",
   )
   with errors.in_one_line(data_flags.OF_COMMANDS):
     splits = data_set.load(soft_targets=load.has_targets(given.dataset))

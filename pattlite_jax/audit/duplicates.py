@@ -7,6 +7,7 @@ brighter than the one to its left.
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8, UInt64
 
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.data import streamed
+from pattlite_jax.data import progress, streamed
 from pattlite_jax.data.streamed import StreamedImages
 from pattlite_jax.scoring import metrics
 
@@ -140,8 +141,11 @@ def find_pairs(
   """
   digests = np.concatenate(list(map(streamed.digests, parts)))
   _, contents = np.unique(digests, axis=0, return_inverse=True)
-  each = list(map(_hash_and_normalise, parts))
-  hashes, pixels = map(np.concatenate, zip(*each, strict=True))
+  sides = (min(n, _COMPARED_SIZE) for n in parts[0].shape[1:3])
+  # One array for all parts, as it is the largest thing here.
+  pixels = np.empty((sum(map(len, parts)), math.prod(sides)), np.float32)
+  places = np.split(pixels, np.cumsum(list(map(len, parts)))[:-1])
+  hashes = np.concatenate(list(map(_hash_and_normalise, parts, places)))
   found = []
   for i, j, hamming in _close(hashes):
     exact = contents[i] == contents[j]
@@ -158,11 +162,16 @@ def find_pairs(
 
 def _hash_and_normalise(
   images: UInt8[np.ndarray, "N H W C"] | UInt8[StreamedImages, "N H W C"],
-) -> tuple[UInt64[np.ndarray, "N"], Float[np.ndarray, "N D"]]:
-  """Returns dHashes, and grey pixels of mean 0 and norm 1 (0 if uniform)."""
+  pixels: Float[np.ndarray, "N D"],
+) -> UInt64[np.ndarray, "N"]:
+  """Returns dHashes; fills `pixels` with grey ones.
+
+  Each image's have mean 0 and norm 1, or are 0 if it is uniform.
+  """
   height, width = (min(n, _COMPARED_SIZE) for n in images.shape[1:3])
-  hashes, pixels = [], np.zeros((len(images), height * width), np.float32)
-  for first in range(0, len(images), _BLOCK):
+  hashes = []
+  blocks = range(0, len(images), _BLOCK)
+  for first in progress.shown(blocks, "read", len(images), _BLOCK):
     grey = images[first : first + _BLOCK].mean(axis=-1, dtype=np.float32)
     cells = _average(grey, 8, 9)
     bits = cells[:, :, 1:] > cells[:, :, :-1]
@@ -172,7 +181,7 @@ def _hash_and_normalise(
     block -= block.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(block, axis=1, keepdims=True)
     pixels[first : first + _BLOCK] = block / np.maximum(norms, 1e-3)
-  return np.concatenate(hashes), pixels
+  return np.concatenate(hashes)
 
 
 def _average(
@@ -198,11 +207,15 @@ def _close(
   hashes: UInt64[np.ndarray, "N"],
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
   """Yields (i, j, bits that differ) of at most _BLOCK pairs i < j at a time."""
-  for first in range(0, len(hashes), _BLOCK):
+  blocks = range(0, len(hashes), _BLOCK)
+  for first in progress.shown(blocks, "compared", len(hashes), _BLOCK):
     block = hashes[first : first + _BLOCK]
-    distances = np.bitwise_count(block[:, None] ^ hashes[None, first:])
-    i, j = np.nonzero(distances <= MAX_HAMMING)
-    i, j = i[i < j], j[i < j]
-    for start in range(0, len(i), _BLOCK):
-      a, b = i[start : start + _BLOCK], j[start : start + _BLOCK]
-      yield a + first, b + first, distances[a, b].astype(int)
+    for second in range(first, len(hashes), _BLOCK):
+      other = hashes[second : second + _BLOCK]
+      distances = np.bitwise_count(block[:, None] ^ other[None])
+      i, j = np.nonzero(distances <= MAX_HAMMING)
+      ordered = i + first < j + second
+      i, j = i[ordered], j[ordered]
+      for start in range(0, len(i), _BLOCK):
+        a, b = i[start : start + _BLOCK], j[start : start + _BLOCK]
+        yield a + first, b + second, distances[a, b].astype(int)

@@ -92,6 +92,7 @@ def _by_hand(
 ) -> int:
   """The shortest loop over the parts that gives the same rows."""
   assert reader.detector is not None
+  whole = (0.0, 0.0, float(WIDTH), float(HEIGHT))
   capture, faces = cv2.VideoCapture(str(path)), 0
   with rows.open("w", newline="") as file:
     writer = csv.writer(file)
@@ -101,7 +102,7 @@ def _by_hand(
         return faces
       rgb = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
       picture = PIL.Image.fromarray(rgb)
-      found = reader.detector.find(picture, (0, 0, WIDTH, HEIGHT))
+      found = reader.detector.find(picture, whole)
       for box in found.boxes:
         square = cut.square(box)
         image = like_training(cut.cut(rgb, square), reader.image_shape)

@@ -17,6 +17,7 @@ OF_COMMANDS = {
   "data.dir": "--data_dir=<folder>",
   "data.packed": "--packed=<file>",
   "data.classes": "--classes=<classes>",
+  "data.on_bad_image": "--on_bad_image=skip",
 }
 OF_TRAINING = {
   "data.name": "--config.data.name=<name>",
@@ -81,8 +82,29 @@ def define_data(values: flags.FlagValues) -> None:
     "training.",
     flag_values=values,
   )
+  define_on_bad_image(values, None, "; default: as in training")
+
+
+def define_on_bad_image(
+  values: flags.FlagValues, default: str | None, by_default: str = ""
+) -> None:
+  """Defines --on_bad_image."""
+  flags.DEFINE_enum(
+    "on_bad_image",
+    default,
+    ("error", "skip"),
+    "What a picture does that cannot be read, as config.data.on_bad_image"
+    f"{by_default}.",
+    flag_values=values,
+  )
 
 
 def data_choice(given: flags.FlagValues) -> DataChoice:
   """Returns the data set that the flags of `define_data` name."""
-  return DataChoice(given.dataset, given.data_dir, given.packed, given.classes)
+  return DataChoice(
+    given.dataset,
+    given.data_dir,
+    given.packed,
+    given.classes,
+    given.on_bad_image,
+  )

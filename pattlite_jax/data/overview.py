@@ -3,18 +3,15 @@
 import collections
 import concurrent.futures
 import os
-import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pattlite_jax.data import load, user_files
+from pattlite_jax.data import load, progress, user_files
 from pattlite_jax.data.examples import Examples, class_counts
 from pattlite_jax.data.readers import image_file, image_folder
 from pattlite_jax.runtime.errors import UserError
 
 _SHOWN = 10
-_SECONDS = 1.0  # Between two lines of progress.
 
 
 def of_files(name: str, data_dir: str) -> dict[str, Any]:
@@ -43,7 +40,8 @@ def _open_all(
   """Returns why images cannot be read, and how many have each size."""
   broken, sizes = [], collections.Counter()
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-    for result in _with_progress(pool.map(_size, paths), len(paths)):
+    sizes_read = pool.map(_size, paths)
+    for result in progress.shown(sizes_read, "opened", len(paths)):
       if isinstance(result, str):
         broken.append(result)
       else:
@@ -60,19 +58,6 @@ def _size(path: user_files.Path) -> tuple[int, int] | str:
   return height, width
 
 
-def _with_progress(results: Iterator[Any], total: int) -> Iterator[Any]:
-  """Yields the results, and tells a terminal how many there were."""
-  last = time.monotonic()
-  for done, result in enumerate(results, start=1):
-    yield result
-    if sys.stderr.isatty() and time.monotonic() - last > _SECONDS:
-      last = time.monotonic()
-      share = f"{done:,} of {total:,} images ({100 * done // total} %)"
-      print(f"\r{share} opened", end="", file=sys.stderr, flush=True)
-  if sys.stderr.isatty() and total:
-    print("\r\033[K", end="", file=sys.stderr)
-
-
 def file_lines(found: Mapping[str, Any]) -> list[str]:
   """Returns what `of_files` found, for a terminal."""
   files = found["files"]
@@ -80,7 +65,7 @@ def file_lines(found: Mapping[str, Any]) -> list[str]:
   lines += [f"  note: {remark}" for remark in found["remarks"]]
   broken = found["broken"]
   if broken:
-    lines.append(f"broken images: {len(broken):,}; nothing more is looked at")
+    lines.append(f"broken images: {len(broken):,}")
     lines += [f"  {reason}" for reason in broken[:_SHOWN]]
     if len(broken) > _SHOWN:
       lines.append(f"  and {len(broken) - _SHOWN:,} more (--json has all)")

@@ -107,6 +107,7 @@ class DataChoice:
   dir: str | None = None
   packed: str | None = None  # Also says the name, if that is None.
   classes: str | None = None
+  on_bad_image: str | None = None
 
   def source(self, fields: ml_collections.ConfigDict) -> DataSource:
     """Returns the source, given the `data` of the training's config.
@@ -132,6 +133,9 @@ class DataChoice:
       packed=as_trained if self.packed is None else self.packed,
       classes=trained_on.classes if self.classes is None else self.classes,
       download=False,
+      skip_bad=trained_on.skip_bad
+      if self.on_bad_image is None
+      else self.on_bad_image == "skip",
       train_on_validation=trained_on.train_on_validation
       and name == trained_on.name,
     )

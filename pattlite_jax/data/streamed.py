@@ -14,7 +14,7 @@ from absl import logging
 from etils import epath
 from jaxtyping import Bool, Int, UInt8
 
-from pattlite_jax.data import decoding, prepared_index
+from pattlite_jax.data import decoding, prepared_index, progress
 from pattlite_jax.data.prepared_index import Index
 from pattlite_jax.runtime import durable
 from pattlite_jax.runtime.errors import FileError
@@ -182,7 +182,8 @@ def _of_pixels(
   images: UInt8[np.ndarray, "N H W C"] | StreamedImages,
 ) -> UInt8[np.ndarray, "N 32"]:
   found = np.zeros((len(images), 32), np.uint8)
-  for first in range(0, len(images), _BLOCK):
+  blocks = range(0, len(images), _BLOCK)
+  for first in progress.shown(blocks, "read", len(images), _BLOCK):
     for place, image in enumerate(images[first : first + _BLOCK], first):
       digest = hashlib.sha256(image.tobytes()).digest()
       found[place] = np.frombuffer(digest, np.uint8)

@@ -15,12 +15,13 @@ from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.trained import Trained
 from pattlite_jax.weights import model_folder
 
-_WEB = pathlib.Path(__file__).parent / "web"
+_HERE = pathlib.Path(__file__).parent
+_WEB = _HERE / "web"
 _LICENCES = f"""\
 This page, its network and its texts: Apache-2.0, pattlite_jax.
 Face detector (detector.onnx): BlazeFace full range of MediaPipe, Copyright The
 MediaPipe Authors, Apache-2.0, converted to ONNX.
-Apache-2.0 is at https://www.apache.org/licenses/LICENSE-2.0
+The text of Apache-2.0 stands at the end.
 
 Runtime ({", ".join(runtime_files.FILES)}): ONNX Runtime Web
 {runtime_files.VERSION}, MIT License, Copyright (c) Microsoft Corporation.
@@ -73,7 +74,9 @@ def write(model: str, out: str, onnxruntime_web: str | None) -> Transfer:
     sum(map(len, files.values())),
     sum(len(gzip.compress(file, 9)) for file in files.values()),
   )
-  files["licences.txt"] = _LICENCES.encode()  # Which nobody fetches unasked.
+  apache = (_HERE / "apache-2.0.txt").read_bytes()
+  # Which nobody fetches unasked.
+  files["licences.txt"] = _LICENCES.encode() + apache
   folder.mkdir(parents=True, exist_ok=True)
   for name, file in files.items():
     (folder / name).write_bytes(file)

@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from jaxtyping import Float32, UInt8
 
-from pattlite_jax.data import user_files
+from pattlite_jax.data import progress, user_files
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.data.prepared_read import SKIPPED
 from pattlite_jax.data.readers import listing
@@ -124,7 +124,10 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
           yield face.result()
         except BadImageError as error:
           if not self.skip_bad:
-            raise
+            raise BadImageError(
+              f"{error} Or leave out what cannot be read.",
+              setting="data.on_bad_image",
+            ) from error
           self._skipped.setdefault(split, []).append(str(error))
 
   def published_counts(self) -> Counts:
@@ -197,7 +200,8 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   def _generate_examples(
     self, split: str, faces: Iterable[Face]
   ) -> Iterator[tuple[int, dict[str, object]]]:
-    for index, face in enumerate(faces):
+    done = f"of the {split} split prepared"
+    for index, face in enumerate(progress.shown(faces, done)):
       self._seen[split][face.label] += 1
       row: dict[str, object] = {
         "image": face.jpeg or face.image,

@@ -194,7 +194,7 @@ def _of_splits(
     )
   if not given:
     lines.append(f"there are no splits, so they were made: {how}.")
-  else:
+  elif of:
     lines.append(
       f"15 % of the train split was made the validation split: {how}."
     )

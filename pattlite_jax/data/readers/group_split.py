@@ -35,7 +35,11 @@ def split(
   order = sorted(counts, key=lambda g: (-counts[g].sum(), _digest(seed, g)))
   for group in order:
     own = counts[group]
-    best = max(need, key=lambda name: float(own @ need[name]))
+    # Of equal ones, that which needs most of all: else small classes would
+    # all go to the same.
+    best = max(
+      need, key=lambda name: (float(own @ need[name]), float(need[name].sum()))
+    )
     chosen[group] = best
     need[best] = need[best] - own
   _fill(chosen, order, list(shares))

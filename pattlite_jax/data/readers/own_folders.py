@@ -82,7 +82,10 @@ def read(data_dir: user_files.Path) -> Layout:
 def _is_marked(folder: user_files.Path) -> bool:
   """Whether a folder is laid out in splits, or has a list."""
   names = [path.name.lower() for path in listing.folders(folder)]
-  in_splits = "train" in names or (bool(names) and set(names) <= {*SPLIT_NAMES})
+  splits = {SPLIT_NAMES[name] for name in names if name in SPLIT_NAMES}
+  # A class may be called "test", two of them hardly "training" and "testing".
+  in_splits = "train" in names or len(splits) > 1
+  in_splits |= bool(names) and set(names) <= {*SPLIT_NAMES}
   return in_splits or listing.child(folder, (LABELS,)) is not None
 
 

@@ -89,6 +89,23 @@ def test_a_validation_split_is_taken_out_of_train(tmp_path):
   assert "15 % of the train split" in line and "groups.csv can" in line
 
 
+def test_splits_are_told_by_their_names_beside_other_folders(tmp_path):
+  touch(tmp_path, "training/a/1.jpg", "testing/a/2.jpg", "training/b/3.jpg")
+  touch(tmp_path, "notes/x.txt")
+  splits = ids(tmp_path)
+  assert list(splits["test"]) == ["testing/a/2.jpg"]
+  assert len(splits["train"]) + len(splits["validation"]) == 2
+  # One alone may be the name of a class.
+  touch(tmp_path / "classes", "test/1.jpg", "calm/2.jpg", "tense/3.jpg")
+  own = folders.Folders.for_folder(tmp_path / "classes", "seed0")
+  assert set(own.CLASS_NAMES) == {"calm", "tense", "test"}
+
+
+def test_what_can_only_be_tested_makes_no_validation_split(tmp_path):
+  touch(tmp_path, "test/a/1.jpg", "test/b/2.jpg")
+  assert not [line for line in remarks(tmp_path) if "15 %" in line]
+
+
 def test_classes_without_splits_are_split_by_person(tmp_path):
   touch(tmp_path, *names("a", 60, 20), *names("b", 60, 20))
   splits = ids(tmp_path)
@@ -371,6 +388,9 @@ def test_a_broken_picture_is_named(tmp_path):
   touch(own, "train/b/2.jpg", "val/a/3.jpg")
   with pytest.raises(UserError, match=r"\.jpg cannot be decoded.*it is empty"):
     load_own(own)
+  with pytest.raises(UserError, match="Or leave out what cannot be") as error:
+    load_own(own)
+  assert error.value.setting == "data.on_bad_image"
 
 
 def test_any_name_of_a_file_can_be_written(tmp_path):

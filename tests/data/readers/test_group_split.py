@@ -23,6 +23,13 @@ def test_each_class_is_shared_out_alike():
       assert abs(counts[split, label] - share * size) <= 1
 
 
+def test_small_classes_do_not_all_miss_the_same_split():
+  labels = [k // 3 for k in range(36)]
+  groups = [f"{k}" for k in range(36)]
+  sizes = collections.Counter(group_split.split(groups, labels, SHARES, seed=0))
+  assert abs(sizes["test"] - sizes["validation"]) <= 1
+
+
 @given(
   st.lists(
     st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 2)), max_size=60
