@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pattlite_jax.runtime import durable
+from pattlite_jax.runtime.errors import FileError
 from pattlite_jax.runtime.lazy import epath
 
 if TYPE_CHECKING:
@@ -38,8 +39,15 @@ def folder(name: str) -> Path:
 
 
 def open_bytes(path: Path) -> io.BufferedReader | io.BytesIO:
-  """Opens a file to be read from any place; one in a bucket is read whole."""
+  """Opens a file to be read from any place; one in a bucket is read whole.
+
+  Raises:
+    FileError: for a folder, a pipe or a device; a pipe would be waited for.
+    OSError: if it cannot be opened.
+  """
   if isinstance(path, pathlib.Path):
+    if path.exists() and not path.is_file():
+      raise FileError(f"{path} is no plain file, but a folder, pipe or device.")
     return path.open("rb")
   return io.BytesIO(path.read_bytes())
 

@@ -25,6 +25,9 @@ from pattlite_jax.runtime.errors import UserError
 # time of one by one; more take no less a face.
 _SIZES = (32, 16, 8, 4, 2, 1)
 _CPU_SIZES = _SIZES[2:]
+# The process in which classifiers compute, once one was made. JAX waits for
+# ever in what is forked from it.
+_process: int | None = None
 
 
 class Classifier:
@@ -39,6 +42,7 @@ class Classifier:
   """
 
   def __init__(self, network: trained.Trained):
+    _require_own_process()
     if network.image_shape is None:
       raise UserError(
         "The checkpoint does not say what its training images looked like, so "
@@ -51,7 +55,6 @@ class Classifier:
     self._logits_of = network.predictor_alone()
     on_cpu = jax.default_backend() == "cpu"
     self._sizes = _CPU_SIZES if on_cpu else _SIZES
-    self._process = os.getpid()
     self._name: epath.PathLike | None = None  # That `load` was given.
 
   @property
@@ -73,7 +76,7 @@ class Classifier:
       UserError: if a face is none of these; says what to pass.
       RuntimeError: in a process that was forked after loading.
     """
-    self._require_own_process()
+    _require_own_process()
     one = face_lib.is_one(faces)
     images = [
       face_lib.like_training(face, self._image_shape)
@@ -96,7 +99,7 @@ class Classifier:
       UserError: if it is none of these; says what to pass.
       ModuleNotFoundError: without onnxruntime, of the extra "predict".
     """
-    self._require_own_process()
+    _require_own_process()
     pixels = face_lib.pixels_of(picture, 3, "A picture")
     try:
       reader = self._reader
@@ -116,18 +119,15 @@ class Classifier:
       detectors.load(),
     )
 
-  def _require_own_process(self) -> None:
-    if os.getpid() != self._process:
-      raise RuntimeError(
-        "This process was forked from the one that loaded the classifier, and "
-        "JAX does not survive a fork. Load the classifier in each process, or "
-        'start processes with multiprocessing.get_context("spawn").'
-      )
-
   def probabilities(
     self, images: UInt8[np.ndarray, "N H W C"]
   ) -> Float[np.ndarray, "N K"]:
-    """Returns the probabilities of images of the training images' shape."""
+    """Returns the probabilities of images of the training images' shape.
+
+    Raises:
+      RuntimeError: in a process that was forked after loading.
+    """
+    _require_own_process()
     logits = [np.zeros((0, len(self.class_names)), np.float32)]
     for rows in cut(len(images), self._sizes):
       examples = examples_lib.unlabelled(images[rows], self.class_names)
@@ -155,10 +155,24 @@ def load(name: epath.PathLike) -> Classifier:
   Raises:
     MissingFileError: if there is none.
     UserError: if it is broken.
+    RuntimeError: in a process that was forked from one with a classifier.
   """
+  _require_own_process()
   classifier = Classifier(trained.load(name))
   classifier._name = name
   return classifier
+
+
+def _require_own_process() -> None:
+  global _process
+  if _process is None:
+    _process = os.getpid()
+  if _process != os.getpid():
+    raise RuntimeError(
+      "This process was forked from one that had loaded a classifier, and JAX "
+      "does not survive a fork. Load classifiers after the fork alone, or "
+      'start processes with multiprocessing.get_context("spawn").'
+    )
 
 
 def cut(count: int, sizes: tuple[int, ...]) -> Iterator[slice]:

@@ -24,8 +24,8 @@ _PASS = (
 
 def is_one(faces: Any) -> bool:
   """Whether something is one face, rather than a batch or a list of some."""
-  if hasattr(faces, "ndim"):
-    return faces.ndim <= 3
+  if hasattr(faces, "shape"):  # tf.Variable has no ndim.
+    return len(faces.shape) <= 3
   if isinstance(faces, _NEVER_SEVERAL):
     return True
   return not (isinstance(faces, Iterable) or hasattr(faces, "__getitem__"))

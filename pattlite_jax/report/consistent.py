@@ -4,6 +4,7 @@ A file may have been renamed, edited, or made by a command with other flags; a
 table of such files would lie.
 """
 
+import contextlib
 import itertools
 import json
 import math
@@ -20,6 +21,7 @@ from pattlite_jax import config as config_lib
 from pattlite_jax.config import files as config_files
 from pattlite_jax.config import rules
 from pattlite_jax.report.row import Row, Scoring
+from pattlite_jax.runtime import json_file
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.scoring import metrics
 
@@ -37,21 +39,42 @@ def check(results: epath.Path, tables: Mapping[str, Sequence[Row]]) -> None:
   known = set()
   for path, row, seed, scoring in _files(results, tables):
     known.add(path)
-    result = json.loads(path.read_text())
-    for problem in itertools.chain(
-      _of_row(result, row, seed, scoring),
-      _of_figures(result, supports, path.name),
-      () if scoring else _of_history(result, histories, path),
-    ):
+    result = json_file.read(path)
+    with _naming(path):
+      problems = [
+        *_of_row(result, row, seed, scoring),
+        *_of_figures(result, supports, path.name),
+        *(() if scoring else _of_history(result, histories, path)),
+      ]
+    for problem in problems:
       raise UserError(
         f"{path} {problem} Run `launch/table.sh {path.parent.name} --rows="
         f"{row.name} --seed={seed}` for a new one, once this one is away."
       )
   for path in sorted(set(results.glob("*.json")) - known):
-    result = json.loads(path.read_text())
+    result = json_file.read(path)
     if "splits" in result:  # Not a benchmark's.
-      for problem in _of_figures(result, supports, path.name):
+      with _naming(path):
+        problems = list(_of_figures(result, supports, path.name))
+      for problem in problems:
         raise UserError(f"{path} {problem} Measure it again.")
+
+
+@contextlib.contextmanager
+def _naming(path: epath.Path) -> Iterator[None]:
+  """Names a file that lacks what is compared, or has it of another kind."""
+  try:
+    yield
+  except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+    reason = repr(error)
+  except ValueError as error:  # Such as a command whose quotes are open.
+    reason = repr(error)
+  else:
+    return
+  raise UserError(
+    f"{path} is no result that can be shown: it lacks something, or has it of "
+    f"another kind ({reason[:200]})."
+  )
 
 
 def _files(

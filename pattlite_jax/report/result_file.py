@@ -139,7 +139,8 @@ def _is_word(value: Any) -> bool:
 def _is_number(value: Any, low: int, high: int | float = math.inf) -> bool:
   # Not True, nor what JSON writes as NaN and Infinity.
   is_number = type(value) in (int, float)
-  return is_number and low <= value <= high and value != math.inf
+  # A larger whole number is none that can be written as a decimal.
+  return is_number and low <= value <= high and value < 1e300
 
 
 def _wrong(name: str, value: Any, wanted: str) -> UserError:

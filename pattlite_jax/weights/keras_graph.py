@@ -31,6 +31,8 @@ def errors_about(begin: str) -> Iterator[None]:
     reason = str(error)
   except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
     reason = f"it does not describe its model as Keras does: {error!r}"
+  except RecursionError:
+    reason = "its description is broken: too deep"
   except ValueError as error:  # No JSON.
     reason = f"its description is broken: {error}"
   else:

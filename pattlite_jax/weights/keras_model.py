@@ -92,9 +92,13 @@ def port(
   config.model.image_size = network.image_size
   config.model.patch_stride = network.patch_stride
   config.model.cut = network.cut
-  names = _class_names(
-    class_names, flat[("params", HEAD, "classifier", "bias")]
-  )
+  bias = flat[("params", HEAD, "classifier", "bias")]
+  if bias.size != network.num_classes:
+    raise UserError(
+      f"{source} is broken: its last Dense has {network.num_classes} units, "
+      f"but weights of {bias.size}."
+    )
+  names = _class_names(class_names, bias)
   try:
     shapes = methods.build(config, len(names)).shapes
     variables = select_layers(traverse_util.unflatten_dict(flat), shapes)

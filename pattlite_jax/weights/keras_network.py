@@ -6,6 +6,7 @@ dropout, and the order of all of these.
 """
 
 import dataclasses
+from typing import Any
 
 from pattlite_jax.models import mobilenet_v1_layers
 from pattlite_jax.models.mobilenet_v1_layers import LAYERS
@@ -29,6 +30,7 @@ class Network:
   patch_stride: int
   cut: str  # Last layer of the trunk, by the name that Keras gives it.
   attention: str
+  num_classes: int
   trunk: dict[str, Layer]  # By the names that Keras gives them.
   head: dict[tuple[str, str], Layer]  # By their places in PAttLite.
 
@@ -44,10 +46,16 @@ def pattlite(layers: list[Layer]) -> Network:
   input_size, image_size = keras_pixels.take_front(order)
   trunk = _take_trunk(order)
   head, stride = _take_patches(order)
-  attention = _take_classifier(order, head)
-  names = list(trunk)
+  attention, num_classes = _take_classifier(order, head)
   return Network(
-    input_size, image_size, stride, names[-1], attention, trunk, head
+    input_size,
+    image_size,
+    stride,
+    list(trunk)[-1],
+    attention,
+    num_classes,
+    trunk,
+    head,
   )
 
 
@@ -160,12 +168,19 @@ def _stride(order: Order) -> int:
   return sides[0]
 
 
-def _take_classifier(order: Order, head: dict[tuple[str, str], Layer]) -> str:
-  """Takes the rest of the layers; returns what the attention attends over."""
+def _take_classifier(
+  order: Order, head: dict[tuple[str, str], Layer]
+) -> tuple[str, int]:
+  """Takes the rest of the layers.
+
+  Returns what the attention attends over, and the number of classes.
+  """
   order.skip(DROPOUTS)
   of_patches = order.kind == "Reshape"
   if of_patches:
     count = order.layer.fields["target_shape"][0]
+    if count != -1:  # Keras' word for what is left.
+      _whole(count, "patches")
     order.take("Reshape", target_shape=[count, 256])
   else:
     order.take("GlobalAveragePooling2D")
@@ -182,8 +197,17 @@ def _take_classifier(order: Order, head: dict[tuple[str, str], Layer]) -> str:
   if of_patches:
     order.take("GlobalAveragePooling1D")
   order.skip(DROPOUTS)
-  units = order.layer.fields.get("units") if order.kind else None
+  units = 0  # `take` will say that another layer comes.
+  if order.kind == "Dense":
+    units = _whole(order.layer.fields["units"], "classes")
   head[HEAD, "classifier"] = order.take("Dense", units=units, use_bias=True)
   order.take("Activation", activation="softmax")
   order.end()
-  return attention
+  return attention, units
+
+
+def _whole(value: Any, things: str) -> int:
+  """Returns a number of things; raises UserError for none, such as True."""
+  if type(value) is not int or value < 1:
+    raise UserError(f"its number of {things} is {value!r}, no whole number")
+  return value

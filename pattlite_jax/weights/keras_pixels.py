@@ -48,6 +48,8 @@ def take_front(order: Order) -> tuple[int, int]:
     raise UserError(
       f"its input has the shape {shape}, but must have [None, size, size, 3]"
     )
+  if shape[0] is not None and type(shape[0]) is not int:
+    raise UserError(f"its batch size is {shape[0]!r}, no whole number")
   input_size = _square("input", shape[1], shape[2])
   if type(shape[3]) is not int or shape[3] != 3:
     raise UserError(f"its input has {shape[3]} channels, but must have 3")

@@ -82,7 +82,7 @@ def load_keras_weights(source: Path) -> dict[str, Any]:
 
     return variables_from_keras(keras.applications.MobileNet(weights=IMAGENET))
   path = epath.Path(source).expanduser()
-  if not path.is_file():
+  if not path.exists():
     raise MissingFileError(
       f"No Keras weights file at {path.resolve()}. Pass --weights=FILE, or "
       f"--weights={IMAGENET} to download Keras' own."
@@ -235,10 +235,11 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> None:
 
 def _port_model(given: flags.FlagValues) -> None:
   # Here, as keras_model imports this module, and --weights needs neither.
-  from pattlite_jax.runtime import startup
+  from pattlite_jax.runtime import parallel, startup
   from pattlite_jax.weights import keras_model
 
   startup.configure()
+  parallel.require_devices()
   config, class_names = keras_model.port(
     given.model,
     given.out,

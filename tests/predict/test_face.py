@@ -149,7 +149,9 @@ def test_a_path_is_a_face(ramp, tmp_path):
     face_lib.like_training(str(tmp_path / "text.png"), SHAPE)
 
 
-@pytest.mark.parametrize("library", [np.asarray, jnp.asarray, tf.constant])
+@pytest.mark.parametrize(
+  "library", [np.asarray, jnp.asarray, tf.constant, tf.Variable]
+)
 def test_arrays_of_any_library_are_faces(library, ramp):
   face = library(ramp)
   assert face_lib.is_one(face)

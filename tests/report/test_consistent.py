@@ -169,6 +169,50 @@ def test_a_split_has_the_same_images_in_all_files(check):
     check("main/a_seed1", other)
 
 
+@pytest.mark.parametrize(
+  ("path", "value"),
+  [
+    ("command", None),
+    ("command", '"'),
+    ("command", 3),
+    ("config_changes", 5),
+    ("config_changes", [1]),
+    ("splits", []),
+    (f"{PER_SAMPLE}.confusion_matrix", None),
+    (f"{PER_SAMPLE}.num_examples", "12"),
+  ],
+)
+def test_what_cannot_be_compared_is_one_line(check, path, value):
+  with pytest.raises(UserError, match=r"a_seed1\.json") as caught:
+    check("main/a_seed1", changed(training(1), path, value))
+  assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  "lacking",
+  [
+    *("seed", "command", "history", "splits"),
+    *(f"{PER_SAMPLE}.{name}" for name in figures(0)),
+  ],
+)
+def test_what_is_not_there_is_one_line(check, lacking):
+  result = changed(training(1), lacking, None)
+  *places, last = lacking.split(".")
+  node = result
+  for place in places:
+    node = node[place]
+  del node[last]
+  with contextlib.suppress(UserError):  # Some figures are not compared.
+    check("main/a_seed1", result)
+
+
+@pytest.mark.parametrize("content", ["", "{", "null", "[]", "3", "\xff"])
+def test_files_of_no_table_that_are_no_results_are_named(tmp_path, content):
+  (tmp_path / "other.json").write_bytes(content.encode("latin-1"))
+  with pytest.raises(UserError, match=r"other\.json"):
+    consistent.check(epath.Path(tmp_path), {})
+
+
 def test_files_of_no_table_are_checked_in_their_figures(check):
   check("single", training(7))
   with pytest.raises(UserError, match=r"single.json .*has macro_f1"):

@@ -116,6 +116,7 @@ ALONE = f"{TEST}/per_sample"
     ("method", "[x](http://y)", "a word or two"),
     ("rule", 3, "rule is 3"),
     ("hours", "1", "hours is '1'"),
+    ("hours", 10**400, "hours is 1000"),
     ("epochs", {"stage1": 1.5}, "a whole number for each stage"),
     ("epochs", 3, "epochs is 3"),
   ],

@@ -275,6 +275,11 @@ def test_weights_of_another_model_are_refused(tmp_path):
   mixed = together(weights_of(other)[0], weights_of(path)[1])
   refused(mixed, "lack params/trunk/conv_dw_1/kernel")
 
+  mixed = together(
+    description.replace(b'"units": 7', b'"units": 64'), weights_of(path)[1]
+  )
+  refused(mixed, "its last Dense has 64 units, but weights of 7")
+
   def drop_bias(file):
     del file["layers/dense/vars/1"]
 

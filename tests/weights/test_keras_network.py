@@ -114,6 +114,9 @@ FIELDS = [
   ("Dense", 0, "activation", {"class_name": "f"}, "has 'relu'"),
   ("Dense", 0, "use_bias", False, "use_bias False"),
   ("Dense", 0, "lora_rank", 4, "lora_rank 4"),
+  ("Dense", 1, "units", 7.0, "number of classes is 7.0, no whole number"),
+  ("Dense", 1, "units", True, "number of classes is True"),
+  ("Dense", 1, "units", 0, "number of classes is 0"),
   ("Dense", 1, "activation", "sigmoid", "'sigmoid', .* has 'softmax'"),
   ("Dense", 1, "activation", "linear", "comes the end, .* has softmax"),
   ("Dense", 1, "dtype", "mixed_float16", "computes in mixed_float16"),
@@ -358,6 +361,19 @@ def test_many_layers_take_no_long_time(model, nested):
   start = time.process_time()
   refused(model, r"has 16,0\d\d layers, of which at most 1,000 are read")
   assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("depth", [100, 600, 900, 5000])
+def test_what_is_nested_too_deep_is_refused(depth):
+  model = copy.deepcopy(DESCRIPTIONS["keras_3"])
+  of_class(model, "Resizing")["inbound_nodes"][0]["args"].append("deep")
+  text = json.dumps(model).replace('"deep"', "[" * depth + "]" * depth)
+  with (
+    pytest.raises(ValueError, match=r"a\.keras") as error,
+    keras_graph.errors_about("a.keras"),
+  ):
+    keras_network.pattlite(keras_graph.read(text)[0])
+  assert "\n" not in str(error.value)
 
 
 def test_models_deep_in_one_another_are_refused(model):

@@ -332,6 +332,12 @@ def test_another_size_is_named_by_its_shapes(tmp_path, options, layer):
     load_keras_weights(path)
 
 
+def test_a_folder_is_called_what_it_is(tmp_path):
+  (tmp_path / "saved_model.pb").touch()
+  with _one_line_error(tmp_path, "SavedModel folder", "save('model.h5')"):
+    load_keras_weights(tmp_path)
+
+
 def test_other_hdf5_file_is_named_by_what_it_holds(tmp_path):
   path = tmp_path / "faces.h5"
   with h5py.File(path, "w") as file:

@@ -38,8 +38,10 @@ def csv_rows(
     if missing:
       found = [reprlib.repr(name) for name in header[:12]]
       # As Excel writes it in many languages, or in UTF-16.
-      names = "".join(header).replace("\0", "").casefold()
-      if len(header) == 1 and all(name.casefold() in names for name in columns):
+      joined = "".join(header)
+      names = joined.replace("\0", "").casefold()
+      is_odd = len(header) == 1 or "\0" in joined
+      if is_odd and all(name.casefold() in names for name in columns):
         raise UserError(
           f"{path} is no list with commas between its columns: its first line "
           f"is {found[0]}. Save it as CSV with commas, in UTF-8.",

@@ -109,9 +109,17 @@ def member(path: user_files.Path, names: tuple[str, ...]) -> str | None:
     else:
       held = [path.stem]
     for name in held:
-      if name.rpartition("/")[2].casefold() in names:
+      if _is_of(name, names):
         return name
   return None
+
+
+def _is_of(held: str, names: tuple[str, ...]) -> bool:
+  """Whether a file in an archive has one of the names, in any letter case."""
+  *folders, name = held.split("/")
+  if any(listing.is_clutter(own) for own in folders if own not in ("", ".")):
+    return False  # __MACOSX/ and the like.
+  return name.casefold() in names
 
 
 @contextlib.contextmanager
@@ -141,7 +149,7 @@ def _open_member(
 ) -> Any:
   if isinstance(archive, zipfile.ZipFile):
     for name in archive.namelist():
-      if name.rpartition("/")[2].casefold() in names:
+      if _is_of(name, names):
         try:
           return archive.open(name)
         except RuntimeError as error:  # A password, or an unknown method.
@@ -150,7 +158,7 @@ def _open_member(
           ) from error
   else:
     for own in archive:
-      if own.name.rpartition("/")[2].casefold() in names:
+      if _is_of(own.name, names):
         content = archive.extractfile(own)
         if content:
           return content

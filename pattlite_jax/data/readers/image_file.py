@@ -57,6 +57,8 @@ def read_image(
   """
   if isinstance(path, pathlib.Path) and path.is_symlink() and not path.exists():
     raise _error(path, "it is a link to no file")
+  if isinstance(path, pathlib.Path) and path.exists() and not path.is_file():
+    raise _error(path, "it is no plain file")  # A pipe would be waited for.
   with user_files.open_bytes(path) as file:
     try:
       if not file.read(1):

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import tarfile
 import zipfile
 
@@ -93,6 +94,28 @@ def test_a_cut_archive_is_named(tmp_path, name):
   with pytest.raises(UserError, match="cannot be unpacked") as error:
     fer2013.read_rows(fer2013.Fer2013.source_files(tmp_path)[0])
   assert str(path) in str(error.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="No pipes here.")
+@pytest.mark.parametrize("name", ["fer2013.csv", "fer2013.zip"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+  os.mkfifo(tmp_path / name)
+  with pytest.raises(OSError, match=r"is no plain file|No FER2013"):
+    fer2013.read_rows(fer2013.Fer2013.source_files(tmp_path)[0])
+
+
+def test_what_a_mac_adds_to_an_archive_is_passed_over(tmp_path):
+  with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+    archive.writestr("__MACOSX/fer2013.csv", b"junk")
+    archive.writestr("fer2013.csv", CSV)
+  (found,) = fer2013.Fer2013.source_files(tmp_path)
+  assert fer2013.read_rows(found).ids == ["Training-00000"]
+
+
+def test_a_csv_in_utf_16_is_called_so(tmp_path):
+  (tmp_path / "fer2013.csv").write_bytes(CSV.decode().encode("utf-16"))
+  with pytest.raises(UserError, match="Save it as CSV with commas, in UTF-8"):
+    fer2013.read_rows(tmp_path / "fer2013.csv")
 
 
 def test_an_archive_of_something_else_is_no_set(tmp_path):

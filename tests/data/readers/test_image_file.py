@@ -1,6 +1,7 @@
 """What becomes of unusual and broken image files."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -10,7 +11,11 @@ import PIL.Image
 import pytest
 
 from pattlite_jax.data.readers import image_folder
-from pattlite_jax.data.readers.image_file import MAX_PIXELS, read_image
+from pattlite_jax.data.readers.image_file import (
+  MAX_PIXELS,
+  BadImageError,
+  read_image,
+)
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -192,6 +197,15 @@ def test_what_is_no_picture_is_refused(refused):
   refused(b"<html>404</html>", "not one of AVIF, BMP, GIF, JPEG, ")
   postscript = encoded(PIL.Image.fromarray(COLOURS), "EPS")  # A program.
   refused(postscript, "not one of")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="No pipes here.")
+def test_a_pipe_is_not_waited_for(tmp_path):
+  os.mkfifo(tmp_path / "pipe.jpg")
+  with pytest.raises(BadImageError, match="it is no plain file"):
+    read_image(tmp_path / "pipe.jpg", 3)
+  with pytest.raises(BadImageError, match="it is no plain file"):
+    read_image(tmp_path, 3)
 
 
 @pytest.mark.parametrize("kind", ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
