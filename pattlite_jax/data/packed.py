@@ -70,6 +70,8 @@ def read(
         setting="data.packed",
       )
     names = _texts(arrays, "splits")
+    if len(set(names)) < len(names):
+      raise ValueError(f"its splits are {', '.join(names)}, one of them twice")
     if soft_targets and f"{names[0]}/targets" not in arrays:
       raise UserError(
         f"The packed file {path} holds {name}, which has no votes; turn soft "
@@ -168,7 +170,10 @@ def _opened(path: epath.PathLike) -> Iterator[Any]:
 def _read_split(
   arrays: Any, name: str, where: str, soft_targets: bool
 ) -> Examples:
-  shape = tuple(map(int, arrays[f"{name}/shape"]))
+  given = arrays[f"{name}/shape"]
+  if given.dtype.kind not in "iu":
+    raise ValueError(f"{name}/shape is {given.dtype}, no whole numbers")
+  shape = tuple(map(int, given))
   examples_check.check_shape(shape, where)
   arrays.take(math.prod(shape))
   images = np.zeros(shape, np.uint8)
@@ -176,7 +181,7 @@ def _read_split(
   for first in range(0, len(images), per_mosaic):
     part = images[first : first + per_mosaic]
     part[...] = _from_png(arrays[f"{name}/png/{first}"], part.shape)
-  return examples_check.checked(
+  found = examples_check.checked(
     images,
     arrays[f"{name}/labels"],
     arrays[f"{name}/ids"],
@@ -184,6 +189,10 @@ def _read_split(
     arrays[f"{name}/targets"] if soft_targets else None,
     where,
   )
+  ids, counts = np.unique(found.ids, return_counts=True)
+  if counts.max(initial=1) > 1:
+    raise ValueError(f"{name} has the id {ids[counts.argmax()]!s} twice")
+  return found
 
 
 def _per_mosaic(shape: tuple[int, ...]) -> int:

@@ -24,6 +24,8 @@ _PASS = (
 
 def is_one(faces: Any) -> bool:
   """Whether something is one face, rather than a batch or a list of some."""
+  if isinstance(faces, np.ndarray) and faces.dtype.kind in "OU":
+    return False  # Of paths, or of pictures of several sizes.
   if hasattr(faces, "shape"):  # tf.Variable has no ndim.
     return len(faces.shape) <= 3
   if isinstance(faces, _NEVER_SEVERAL):

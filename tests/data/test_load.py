@@ -142,6 +142,18 @@ def test_a_preparation_that_was_cut_short_is_not_used(tmp_path, monkeypatch):
   assert load_fer2013(tmp_path)["train"].labels.tolist() == [3, 1]
 
 
+def test_what_a_killed_preparation_leaves_is_removed(tmp_path, caplog):
+  write_csv(tmp_path, ROWS)
+  load_fer2013(tmp_path)
+  (done,) = (tmp_path / "prepared").glob("*/fer2013/1.*")
+  left = done.with_name(f"incomplete.ABC123_{done.name}")
+  done.rename(left)  # As if it had been killed before its last step.
+  with caplog.at_level(logging.WARNING, "absl"):
+    assert load_fer2013(tmp_path)["train"].labels.tolist() == [3, 1]
+  assert not left.exists() and done.is_dir()
+  assert "left by a process that was killed" in caplog.text
+
+
 def test_another_process_may_finish_first_where_there_are_no_locks(
   tmp_path, monkeypatch
 ):

@@ -197,6 +197,16 @@ def test_a_batch_or_a_list_is_not_one_face():
     assert not face_lib.is_one(faces)
 
 
+def test_an_array_of_paths_is_a_list_of_them(ramp, tmp_path):
+  path = tmp_path / "face.png"
+  PIL.Image.fromarray(ramp).save(path)
+  for dtype in (str, object):
+    paths = np.array([str(path)] * 2, dtype)
+    assert not face_lib.is_one(paths)
+    for own in paths:
+      assert face_lib.like_training(own, SHAPE).shape == SHAPE
+
+
 def test_what_holds_no_faces_in_an_order_is_one():
   for face in (7, {1: 2}, {1}, "a", b"a", io.BytesIO(b"a")):
     assert face_lib.is_one(face)

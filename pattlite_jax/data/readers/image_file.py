@@ -168,7 +168,10 @@ def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
     wide = np.asarray(picture).astype(np.uint32)
     return PIL.Image.fromarray(((wide + 128) // 257).astype(np.uint8))
   if picture.mode in ("I", "F"):
-    raise UserError("its pixels have 32 bits, whose range is not known")
+    raise UserError(
+      "its pixels have 32 bits, whose range is not known; make them 8 bits, "
+      "uint8 in 0 to 255"
+    )
   if picture.mode == "LAB":
     return _from_lab(picture)
   picture = picture.convert(_ON_THE_WAY.get(picture.mode, picture.mode))
