@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8, UInt64
 
 from pattlite_jax.data import examples as examples_lib
-from pattlite_jax.data import progress, streamed
+from pattlite_jax.data import image_progress, streamed
 from pattlite_jax.data.streamed import StreamedImages
 from pattlite_jax.scoring import metrics
 
@@ -171,7 +171,7 @@ def _hash_and_normalise(
   height, width = (min(n, _COMPARED_SIZE) for n in images.shape[1:3])
   hashes = []
   blocks = range(0, len(images), _BLOCK)
-  for first in progress.shown(blocks, "read", len(images), _BLOCK):
+  for first in image_progress.shown(blocks, "read", len(images), _BLOCK):
     grey = images[first : first + _BLOCK].mean(axis=-1, dtype=np.float32)
     cells = _average(grey, 8, 9)
     bits = cells[:, :, 1:] > cells[:, :, :-1]
@@ -208,7 +208,7 @@ def _close(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
   """Yields (i, j, bits that differ) of at most _BLOCK pairs i < j at a time."""
   blocks = range(0, len(hashes), _BLOCK)
-  for first in progress.shown(blocks, "compared", len(hashes), _BLOCK):
+  for first in image_progress.shown(blocks, "compared", len(hashes), _BLOCK):
     block = hashes[first : first + _BLOCK]
     for second in range(first, len(hashes), _BLOCK):
       other = hashes[second : second + _BLOCK]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pattlite_jax.data import load, progress, user_files
+from pattlite_jax.data import image_progress, load, user_files
 from pattlite_jax.data.examples import Examples, class_counts
 from pattlite_jax.data.readers import image_file, image_folder
 from pattlite_jax.runtime.errors import UserError
@@ -41,7 +41,7 @@ def _open_all(
   broken, sizes = [], collections.Counter()
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
     sizes_read = pool.map(_size, paths)
-    for result in progress.shown(sizes_read, "opened", len(paths)):
+    for result in image_progress.shown(sizes_read, "opened", len(paths)):
       if isinstance(result, str):
         broken.append(result)
       else:

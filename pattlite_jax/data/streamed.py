@@ -14,7 +14,7 @@ from absl import logging
 from etils import epath
 from jaxtyping import Bool, Int, UInt8
 
-from pattlite_jax.data import decoding, prepared_index, progress
+from pattlite_jax.data import decoding, image_progress, prepared_index
 from pattlite_jax.data.prepared_index import Index
 from pattlite_jax.runtime import durable
 from pattlite_jax.runtime.errors import FileError
@@ -183,7 +183,7 @@ def _of_pixels(
 ) -> UInt8[np.ndarray, "N 32"]:
   found = np.zeros((len(images), 32), np.uint8)
   blocks = range(0, len(images), _BLOCK)
-  for first in progress.shown(blocks, "read", len(images), _BLOCK):
+  for first in image_progress.shown(blocks, "read", len(images), _BLOCK):
     for place, image in enumerate(images[first : first + _BLOCK], first):
       digest = hashlib.sha256(image.tobytes()).digest()
       found[place] = np.frombuffer(digest, np.uint8)

@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from jaxtyping import Float32, UInt8
 
-from pattlite_jax.data import progress, user_files
+from pattlite_jax.data import image_progress, user_files
 from pattlite_jax.data.examples import Examples
 from pattlite_jax.data.prepared_read import SKIPPED
 from pattlite_jax.data.readers import listing
@@ -201,7 +201,7 @@ class FaceBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     self, split: str, faces: Iterable[Face]
   ) -> Iterator[tuple[int, dict[str, object]]]:
     done = f"of the {split} split prepared"
-    for index, face in enumerate(progress.shown(faces, done)):
+    for index, face in enumerate(image_progress.shown(faces, done)):
       self._seen[split][face.label] += 1
       row: dict[str, object] = {
         "image": face.jpeg or face.image,

@@ -8,10 +8,10 @@ profiles are not applied.
 
 from __future__ import annotations
 
+import io
 import math
 import pathlib
 import warnings
-from typing import IO
 
 import numpy as np
 import PIL.Image
@@ -75,7 +75,7 @@ def read_image(
       raise _error(path, _reason(error)) from error
 
 
-def _open(file: IO[bytes]) -> PIL.Image.Image:
+def _open(file: io.BufferedReader | io.BytesIO) -> PIL.Image.Image:
   try:
     return PIL.Image.open(file, formats=_FORMATS)
   except PIL.UnidentifiedImageError:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pattlite_jax.data import progress
+from pattlite_jax.data import image_progress
 
 
 class Terminal(io.StringIO):
@@ -16,12 +16,12 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def go_over(monkeypatch):
   """Returns a function of `shown`'s arguments: what is written meanwhile."""
-  monkeypatch.setattr(progress, "_SECONDS", 0.0)
+  monkeypatch.setattr(image_progress, "_SECONDS", 0.0)
 
   def run(items, *arguments, screen=Terminal):
     with monkeypatch.context() as patch:  # Pytest has one of its own, too.
       patch.setattr("sys.stderr", screen())
-      assert list(progress.shown(items, *arguments)) == list(items)
+      assert list(image_progress.shown(items, *arguments)) == list(items)
       return sys.stderr.getvalue()
 
   return run
