@@ -65,16 +65,14 @@ def _naming(path: epath.Path) -> Iterator[None]:
   """Names a file that lacks what is compared, or has it of another kind."""
   try:
     yield
-  except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
-    reason = repr(error)
-  except ValueError as error:  # Such as a command whose quotes are open.
-    reason = repr(error)
-  else:
-    return
-  raise UserError(
-    f"{path} is no result that can be shown: it lacks something, or has it of "
-    f"another kind ({reason[:200]})."
-  )
+  except (
+    *(ArithmeticError, AttributeError, LookupError, TypeError),
+    ValueError,  # Such as a command whose quotes are open.
+  ) as error:
+    raise UserError(
+      f"{path} is no result that can be shown: it lacks something, or has it "
+      f"of another kind ({repr(error)[:200]})."
+    ) from error
 
 
 def _files(
