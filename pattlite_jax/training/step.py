@@ -184,13 +184,20 @@ def train_step(
     params=merge(train_params, frozen_params),
     batch_stats=batch_stats,
     opt_state=opt_state,
+    # Not of the parameters: a step can be undone where it is taken, instead of
+    # by reading all of them again, only if all this is known before.
     finite=state.finite
     & all_finite((metrics.loss_sum, optax.global_norm(grads)))
-    & all_finite((train_params, batch_stats)),
+    & all_finite((batch_stats, _rates(opt_state))),
     average=average,
     labels=labels,
   )
   return keep_finite(state, new_state, metrics)
+
+
+def _rates(opt_state: PyTree) -> list[Array]:
+  """Returns the optimizer's scalars, such as the learning rate."""
+  return [leaf for leaf in jax.tree.leaves(opt_state) if not leaf.ndim]
 
 
 @jax.named_scope("is_finite")
