@@ -131,18 +131,45 @@ def pmap_train_step(
 ) -> Any:
   """Maps steps(state, batches, key) -> (state, metrics) over the devices.
 
-  `devices` may be some that are not there, to lower and compile for them.
+  The state that comes back may want `completed`. `devices` may be some that are
+  not there, to lower and compile for them.
   """
   hosts = {device.process_index for device in devices or jax.devices()}
   # Donated arrays cannot be host-local views of a multi-host run.
-  donated = (0,) if len(hosts) == 1 else ()
+  donates = len(hosts) == 1
   return jax.pmap(
-    step,
+    step if donates else _changes(step),
     axis_name=AXIS,
     in_axes=(None, 0, None),
     out_axes=None,
-    donate_argnums=donated,
+    donate_argnums=(0,) if donates else (),
     devices=devices,
+  )
+
+
+def _changes(step: Callable[..., Any]) -> Callable[..., Any]:
+  """Lets `step` return None for each array of the state that it hands on.
+
+  Without donation, XLA would copy all of a frozen trunk at every step.
+  """
+
+  def changes(state, batches, shared):
+    new, metrics = step(state, batches, shared)
+    changed = jax.tree.map(
+      lambda new, old: None if new is old else new, new, state
+    )
+    return changed, metrics
+
+  return changes
+
+
+def completed(changed: Any, state: Any) -> Any:
+  """Returns the state after a step of `pmap_train_step` from that before it."""
+  return jax.tree.map(
+    lambda new, old: old if new is None else new,
+    changed,
+    state,
+    is_leaf=lambda x: x is None,
   )
 
 

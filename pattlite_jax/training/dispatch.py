@@ -23,7 +23,12 @@ def mapped(step: Callable[..., Any]) -> Callable[..., Any]:
   `shared` is what all steps take alike, such as the run's key.
   """
   take_steps = parallel.pmap_train_step(in_turn(step))
-  return lambda state, stack, *shared: take_steps(state, stack, shared)
+
+  def take(state, stack, *shared):
+    changed, metrics = take_steps(state, stack, shared)
+    return parallel.completed(changed, state), metrics
+
+  return take
 
 
 def in_turn(step: Callable[..., Any]) -> Callable[..., Any]:

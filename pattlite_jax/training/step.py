@@ -221,8 +221,11 @@ def keep_finite(
 ) -> tuple[TrainState, metrics_lib.Metrics]:
   """Undoes a step whose new state is not finite, but for saying so."""
   finite = new_state.finite
+  # What is frozen stays the same array, which a loop over steps need not carry.
   kept = jax.tree.map(
-    lambda new, old: jnp.where(finite, new, old), new_state, state
+    lambda new, old: new if new is old else jnp.where(finite, new, old),
+    new_state,
+    state,
   )
   metrics = jax.tree.map(lambda x: jnp.where(finite, x, 0), metrics)
   return dataclasses.replace(kept, finite=finite), metrics

@@ -210,6 +210,28 @@ def test_the_state_that_went_into_a_step_is_given_up():
   assert after.tolist() == [1, 1, 1] and state.is_deleted()
 
 
+def test_the_steps_of_many_hosts_return_what_they_change(monkeypatch):
+  """And keep the state that went in; here one host stands for two."""
+
+  class Elsewhere:
+    process_index = 1
+
+  def step(state, batch, key):
+    return {"frozen": state["frozen"], "moved": state["moved"] + 1}, batch
+
+  devices = jax.devices()
+  with monkeypatch.context() as patch:
+    patch.setattr(jax, "devices", lambda: [*devices, Elsewhere()])
+    mapped = parallel.pmap_train_step(step)
+  state = parallel.replicate({"frozen": jnp.ones(3), "moved": jnp.zeros(2)})
+  (batch,) = parallel.device_batches([{"x": np.zeros(2)}])
+  changed, _ = mapped(state, batch["x"], jax.random.key(0))
+  assert changed["frozen"] is None
+  after = parallel.completed(changed, state)
+  assert after["moved"].tolist() == [1, 1]
+  assert after["frozen"] is state["frozen"] and not state["moved"].is_deleted()
+
+
 def test_rows_of_shares_come_in_order_without_padding():
   shares = [jnp.arange(n, n + 12.0).reshape(2, 2, 3) for n in (0, 12)]
   found = parallel.gather_rows(shares, 3)
