@@ -14,7 +14,7 @@ from jax import lax
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]  # (top, bottom), (left, right)
 
-_COLUMNS_AT_ONCE = 8  # At most, in the loop of the kernel gradient.
+_MOST_TOGETHER = 8  # Columns that a loop of the kernel gradient adds up.
 _PIXELS_BESIDE = 4  # At most, in the loop of the shifted products.
 
 
@@ -106,26 +106,45 @@ def _images_gradient(
   return pixels.astype(images.dtype)
 
 
+def _together(columns: int) -> int:
+  """Returns how many of so many columns one loop adds up.
+
+  Of so few XLA makes a loop over channels, which the processor's vectors take
+  side by side; it would add up whole lines number by number. Of the counts that
+  leave the fewest columns over, the largest.
+  """
+  counts = range(min(4, columns), min(_MOST_TOGETHER, columns) + 1)
+  return min(reversed(counts), key=lambda count: -columns % count)
+
+
 def _kernel_gradient(
   padded, first: Pair, images, kernel, strides: Pair, padding: Padding, size
 ):
   """Adds up the products of cotangent and images, of all taps in one loop.
 
   XLA's reduction of one sum would copy the images once per tap first. `padded`
-  as for the images' gradient, of which `size` pixels belong to the cotangent.
+  as for the images' gradient; `size` pixels of it, a multiple of `_together`
+  columns, belong to the cotangent or are zeros.
   """
-  images = _pad(images, *padding)
+  (left, right), width = padding[1], images.shape[2]
+  seen = (size[1] - 1) * strides[1] + kernel.shape[1]
+  right = max(right, seen - left - width)  # What the zeros meet.
+  images = _pad(images, padding[0], (left, right))
+  # Without the barrier XLA takes what lies within the edges from where it comes
+  # from, and computes that anew for a tap.
+  padded, images = lax.optimization_barrier((padded, images))
   cotangent = _window(padded, first, (1, 1), size)
+  batch, _, _, channels = cotangent.shape
+  together = _together(size[1])
+  shape = (batch, size[0], size[1] // together, together, channels)
   products = tuple(
-    _window(images, tap, strides, size) * cotangent for tap in _taps(kernel)
+    (_window(images, tap, strides, size) * cotangent).reshape(shape)
+    for tap in _taps(kernel)
   )
-  # Few columns become one vectorised product; else an image is added up.
-  axes = (2,) if size[1] <= _COLUMNS_AT_ONCE else (1, 2)
   zeros = (jnp.zeros((), jnp.float32),) * len(products)
-  sums = lax.reduce(products, zeros, _add_each, axes)
-  # The barrier keeps XLA from fusing everything back to one slow reduction.
+  sums = lax.reduce(products, zeros, _add_each, (3,))
+  # And from fusing everything back to one slow reduction.
   sums = lax.optimization_barrier(jnp.stack(sums))
-  channels = sums.shape[-1]
   sums = sums.reshape(len(products), -1, channels).sum(1)
   return sums.reshape(kernel.shape).astype(kernel.dtype)
 
@@ -147,9 +166,12 @@ def gradients(cotangent, images, kernel, strides: Pair, padding: Padding):
     after = max(0, -(-size // strides[axis]) - cotangent.shape[1 + axis])
     edges.append((before, after))
     first.append(before)
+  height, width = cotangent.shape[1:3]
+  spare = -width % _together(width)
+  edges[1] = (edges[1][0], max(edges[1][1], spare))
   padded = _pad(cotangent, *edges)
   arguments = (padded, tuple(first), images, kernel, strides, padding)
   return (
     _images_gradient(*arguments),
-    _kernel_gradient(*arguments, cotangent.shape[1:3]),
+    _kernel_gradient(*arguments, (height, width + spare)),
   )
