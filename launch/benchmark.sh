@@ -1,12 +1,22 @@
 #!/usr/bin/env bash
-# Times PAtt-Lite against its peers and writes results/bench_<device>.{json,png}.
+# Times PAtt-Lite against its peers and writes results/bench_gpu.{json,png}, or
+# bench_cpu_<its widest vectors>: avx2, avx512f, or the machine's name.
 # Usage: launch/benchmark.sh cpu|gpu [flags of pattlite_jax.benchmark]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 device="${1:-}"
 shift || true
 case "$device" in
-  cpu) flags=() ;;
+  cpu)
+    flags=("--what=forward,train_step,input,startup,recipe")
+    kind="$(uname -m)"
+    for vectors in avx2 avx512f; do
+      if grep -qsw "$vectors" /proc/cpuinfo; then
+        kind="$vectors"
+      fi
+    done
+    device="cpu_$kind"
+    ;;
   gpu)
     flags=(
       "--what=forward,train_step" "--batch_sizes=8,64,512,1024" --dtype=bfloat16

@@ -1,7 +1,7 @@
 """Times PAtt-Lite against Keras, PyTorch and ONNX Runtime.
 
 python -m pattlite_jax.benchmark
-  [--what forward,train_step,input,startup,export,input_set,video]
+  [--what forward,train_step,input,startup,recipe,export,input_set,video]
   [--batch_sizes 1,8,32] [--input_images 2000] [--input_size 224]
   [--peers keras,torch,onnxruntime] [--json F] [--png F]
 
@@ -11,7 +11,8 @@ time over that of the faster peer: below 1 we are ahead. Training is timed from
 batch size 2 on, as batch norm needs two images. "export" times the files that
 pattlite_jax.export writes of a shipped network. "input" times the batches of
 faces in memory beside the step that takes them, and, as does "input_set" alone,
-those of a made set of JPEGs, in memory and from disk. "video" times
+those of a made set of JPEGs, in memory and from disk. "recipe" times our steps
+of configs/fer2013_best.py beside the processor's largest product. "video" times
 pattlite_jax.predict on a made video beside a loop over its parts.
 """
 
@@ -24,9 +25,10 @@ from absl import app, flags
 from pattlite_jax.runtime import output
 
 WHAT = (
-  *("forward", "train_step", "input", "startup", "export", "input_set"),
-  "video",
+  *("forward", "train_step", "input", "startup", "recipe"),
+  *("export", "input_set", "video"),
 )
+_USUAL = ("forward", "train_step", "input", "startup")
 _INPUT_SECONDS = 10.0  # Of each way to read a made set.
 PEERS = ("keras", "torch", "torch_compile", "onnxruntime")
 
@@ -49,7 +51,7 @@ def define_flags(values: flags.FlagValues) -> None:
 
 def _define_work(values: flags.FlagValues) -> None:
   for name, default, text in (
-    ("what", list(WHAT[:4]), f"What to time: some of {', '.join(WHAT)}."),
+    ("what", list(_USUAL), f"What to time: some of {', '.join(WHAT)}."),
     ("batch_sizes", ["1", "8", "32"], "Numbers of images in a batch."),
     (
       "peers",
@@ -160,6 +162,13 @@ def _measure(
       steps_per_dispatch=given.steps_per_dispatch,
       rounds=given.rounds,
       seconds=given.seconds,
+    )
+  if "recipe" in what:
+    from pattlite_jax.benchmark import recipe_time
+
+    startup.configure()
+    found["recipe"] = recipe_time.measure(
+      rounds=given.rounds, seconds=given.seconds
     )
   if what & {"input", "input_set"}:
     from pattlite_jax.benchmark import input_set

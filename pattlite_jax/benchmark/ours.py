@@ -34,10 +34,27 @@ class Side:
 
   def train_step(self, stage, faces):
     """See `work.Side.train_step`."""
+    bound, state, stack, key = self._prepared(stage, faces)
+    take_steps = dispatch.mapped(bound.step)
+
+    def once():
+      nonlocal state
+      state, metrics = take_steps(state, stack, key)
+      return metrics
+
+    return once
+
+  def flop(self, stage: str, faces: examples_lib.Examples) -> float:
+    """Returns the operations of a step, by its program before optimisation."""
+    bound, state, stack, key = self._prepared(stage, faces)
+    steps = parallel.pmap_train_step(dispatch.in_turn(bound.step))
+    return steps.lower(state, stack, (key,)).cost_analysis()["flops"]
+
+  def _prepared(self, stage: str, faces: examples_lib.Examples):
+    """Returns the stage, its state, a stack of batches and the run's key."""
     config = self._work.config
     bound = setup.stage(config, stage, faces)
     state = parallel.replicate(bound.start(self._work.variables))
-    take_steps = dispatch.mapped(bound.step)
     batch = examples_lib.gather(faces, np.arange(len(faces)))
     _, stack = next(
       dispatch.stacks(
@@ -47,14 +64,7 @@ class Side:
         steps_per_dispatch=config.steps_per_dispatch,
       )
     )
-    key = parallel.replicate(jax.random.key(0))
-
-    def once():
-      nonlocal state
-      state, metrics = take_steps(state, stack, key)
-      return metrics
-
-    return once
+    return bound, state, stack, parallel.replicate(jax.random.key(0))
 
   def wait(self, output):
     """See `work.Side.wait`."""

@@ -19,6 +19,8 @@ def text(result: dict[str, Any]) -> list[str]:
   lines = [f"{result['machine']}, {result['device']}, {result['dtype']}", ""]
   if "computations" in result:
     lines += [*table(result), ""]
+  if "recipe" in result:
+    lines += [*recipe_table(result["recipe"]), ""]
   if "export" in result:
     lines += [*export_table(result["export"]), ""]
   for entry in result.get("input", []):
@@ -54,6 +56,23 @@ def table(result: dict[str, Any]) -> list[str]:
       lines.append(
         f"| {title} | {entry['batch_size']} | " + " | ".join(cells) + " |"
       )
+  return lines
+
+
+def recipe_table(found: dict[str, Any]) -> list[str]:
+  """Returns the lines of a Markdown table of the recipe's training steps."""
+  peak = found["peak_flop_per_second"] / 1e9
+  lines = [
+    "| the best recipe's step | batch | ms | images/s | GFLOP | share of "
+    f"{peak:,.0f} GFLOP/s, the largest product's |",
+    "|---|---|---|---|---|---|",
+  ]
+  lines += [
+    f"| {step['image_size']} pixels | {step['batch_size']} | "
+    f"{step['ms']:.1f} | {step['images_per_second']:,.0f} | "
+    f"{step['flop'] / 1e9:.1f} | {step['share_of_peak']:.0%} |"
+    for step in found["steps"]
+  ]
   return lines
 
 

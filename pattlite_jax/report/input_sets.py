@@ -151,11 +151,11 @@ def _consumers(results: epath.Path, sets: list[dict[str, Any]]) -> list[str]:
 def _speeds(results: epath.Path) -> dict[str, float]:
   """Returns images/s of a training step by what runs it."""
   speeds = {}
-  cpu = results / "bench_cpu.json"
-  if cpu.exists():
+  for cpu in sorted(results.glob("bench_cpu_*.json")):
     measured = _read(cpu, "input", list)[-1]
-    name = f"this CPU: 224 pixels, batch {measured['batch_size']}, measured"
-    speeds[name] = measured["step_images_per_second"]
+    kind = cpu.stem.removeprefix("bench_cpu_")
+    name = f"a CPU with {kind}: 224 pixels, batch {measured['batch_size']}"
+    speeds[f"{name}, measured"] = measured["step_images_per_second"]
   tpu = results / "tpu_compile.json"
   if tpu.exists():
     after = _read(tpu, "after", dict)

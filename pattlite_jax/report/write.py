@@ -272,6 +272,17 @@ def _name(scoring: Scoring) -> str:
   return f"{order}, {scoring.flags['batch_size']}"
 
 
+def speeds_of_cpus(results: epath.Path) -> list[str]:
+  """Returns results/bench_cpu_<kind>.json of each kind, and its picture."""
+  blocks = []
+  for file in sorted(results.glob("bench_cpu_*.json")):
+    kind = file.stem.removeprefix("bench_cpu_")
+    picture = f"![Time against batch size](../results/{file.stem}.png)"
+    blocks += ["", f"### A CPU with {kind}", ""]
+    blocks += [*speed(results, f"cpu_{kind}"), "", picture]
+  return blocks
+
+
 def speed(results: epath.Path, device: str) -> list[str]:
   """Returns the benchmark of results/bench_<device>.json, if there is one."""
   file = results / f"bench_{device}.json"

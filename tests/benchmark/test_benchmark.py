@@ -8,7 +8,14 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pattlite_jax.benchmark import computations, input_set, ours, page, work
+from pattlite_jax.benchmark import (
+  computations,
+  input_set,
+  ours,
+  page,
+  recipe_time,
+  work,
+)
 
 
 def run(*flags):
@@ -67,7 +74,7 @@ def test_sides_that_compute_different_networks_are_refused():
   [
     (
       "--what=forwards",
-      "forward, train_step, input, startup, export, input_set, video",
+      "forward, train_step, input, startup, recipe, export, input_set, video",
     ),
     ("--batch_sizes=8,x", "whole numbers"),
     ("--batch_sizes=0", "whole numbers"),
@@ -94,6 +101,23 @@ def test_the_table_leaves_out_what_was_not_measured():
     "| forward | 1 | 2.0 | 2.0 | **1.00** |  |",
     "| train step, trunk frozen | 8 | 2.0 |  |  |  |",
   ]
+
+
+@pytest.mark.slow
+def test_the_recipe_is_timed_beside_the_largest_product(monkeypatch):
+  small = {24: {"cut": "conv_pw_1_relu", "patch_stride": 1}}
+  monkeypatch.setattr(recipe_time, "SIZES", small)
+  monkeypatch.setattr(recipe_time, "_SIDE", 64)
+  found = recipe_time.measure(rounds=3, seconds=0.01)
+  (step,) = found["steps"]
+  assert (step["image_size"], step["batch_size"]) == (24, 64)
+  # Of conv1, depthwise and pointwise 1 alone, forwards, at 12 x 12 places.
+  assert step["flop"] > 2 * 64 * 144 * (27 * 32 + 9 * 32 + 32 * 64)
+  seconds = step["ms"] / 1e3
+  assert step["images_per_second"] == pytest.approx(64 / seconds)
+  share = step["flop"] / seconds / found["peak_flop_per_second"]
+  assert step["share_of_peak"] == pytest.approx(share)
+  assert page.recipe_table(found)[2].startswith("| 24 pixels | 64 | ")
 
 
 def test_a_video_is_read_both_ways(monkeypatch):

@@ -110,6 +110,11 @@ def test_equals_grouped_conv_for_any_shape(
     ((2, 4, 4, 8), (2, 2), (2, 2), "VALID"),  # Second patch extraction.
     ((1, 9, 8, 3), (2, 1), (3, 4), "VALID"),  # Pixels that no tap meets.
     ((1, 13, 3, 2), (12, 12), (1, 1), "SAME"),  # More taps than products.
+    # Columns that a loop of several does not divide: zeros fill it up.
+    ((2, 5, 13, 3), (3, 3), (1, 1), "SAME"),
+    ((2, 5, 13, 3), (3, 3), (1, 1), "VALID"),
+    ((2, 7, 26, 3), (3, 3), (2, 2), "SAME"),
+    ((2, 9, 59, 3), (3, 4), (2, 3), "VALID"),
   ],
 )
 def test_equals_grouped_conv(images_shape, taps, strides, padding):

@@ -197,7 +197,7 @@ def test_a_network_ships_in_one_row():
 def test_validation_figures_are_called_so(keep):
   folder, keep = keep
   keep("single", a_run(0.8, 0.9, split="validation"))
-  keep("bench_cpu", {"computations": {}})
+  keep("bench_cpu_avx2", {"computations": {}})
   found, _ = cells(write.single_runs(lines.read_single(folder, "../results")))
   assert found == {
     "[single](../results/single.json)": {
@@ -207,6 +207,27 @@ def test_validation_figures_are_called_so(keep):
       "epochs (stage 1 + 2)": "3 + 1",
     }
   }
+
+
+def test_each_kind_of_cpu_has_its_own_speeds(keep):
+  folder, keep = keep
+  for kind in ("avx512f", "avx2"):
+    keep(
+      f"bench_cpu_{kind}",
+      {
+        "machine": f"one with {kind}",
+        "device": "1 x cpu",
+        "dtype": "float32",
+        "computations": {},
+      },
+    )
+  found = write.speeds_of_cpus(folder)
+  heads = [line for line in found if line.startswith("### ")]
+  assert heads == ["### A CPU with avx2", "### A CPU with avx512f"]
+  assert found.index("one with avx2, 1 x cpu, float32") < found.index(heads[1])
+  assert found[-1] == (
+    "![Time against batch size](../results/bench_cpu_avx512f.png)"
+  )
 
 
 def test_the_leak_table_ends_with_images_one_at_a_time(keep):
