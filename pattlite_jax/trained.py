@@ -29,7 +29,6 @@ from pattlite_jax.scoring import logits as logits_lib
 from pattlite_jax.scoring.logits import LogitsOf
 from pattlite_jax.scoring.network import Predictors
 from pattlite_jax.weights import (
-  checkpoint,
   file_kinds,
   model_folder,
   safetensors_io,
@@ -163,6 +162,9 @@ def load(path: epath.PathLike, setting: str = "checkpoint") -> Trained:
       _require_config(described, where)
       history = described.get("history", [])
     else:
+      # Imported here, as Orbax takes long, and a model's folder needs none.
+      from pattlite_jax.weights import checkpoint
+
       items = checkpoint.restore(path, ("best", "config", "progress"))
       variables, described = jax.device_get(items["best"]), items["config"]
       where = f"The config in the checkpoint at {path}"
@@ -177,7 +179,11 @@ def load(path: epath.PathLike, setting: str = "checkpoint") -> Trained:
 
 def require(path: epath.PathLike, setting: str) -> None:
   """Raises MissingFileError, with what is there, if `load` finds no network."""
-  if not (model_folder.find(path) or checkpoint.is_there(path)):
+  if model_folder.find(path):
+    return
+  from pattlite_jax.weights import checkpoint
+
+  if not checkpoint.is_there(path):
     raise MissingFileError(
       _what_is_missing(epath.Path(path).expanduser()), setting=setting
     )

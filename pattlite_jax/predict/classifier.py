@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import scipy.special
 from etils import epath
 from jaxtyping import Float, UInt8
 
@@ -17,7 +16,7 @@ from pattlite_jax.predict import face as face_lib
 from pattlite_jax.predict import photo as photo_lib
 from pattlite_jax.predict.detection import load as detectors
 from pattlite_jax.predict.detection import passes as passes_lib
-from pattlite_jax.runtime import errors
+from pattlite_jax.runtime import errors, startup
 from pattlite_jax.runtime.errors import UserError
 
 # Faces that are taken together. Each size is compiled once, and a list is cut
@@ -132,8 +131,7 @@ class Classifier:
     for rows in cut(len(images), self._sizes):
       examples = examples_lib.unlabelled(images[rows], self.class_names)
       logits.append(self._logits_of(examples, len(examples)))
-    # In NumPy, as JAX would compile it for each length of a list.
-    return scipy.special.softmax(np.concatenate(logits), axis=-1)
+    return _softmax(np.concatenate(logits))
 
   def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """Pickles as what `load` was given, which is loaded again.
@@ -152,15 +150,27 @@ class Classifier:
 def load(name: epath.PathLike) -> Classifier:
   """Loads a shipped network ("ferplus", "fer2013"), a run or a model's folder.
 
+  JAX keeps what it compiles (`startup.keep_compilations`), so that the next
+  process predicts sooner.
+
   Raises:
     MissingFileError: if there is none.
     UserError: if it is broken.
     RuntimeError: in a process that was forked from one with a classifier.
   """
   _require_own_process()
+  startup.keep_compilations()
   classifier = Classifier(trained.load(name))
   classifier._name = name
   return classifier
+
+
+def _softmax(logits: Float[np.ndarray, "N K"]) -> Float[np.ndarray, "N K"]:
+  """In NumPy: JAX would compile it for each N; SciPy takes long to import."""
+  if not len(logits):
+    return logits
+  powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+  return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _require_own_process() -> None:

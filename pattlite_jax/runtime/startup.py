@@ -16,20 +16,39 @@ from absl import flags, logging
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
 
-def configure(compilation_cache: str = "~/.cache/pattlite_jax/xla") -> None:
-  """Prepares a command: quiet libraries, kept memory, kept compilations.
+_COMPILATIONS = "~/.cache/pattlite_jax/xla"
+_WORTH_KEEPING = 0.3  # Seconds of a compilation; JAX keeps those of 1 and more.
 
-  The environment's JAX_COMPILATION_CACHE_DIR comes before `compilation_cache`.
-  """
+
+def configure() -> None:
+  """Prepares a command: quiet libraries, kept memory, kept compilations."""
   keep_freed_memory()
   sys.unraisablehook = _without_echoes
   os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Read at its import.
   _quieten_logs()
   _use_wide_vectors()
+  keep_compilations()
+
+
+def keep_compilations() -> None:
+  """Lets the next process find what JAX compiles in this one.
+
+  In ~/.cache/pattlite_jax/xla, unless JAX_COMPILATION_CACHE_DIR or
+  `jax_compilation_cache_dir` names another folder, whose owner also says what
+  is worth keeping; JAX_ENABLE_COMPILATION_CACHE=false keeps nothing.
+  """
   import jax
 
-  folder = os.environ.get("JAX_COMPILATION_CACHE_DIR", compilation_cache)
-  jax.config.update("jax_compilation_cache_dir", _writable(folder))
+  values = jax.config.values
+  if not values["jax_enable_compilation_cache"]:
+    return
+  named = values["jax_compilation_cache_dir"]
+  folder = _writable(named or _COMPILATIONS)
+  jax.config.update("jax_compilation_cache_dir", folder)
+  if not named:
+    jax.config.update(
+      "jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING
+    )
 
 
 def _writable(folder: str) -> str | None:

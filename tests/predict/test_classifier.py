@@ -122,10 +122,14 @@ def test_a_thousand_calls_keep_no_memory(classify, faces):
 
   call(300)  # At first Python fills lists of its own.
   arrays, blocks = held()
-  call(1000)
-  more_arrays, more_blocks = held()
-  assert more_arrays == arrays
-  assert more_blocks - blocks < 500  # Not one a call.
+  growth = []
+  for _ in range(3):  # A leak is in each; what Python itself does is not.
+    call(400)
+    more_arrays, more_blocks = held()
+    assert more_arrays == arrays
+    growth.append(more_blocks - blocks)
+    blocks = more_blocks
+  assert min(growth) < 200  # Not one a call.
 
 
 def test_an_empty_list_gives_no_probabilities(classify):

@@ -3,6 +3,7 @@
 import logging
 import os
 import pathlib
+import subprocess
 import sys
 import types
 
@@ -67,6 +68,53 @@ def test_a_home_that_cannot_be_written_to_keeps_no_compilations(
   assert startup._writable(folder) == folder
   assert os.listdir(folder) == []
   assert startup._writable("gs://b/xla") == "gs://b/xla"
+
+
+_LOAD = """
+import jax, numpy, pattlite_jax
+network = pattlite_jax.load("fer2013")
+network(numpy.zeros((48, 48), numpy.uint8))
+print(jax.config.values["jax_compilation_cache_dir"])
+"""
+
+
+def _kept_by_a_first_prediction(home, **environment):
+  """Returns the folder that JAX was told of, and the files of its home."""
+  done = subprocess.run(
+    [sys.executable, "-c", _LOAD],
+    env={**os.environ, "HOME": str(home), **environment},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  return done.stdout.strip(), sorted(p for p in home.rglob("*") if p.is_file())
+
+
+@pytest.mark.slow
+def test_a_process_that_loads_keeps_what_it_compiles(tmp_path, monkeypatch):
+  """Where no one says otherwise; and the next process writes nothing more."""
+  monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+  usual = tmp_path / ".cache/pattlite_jax/xla"
+  folder, first = _kept_by_a_first_prediction(tmp_path)
+  assert folder == str(usual)
+  executables = [p for p in first if p.name.endswith("-cache")]
+  assert executables and all(p.parent == usual for p in executables)
+  _, second = _kept_by_a_first_prediction(tmp_path)
+  assert second == first
+
+
+@pytest.mark.slow
+def test_compilations_are_kept_elsewhere_or_not_at_all(tmp_path, monkeypatch):
+  monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+  own = tmp_path / "own"
+  told, _ = _kept_by_a_first_prediction(
+    tmp_path, JAX_COMPILATION_CACHE_DIR=str(own)
+  )
+  assert told == str(own) and not (tmp_path / ".cache/pattlite_jax").exists()
+  told, _ = _kept_by_a_first_prediction(
+    tmp_path, JAX_ENABLE_COMPILATION_CACHE="false"
+  )
+  assert told == "None" and not (tmp_path / ".cache/pattlite_jax").exists()
 
 
 @pytest.mark.parametrize(
