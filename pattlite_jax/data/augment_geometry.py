@@ -74,13 +74,14 @@ def warp(
   """
   _, height, width, _ = images.shape
   places = (jnp.arange(image_size) + 0.5) / image_size - 0.5
-  down, right = places[:, None], places
-  # Sums of three products: a matrix product may round to bfloat16.
-  y, x = (
-    by_y * down + by_x * right + shift + 0.5
-    for by_y, by_x, shift in affines.transpose(1, 2, 0)[..., None, None]
+  grid = jnp.stack(
+    [*jnp.meshgrid(places, places, indexing="ij"), jnp.ones([image_size] * 2)]
   )
-  y, x = _pixel(y, height), _pixel(x, width)
+  # Sums of three products: a matrix product may round to bfloat16. Over the
+  # first axis: on CPUs, XLA of JAX 0.10 sums the third wrongly where B is 1.
+  parts = jnp.moveaxis(affines, 2, 0)[..., None, None] * grid[:, None, None]
+  sources = parts.sum(0) + 0.5  # [B, 2, S, S]
+  y, x = _pixel(sources[:, 0], height), _pixel(sources[:, 1], width)
   images = images.astype(jnp.float32)
   if images[0].size > _MOST_MULTIPLIED:
     return gathered(images, y, x)
