@@ -131,8 +131,9 @@ def pmap_train_step(
 ) -> Any:
   """Maps steps(state, batches, key) -> (state, metrics) over the devices.
 
-  The state that comes back may want `completed`. `devices` may be some that are
-  not there, to lower and compile for them.
+  With several hosts the state that comes back has None for each array that the
+  step hands on. `devices` may be some that are not there, to lower and compile
+  for them.
   """
   hosts = {device.process_index for device in devices or jax.devices()}
   # Donated arrays cannot be host-local views of a multi-host run.
@@ -161,16 +162,6 @@ def _changes(step: Callable[..., Any]) -> Callable[..., Any]:
     return changed, metrics
 
   return changes
-
-
-def completed(changed: Any, state: Any) -> Any:
-  """Returns the state after a step of `pmap_train_step` from that before it."""
-  return jax.tree.map(
-    lambda new, old: old if new is None else new,
-    changed,
-    state,
-    is_leaf=lambda x: x is None,
-  )
 
 
 def map_predict_step(

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from pattlite_jax.runtime import parallel
+from pattlite_jax.training import step as step_lib
 
 
 def mapped(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,7 +27,7 @@ def mapped(step: Callable[..., Any]) -> Callable[..., Any]:
 
   def take(state, stack, *shared):
     changed, metrics = take_steps(state, stack, shared)
-    return parallel.completed(changed, state), metrics
+    return step_lib.merge(changed, state), metrics
 
   return take
 

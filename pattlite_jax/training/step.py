@@ -86,7 +86,7 @@ def split(params: PyTree, trainable: PyTree[bool]) -> tuple[PyTree, PyTree]:
 
 
 def merge(chosen: PyTree, others: PyTree) -> PyTree:
-  """Undoes `split`."""
+  """Undoes `split`: what is None in the one is in the other."""
   return jax.tree.map(
     lambda a, b: b if a is None else a,
     chosen,

@@ -14,6 +14,7 @@ import xla_flags
 
 from pattlite_jax import methods
 from pattlite_jax.runtime import parallel
+from pattlite_jax.training import step as step_lib
 
 CASES = (
   ("pattlite", "batch", "descent"),
@@ -227,7 +228,7 @@ def test_the_steps_of_many_hosts_return_what_they_change(monkeypatch):
   (batch,) = parallel.device_batches([{"x": np.zeros(2)}])
   changed, _ = mapped(state, batch["x"], jax.random.key(0))
   assert changed["frozen"] is None
-  after = parallel.completed(changed, state)
+  after = step_lib.merge(changed, state)
   assert after["moved"].tolist() == [1, 1]
   assert after["frozen"] is state["frozen"] and not state["moved"].is_deleted()
 
