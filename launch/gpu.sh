@@ -56,9 +56,11 @@ each() {
 }
 
 best() {
-  local teachers="fer2013_whole ferplus_argmax_whole"
-  beside 4 best "$(each 2 "" "$teachers") $(each 3 "" "$teachers")" "$@"
-  beside 4 best "$(each 0 _student_long "fer2013 ferplus_argmax")" "$@"
+  local sets="fer2013 ferplus_argmax"
+  beside 7 best "$(each 4 _whole "$sets") $(each 5 _whole "$sets")
+    $(each 6 _whole "$sets") $(each 7 _whole fer2013)" "$@"
+  beside 6 best "$(each 0 _student_long "$sets")
+    $(each 1 _student_long "$sets") $(each 2 _student_long "$sets")" "$@"
 }
 
 # With other seeds or wrong labels a method's program is that of its first row,

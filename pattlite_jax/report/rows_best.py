@@ -67,10 +67,11 @@ def _more(start_from, *, taught_by, epochs, **overrides):
   }
 
 
-def _long(data, label, config):
+def _long(data, label, config, *, epochs, teachers):
   """Returns the rows of a long training: teachers, PAtt-Lite, its students.
 
   The first student starts from the PAtt-Lite, with another seed, as in `_more`.
+  The long students train for so many `epochs`, with `teachers` of their own.
   """
 
   def taught_by(*seeds):
@@ -100,7 +101,7 @@ def _long(data, label, config):
       config,
       "32 epochs in batches of 256; no PAtt-Lite: a plain mean",
       overrides={**_LONG, **_WHOLE},
-      seeds=(0, 1, 2, 3),
+      seeds=(0, 1, 2, 3, *teachers),
     ),
     _best(
       f"{data}_long",
@@ -125,15 +126,14 @@ def _long(data, label, config):
       f"{data}_student_long",
       f"{label} long student",
       config,
-      '40 epochs, otherwise as "long", from ImageNet; two other networks '
-      f'"{label}, whole MobileNetV1" teach in the student\'s view',
+      f'{epochs} epochs, otherwise as "long", from ImageNet; {len(teachers)} '
+      f'other networks "{label}, whole MobileNetV1" teach in the student\'s view',
       overrides={
         **_LONG,
-        **taught_by(2, 3),
-        "stage1.epochs": 40,
+        **taught_by(*teachers),
+        "stage1.epochs": epochs,
         "stage1.ema_decay": 0.999,
       },
-      seeds=(0,),
     ),
   )
 
@@ -255,8 +255,14 @@ BEST = (
     ),
     seeds=(2,),
   ),
-  *_long("ferplus_argmax", "FER+ (argmax)", "ferplus_best"),
-  *_long("fer2013", "FER2013", "fer2013_best"),
+  *_long(
+    "ferplus_argmax",
+    "FER+ (argmax)",
+    "ferplus_best",
+    epochs=40,
+    teachers=(4, 5, 6),
+  ),
+  *_long("fer2013", "FER2013", "fer2013_best", epochs=60, teachers=(4, 5, 6, 7)),
 )
 
 INGREDIENTS = (
