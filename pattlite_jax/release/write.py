@@ -34,8 +34,9 @@ def release(
 ) -> None:
   """Scores the best weights of a finished run and writes the folder.
 
-  With `calibrate` they get a temperature, fitted on the validation split. What
-  was released before can be released again, with what it says of its training.
+  They predict in float32, whatever they were trained in. With `calibrate` they
+  get a temperature, fitted on the validation split. What was released before
+  can be released again, with what it says of its training.
 
   Raises:
     MissingFileError: if it is neither, or the run has not ended.
@@ -43,7 +44,7 @@ def release(
       logit is NaN or Inf.
   """
   training = _training(workdir)
-  network = dataclasses.replace(trained.load(workdir), temperature=1.0)
+  network = _as_released(trained.load(workdir))
   out = durable.named(out)
   inputs = load_inputs(network, choice, split=split, challenge_lists=None)
   own_set = (inputs.dataset, network.config.data.name)
@@ -84,6 +85,13 @@ def release(
   pictures.draw_evaluation(out, result)
   durable.write_text(out / "README.md", model_card.text(out.name, described))
   durable.sync_tree(out)
+
+
+def _as_released(network: Trained) -> Trained:
+  """Returns the network in float32, as CPUs are slow in bfloat16; uncalibrated."""
+  config = network.config.copy_and_resolve_references()
+  config.model.dtype = "float32"
+  return dataclasses.replace(network, config=config, temperature=1.0)
 
 
 def _training(workdir: epath.PathLike) -> dict[str, Any]:

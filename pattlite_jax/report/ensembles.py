@@ -19,7 +19,7 @@ def text(results: epath.Path) -> list[str]:
     UserError: if a file is of something else.
   """
   rows = []
-  for file in sorted(results.glob("*_mean.json")):
+  for file in sorted(results.glob("*_mean*.json")):
     found = json_file.read(file)
     try:
       rows.append(_row(found))

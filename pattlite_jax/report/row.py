@@ -76,4 +76,5 @@ class Row:
   audited: bool = False  # Whether `audit` is to judge it, too.
   trained_in: str = ""  # The table whose runs it scores; empty: its own.
   compared_with: str = ""  # The row of its table that it is a change of.
-  ships_as: str = ""  # The network of the package that its first seed is.
+  ships_as: str = ""  # The network of the package that one of its seeds is.
+  shipped_seed: int = 0  # That of the median accuracy on the validation split.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import jax
 import numpy as np
@@ -85,6 +86,22 @@ def test_a_run_becomes_a_folder(released, splits):
   write.release(folder, again, choice, split="validation")
   for path in folder.glob("*.[sojm]*"):
     assert (again / path.name).read_bytes() == path.read_bytes(), path
+
+
+@pytest.mark.slow
+def test_a_network_trained_in_bfloat16_is_released_in_float32(released, splits):
+  folder, _ = released
+  described = json.loads((folder / "config.json").read_text())
+  described["config"]["model"]["dtype"] = "bfloat16"
+  half, out = folder.parent / "half", folder.parent / "of_half"
+  shutil.copytree(folder, half)
+  (half / "config.json").write_text(json.dumps(described))
+  choice = DataChoice(packed=str(folder.parent / "faces.npz"))
+  write.release(half, out, choice, split="validation")
+  images = splits["validation"].images
+  probabilities = [pattlite_jax.load(f)(images) for f in (out, folder, half)]
+  np.testing.assert_array_equal(probabilities[0], probabilities[1])
+  assert (probabilities[0] != probabilities[2]).any()
 
 
 @pytest.mark.slow

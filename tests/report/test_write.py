@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import pathlib
+import statistics
 
 import pytest
 from etils import epath
@@ -9,6 +11,9 @@ from etils import epath
 from pattlite_jax.report import lines, write
 from pattlite_jax.report.row import LEAK_SCORINGS, SHUFFLED, Row
 from pattlite_jax.report.rows import TABLES
+from pattlite_jax.weights import model_folder
+
+BEST = pathlib.Path(__file__).parents[2] / "results/best"
 
 
 def figures(accuracy):
@@ -192,6 +197,27 @@ def test_the_protocol_table_has_the_same_weights_three_times(keep):
 def test_a_network_ships_in_one_row():
   shipped = [row.ships_as for row in TABLES["best"] if row.ships_as]
   assert sorted(shipped) == ["fer2013", "ferplus"]
+
+
+@pytest.mark.parametrize(
+  "row", [row for row in TABLES["best"] if row.ships_as], ids=lambda r: r.name
+)
+def test_the_seed_of_median_accuracy_ships(row):
+  results = {
+    seed: json.loads((BEST / f"{row.name}_seed{seed}.json").read_text())
+    for seed in row.seeds
+  }
+  assert len(results) % 2  # Else no seed is the median.
+  accuracies = {
+    seed: result["splits"]["validation"]["per_sample"]["accuracy"]
+    for seed, result in results.items()
+  }
+  assert accuracies[row.shipped_seed] == statistics.median(accuracies.values())
+  folder = model_folder.find(row.ships_as)
+  training = json.loads((folder / model_folder.CONFIG).read_text())["training"]
+  shipped = results[row.shipped_seed]
+  for field in ("seed", "git_revision", "taught_by", "device"):
+    assert training[field] == shipped[field]
 
 
 def test_validation_figures_are_called_so(keep):
