@@ -88,7 +88,7 @@ def release(
 
 
 def _as_released(network: Trained) -> Trained:
-  """Returns the network in float32, as CPUs are slow in bfloat16; uncalibrated."""
+  """Returns a network uncalibrated, in float32: CPUs are slow in bfloat16."""
   config = network.config.copy_and_resolve_references()
   config.model.dtype = "float32"
   return dataclasses.replace(network, config=config, temperature=1.0)
