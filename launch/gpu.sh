@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# What wants a GPU: teachers and long students of the table "best", the table
-# "methods", then the benchmark, on packed data sets (python -m pattlite_jax.pack),
-# which need no TensorFlow. Resumes; leaves results/best/, results/methods/ and
-# results/bench_gpu.json. What has a result there is not trained again: for new
-# students of teachers whose runs/ are gone, move the teachers' results away.
+# What wants a GPU: teachers and long students of the table "best", the tables
+# "methods" and "heads", then the benchmark, on packed data sets (python -m
+# pattlite_jax.pack), which need no TensorFlow. Resumes; leaves results/best/,
+# results/methods/, results/heads/ and results/bench_gpu.json. What has a result
+# there is not trained again: for new students of teachers whose runs/ are gone,
+# move the teachers' results away.
 # Usage: [INSTALL=no] [WORKERS=N] launch/gpu.sh FER2013.npz FERPLUS_ARGMAX.npz \
 #   [--config.FIELD=VALUE ...]; "" for a file leaves its data set out.
-# WORKERS: how many rows of "methods" train beside each other; default: a row for
-# each processor core, but four.
+# WORKERS: how many rows of "methods" and "heads" train beside each other; default:
+# a row for each processor core, but four.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [[ $# -lt 2 ]]; then
@@ -27,13 +28,14 @@ export XLA_FLAGS="${XLA_FLAGS:-} --xla_gpu_autotune_level=1 \
 
 # train TABLE ROW:SEED FER2013.npz FERPLUS_ARGMAX.npz [--config.FIELD=VALUE ...]
 # Attention and sharing over a batch are scored on the split that all rows have.
+# Several steps a dispatch change no result; a GPU waits less for the host.
 train() {
   local row="${2%:*}" packed="$3"
   if [[ "$row" == *ferplus* ]]; then packed="$4"; fi
   if [[ -n "$packed" ]]; then
     launch/table.sh "$1" "--rows=$row" "--seed=${2#*:}" --scored_split=validation \
       "--config.data.packed=$packed" \
-      --config.checkpoint_every_steps=0 "${@:5}"
+      --config.checkpoint_every_steps=0 --config.steps_per_dispatch=8 "${@:5}"
   fi
 }
 export -f train
@@ -76,15 +78,29 @@ methods() {
     "$@" --config.model.dtype=bfloat16  # As the rows of "best".
 }
 
+# In float32, as rows that a CPU has trained.
+heads() {
+  local kinds="token scaled none patch_norm scaled_patch_norm none_patch_norm"
+  local all="$kinds pointwise_9 at_112 native"
+  local ferplus="$kinds pointwise_9 adjusted_05 adjusted_10"
+  beside "$workers" heads "$(each 0 "" "$all") $(each 0 _ferplus "$ferplus")
+    $(each 1 "" "$all") $(each 1 _ferplus "$ferplus")" "$@"
+}
+
 # shellcheck source=/dev/null
 source launch/environment.sh  # Once, not by each of the rows.
 best "$@" &
 best=$!
-methods "$@" &
-methods=$!
+{
+  status=0
+  methods "$@" || status=$?
+  heads "$@" || status=$?
+  exit "$status"
+} &
+tables=$!
 status=0
 wait "$best" || status=$?
-wait "$methods" || status=$?
+wait "$tables" || status=$?
 if ((status)); then
   exit "$status"
 fi

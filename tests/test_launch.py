@@ -15,6 +15,7 @@ import yaml
 from jax._src.clusters.k8s_cluster import K8sCluster
 
 from pattlite_jax.report.rows_best import BEST
+from pattlite_jax.report.rows_heads import HEADS
 from pattlite_jax.report.rows_methods import DATA, METHODS
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -345,7 +346,8 @@ def rows_of_gpu(repository, *packed, env=None):
     table, row, seed, given, dtype = re.fullmatch(
       "EXTRAS=cuda python -m pattlite_jax.report.run --table=(.+) --rows=(.+) "
       rf"--seed=(.) --scored_split=validation -- --config.data.packed=(\S+) "
-      rf"--config.checkpoint_every_steps=0 {flag}(.*)",
+      "--config.checkpoint_every_steps=0 --config.steps_per_dispatch=8 "
+      rf"{flag}(.*)",
       command,
     ).groups()
     assert given == packed["ferplus" in row]
@@ -372,11 +374,10 @@ def test_a_gpu_runs_all_rows_that_have_data(repository, with_bench_of_gpu):
   found, done = rows_of_gpu(repository, "2013.npz", "plus.npz")
   assert done.returncode == 0, done.stderr
   assert len(found) == len(set(found))
+  rows = [("methods", row) for row in METHODS if row.change in DATA]
+  rows += [("heads", row) for row in HEADS]
   assert set(found) == trainings_of_long_students() | {
-    ("methods", row.name, seed)
-    for row in METHODS
-    if row.change in DATA
-    for seed in row.seeds
+    (table, row.name, seed) for table, row in rows for seed in row.seeds
   }
 
 
@@ -396,7 +397,7 @@ def test_a_gpu_goes_on_after_a_row_that_failed(repository, with_bench_of_gpu):
   assert done.returncode == 1
   rows = [row for _, row, _ in found]
   assert len(rows) == 4 + sum(
-    len(row.seeds) for row in METHODS if "FER2013" in row.change
+    len(row.seeds) for row in (*METHODS, *HEADS) if "FER2013" in row.change
   ) - sum(row.name == "baseline_detector" for row in METHODS)
   assert not any("student" in row for row in rows)  # They need their teachers.
 

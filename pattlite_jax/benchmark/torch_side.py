@@ -29,13 +29,14 @@ class Side:
     images = torch.from_numpy(faces.images).to(_DEVICE)
 
     def predict(images):
-      with torch.inference_mode(), self._autocast():
+      with self._autocast():
         return functional.softmax(model(_scaled(_nchw(images))), dim=-1)
 
     predict = self._maybe_compiled(predict)
 
     def once():
-      return predict(images)
+      with torch.inference_mode():  # PyTorch 2.11 cannot compile it.
+        return predict(images)
 
     return once, once().float().cpu().numpy()
 
