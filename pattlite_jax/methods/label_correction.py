@@ -14,7 +14,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
@@ -22,6 +21,7 @@ from pattlite_jax.data import action_units
 from pattlite_jax.method import CLASSIFIER, Batch, Method, Outputs, Terms
 from pattlite_jax.methods.shared import Shared
 from pattlite_jax.runtime import parallel
+from pattlite_jax.runtime.lazy import optax
 
 
 class LabelCorrection(nn.Module):

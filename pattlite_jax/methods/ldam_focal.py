@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-import optax
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
@@ -23,6 +22,7 @@ from pattlite_jax.method import CLASSIFIER, Batch, Method, Outputs, Terms
 from pattlite_jax.methods.shared import Shared
 from pattlite_jax.models import losses
 from pattlite_jax.runtime.errors import UserError
+from pattlite_jax.runtime.lazy import optax
 
 
 class CosineClassifier(nn.Module):

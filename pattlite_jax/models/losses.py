@@ -2,8 +2,9 @@
 
 import jax
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int
+
+from pattlite_jax.runtime.lazy import optax
 
 
 def balanced_class_weights(

@@ -1,8 +1,9 @@
-"""etils.epath, imported when first used.
+"""Packages that are imported when they are first used.
 
-It takes longer to import than onnxruntime, and photographs of a local folder
-need none of it. Modules that `python -m pattlite_jax.predict` starts with take
-it from here, and begin with `from __future__ import annotations`.
+They take a tenth of a second or more. etils.epath takes longer than
+onnxruntime, and photographs of a local folder need none of it: modules that
+`python -m pattlite_jax.predict` starts with take it from here, and begin with
+`from __future__ import annotations`. optax is for training, not for `load`.
 """
 
 import importlib.util
@@ -21,8 +22,10 @@ def _lazy(name: str):
 
 
 if TYPE_CHECKING:
+  import optax
   from etils import epath
 else:
   epath = sys.modules.get("etils.epath") or _lazy("etils.epath")
+  optax = sys.modules.get("optax") or _lazy("optax")
 
-__all__ = ["epath"]
+__all__ = ["epath", "optax"]

@@ -49,6 +49,11 @@ def find(name: epath.PathLike) -> pathlib.Path | epath.Path | None:
   return None
 
 
+def is_shipped(folder: pathlib.Path | epath.Path) -> bool:
+  """Returns whether a folder that was found is one of the package."""
+  return pathlib.Path(folder).parent == _SHIPPED
+
+
 def write(
   folder: epath.PathLike, variables: dict[str, Any], described: dict[str, Any]
 ) -> None:

@@ -11,7 +11,7 @@ import small_run_config
 from small_run import fit
 
 import pattlite_jax
-from pattlite_jax import trained
+from pattlite_jax import methods, trained
 from pattlite_jax.config.fields import METHODS
 from pattlite_jax.data import packed
 from pattlite_jax.data.source import DataChoice
@@ -19,7 +19,7 @@ from pattlite_jax.release import model_card, model_check, write
 from pattlite_jax.scoring import protocols
 from pattlite_jax.scoring.inputs import load_inputs
 from pattlite_jax.training import setup
-from pattlite_jax.weights import model_folder
+from pattlite_jax.weights import model_folder, trunk
 
 NUM_PARAMETERS = 1_200_000  # At most.
 MAX_BYTES = 5_000_000
@@ -222,6 +222,14 @@ def test_a_changed_weight_changes_the_check(released):
   assert model_check.on_drawn_faces(network)["loss"] != pytest.approx(
     before["loss"], abs=2e-4
   )
+
+
+@pytest.mark.parametrize("name", model_folder.shipped())
+def test_a_shipped_models_weights_fit_its_config(name):
+  """`load` does not compare them: it would take as long as to import JAX."""
+  network = trained.load(name)
+  shapes = methods.build(network.config, len(network.class_names)).shapes
+  trunk.select_layers(network.variables, shapes, all_used=True)
 
 
 @pytest.mark.parametrize("name", model_folder.shipped())
