@@ -36,7 +36,7 @@ a still picture, and people often show what they do not feel.
   recognition is a high-risk use there (Annex III) with duties of its own.
 - Not for decisions about people, nor for health, lie detection, or hiring.
 - The figures above are of faces as the data set cuts them. A face that
-  `classify.photo` finds costs about two points of accuracy (measured on FER+,
+  `classify.photo` finds costs one to two points of accuracy (measured on FER+,
   docs/use.md). A crop that is not square is filled with its mean colour, which
   costs less than stretching it (docs/results.md). What is passed as a face is
   not rejected: a wall gets a class.
