@@ -2,13 +2,14 @@
 
 python -m pattlite_jax.evaluate --checkpoint runs/fer2013 [--split test]
   [--dataset ferplus/majority --data_dir <folder>] [--packed F.npz]
-  [--json F] [--pictures DIR]
+  [--against CHECKPOINT] [--json F] [--pictures DIR]
 
 Weights of attention or sharing "batch" have a second set of figures, which
 depends on --order and --batch_size; those of other modes depend on neither.
 --flip_views adds those of two views of each image, itself and its mirror image.
 Several checkpoints with commas between them are scored as one network, by their
-mean probabilities.
+mean probabilities. --against tests whether another network differs by more than
+chance on the same images.
 """
 
 import io
@@ -39,6 +40,11 @@ def define_flags(values: flags.FlagValues) -> None:
     flag_values=values,
   )
   for name, text in (
+    (
+      "against",
+      "Another checkpoint, to count the images that one of both alone gets "
+      "right, with McNemar's test.",
+    ),
     ("challenge_lists", "A folder of RAN's lists, to score those subsets."),
     (
       "predictions",
@@ -93,7 +99,7 @@ def _evaluate(given: flags.FlagValues) -> None:
 
   with errors.in_one_line(data_flags.OF_COMMANDS):
     from pattlite_jax import ensemble
-    from pattlite_jax.scoring import pictures, protocols, text
+    from pattlite_jax.scoring import paired, pictures, protocols, text
     from pattlite_jax.scoring.inputs import load_inputs
 
     inputs = load_inputs(
@@ -102,11 +108,18 @@ def _evaluate(given: flags.FlagValues) -> None:
       split=given.split,
       challenge_lists=given.challenge_lists,
     )
+    other = None
+    if given.against:
+      other = ensemble.load(given.against, "against")
     parallel.connect()
     batches = protocols.Batches(given.order, given.batch_size, given.seed)
     result, predictions = protocols.evaluate(
       inputs, batches, flip_views=given.flip_views
     )
+    if other:
+      found = paired.against(other, inputs, predictions, given.batch_size)
+      scores = result["splits"][given.split]
+      scores["against"] = {"checkpoint": given.against, **found}
   if not parallel.is_writer():
     return
   result = {"checkpoint": given.checkpoint, **result}

@@ -479,6 +479,7 @@ def test_the_command_scores_prints_and_writes(tmp_path):
     "--order=class_sorted",
     "--batch_size=3",
     f"--challenge_lists={tmp_path / 'lists'}",
+    f"--against={tmp_path / 'run'}",
     f"--json={tmp_path / 'new/figures.json'}",
     f"--predictions={tmp_path / 'new/logits.npz'}",
     f"--pictures={tmp_path / 'pictures'}",
@@ -502,6 +503,13 @@ def test_the_command_scores_prints_and_writes(tmp_path):
     assert stored["ids"].tolist() == [f"fer{i:07d}" for i in range(2, 9)]
     assert stored["labels"].tolist() == [i % 8 for i in range(2, 9)]
   assert hits == scores["per_sample"]["accuracy"]
+  assert scores["against"] == {
+    "checkpoint": str(tmp_path / "run"),
+    "accuracy": hits,
+    "right_here_alone": 0,
+    "right_there_alone": 0,
+    "p_value": 1.0,
+  }
   assert len(list((tmp_path / "pictures").iterdir())) == 4
   for path in (tmp_path / "pictures").iterdir():
     assert plt.imread(path).ndim == 3

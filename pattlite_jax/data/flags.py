@@ -11,6 +11,7 @@ from pattlite_jax.data.source import DataChoice
 
 # The flags by the settings that errors name (`errors.in_one_line`).
 OF_COMMANDS = {
+  "against": "--against=<folder>",
   "challenge_lists": "--challenge_lists=<folder>",
   "checkpoint": "--checkpoint=<folder>",
   "data.name": "--dataset=<name>",

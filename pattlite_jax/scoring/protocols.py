@@ -10,6 +10,8 @@ shows figures reads it:
      "across_batch": {"order": ..., "batch_size": ..., "order_seed": ...,
                       "changed_predictions": ..., FIGURES},
      "flip_views": FIGURES,
+     "against": {"checkpoint": ..., "accuracy": ..., "right_here_alone": ...,
+                 "right_there_alone": ..., "p_value": ...},
      "challenges": {subset: {..., "list_labels": {"per_sample": ..., ...},
                              "data_set_labels": {"per_sample": ..., ...}}}}}}
 
@@ -22,6 +24,8 @@ FIGURES are those of `metrics.score`.
                 one alone; null in results that are older than the count.
   flip_views    mean logits of each image alone and of its mirror image; only
                 where asked for
+  against       another network beside this one, by `paired.against`; only where
+                `evaluate` is asked for it
   challenges    RAN's subsets of the test split, scored by the labels of their
                 lists and of the data set; only where asked for
 """

@@ -79,6 +79,8 @@ def report(result: dict[str, Any]) -> str:
     lines += ["", *_across_batch(alone, scores["across_batch"])]
   if "flip_views" in scores:
     lines += ["", *_flip_views(alone, scores["flip_views"])]
+  if "against" in scores:
+    lines += ["", *against(alone, scores["against"])]
   for subset, found in scores.get("challenges", {}).items():
     lines += ["", *_challenge(subset, found)]
   return "\n".join(lines)
@@ -151,6 +153,18 @@ def _flip_views(alone: dict[str, Any], views: dict[str, Any]) -> list[str]:
     "Flip views: the mean logits of each image and its mirror image, which is",
     "twice the work; no figure of a single view compares with it.",
     *_beside("flip views", views, alone),
+  ]
+
+
+def against(alone: dict[str, Any], other: dict[str, Any]) -> list[str]:
+  """Shows another network's accuracy, and whether chance explains it."""
+  here, there = other["right_here_alone"], other["right_there_alone"]
+  gain = 100 * (alone["accuracy"] - other["accuracy"])
+  return [
+    f"Against: {other['checkpoint']}",
+    f"  accuracy {percent(other['accuracy'])} there, {gain:+.2f} points here",
+    f"  {here:,} images right here alone, {there:,} there alone",
+    f"  so far apart by chance (McNemar): p = {other['p_value']:.2g}",
   ]
 
 
