@@ -8,7 +8,23 @@ onnxruntime, and photographs of a local folder need none of it: modules that
 
 import importlib.util
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+  import optax
+  from etils import epath
+
+__all__ = ["epath", "optax"]
+
+_NAMES = {"epath": "etils.epath", "optax": "optax"}
+
+
+def __getattr__(name: str) -> Any:
+  """Returns a package that whoever imports it from here will use."""
+  if name not in _NAMES:
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+  full = _NAMES[name]
+  return sys.modules.get(full) or _lazy(full)
 
 
 def _lazy(name: str):
@@ -19,13 +35,3 @@ def _lazy(name: str):
   sys.modules[name] = module
   spec.loader.exec_module(module)
   return module
-
-
-if TYPE_CHECKING:
-  import optax
-  from etils import epath
-else:
-  epath = sys.modules.get("etils.epath") or _lazy("etils.epath")
-  optax = sys.modules.get("optax") or _lazy("optax")
-
-__all__ = ["epath", "optax"]
