@@ -49,10 +49,10 @@ In one seed each, 32 epochs with batch norm in the patch block are better than
 the recipe on FER2013, and no better on FER+. ImageNet's whole MobileNetV1,
 three times as large, is ahead of both; it needs no patches and no attention.
 What two of these teach in the student's own view, in six more epochs, adds less
-than a standard error to the accuracy. Students of three or four that train as
-long as their teachers come nearer to them; on FER+ they reach a single one.
-These students were scored in bfloat16 here; their cards have them in float32,
-in which they ship.
+than a standard error to the accuracy. Students of three or four that train
+about as long as their teachers are level with a single one of them, at a third
+of the size. They were scored in bfloat16 here; their cards have them in
+float32, in which they ship.
 
 For comparison, the best PAtt-Lite that predicts each image alone which we know
 of, [near-neutral-fer](https://github.com/StevenHSKim/near-neutral-fer), reports
