@@ -243,7 +243,7 @@ def _trained(
   """
   config = _config(described["config"], where)
   names = class_names_lib.checked(described["class_names"], where)
-  if not known_to_fit:  # Else half a second is saved.
+  if not known_to_fit:  # To compare takes as long as to import JAX.
     shapes = methods.build(config, len(names)).shapes
     try:
       variables = trunk.select_layers(variables, shapes, all_used=True)
