@@ -334,12 +334,17 @@ def text(results: epath.Path) -> str:
 
 def _shipped(rows: Sequence[Row]) -> str:
   """Returns lines that say which runs the networks of the package are."""
-  return "\n".join(
-    f'`load("{row.ships_as}")` is seed {row.shipped_seed} of "{row.label}", '
-    f"the one of median accuracy among {len(row.seeds)}."
-    for row in rows
-    if row.ships_as
-  )
+  lines = []
+  for row in rows:
+    if row.ships_as:
+      chosen = "the only one trained"
+      if len(row.seeds) > 1:
+        chosen = f"the one of median accuracy among {len(row.seeds)}"
+      lines.append(
+        f'`load("{row.ships_as}")` is seed {row.shipped_seed} of '
+        f'"{row.label}", {chosen}.'
+      )
+  return "\n".join(lines)
 
 
 def _join(head: str, studies: Sequence[tuple[str, list[str], str]]) -> str:

@@ -76,12 +76,12 @@ def _more(start_from, *, taught_by, epochs, **overrides):
   }
 
 
-def _long(data, label, config, *, epochs, teachers, shipped):
+def _long(data, label, config, *, epochs, teachers, ships, shipped_seed):
   """Returns the rows of a long training: teachers, PAtt-Lite, its students.
 
   The first student starts from the PAtt-Lite, with another seed, as in `_more`.
   The long students train for so many `epochs`, with the seeds `teachers` of
-  their own; the seed `shipped` is in the package.
+  their own. Of the students called `ships`, one is in the package.
   """
 
   def taught_by(*seeds):
@@ -104,6 +104,13 @@ def _long(data, label, config, *, epochs, teachers, shipped):
     "stage1.warmup_epochs": 0.5,
     "stage1.monitor": "last_epoch",
   }
+
+  def in_package(student):
+    if student != ships:
+      return {}
+    name = data.removesuffix("_argmax")
+    return {"ships_as": name, "shipped_seed": shipped_seed}
+
   long_student = {
     **_LONG,
     **taught_by(*teachers),
@@ -145,8 +152,7 @@ def _long(data, label, config, *, epochs, teachers, shipped):
       f'other networks "{label}, whole MobileNetV1" teach in the student\'s '
       "view",
       overrides=long_student,
-      ships_as=data.removesuffix("_argmax"),
-      shipped_seed=shipped,
+      **in_package("student_long"),
     ),
     _best(
       f"{data}_student_wide",
@@ -157,6 +163,7 @@ def _long(data, label, config, *, epochs, teachers, shipped):
       f'"{label} long student"',
       overrides={**long_student, **_WIDE, "stage1.epochs": _WIDE_EPOCHS},
       seeds=(1,),
+      **in_package("student_wide"),
     ),
   )
 
@@ -284,7 +291,8 @@ BEST = (
     "ferplus_best",
     epochs=27,
     teachers=(4, 5, 6),
-    shipped=2,
+    ships="student_long",
+    shipped_seed=2,
   ),
   *_long(
     "fer2013",
@@ -292,7 +300,8 @@ BEST = (
     "fer2013_best",
     epochs=41,
     teachers=(4, 5, 6, 7),
-    shipped=1,
+    ships="student_wide",
+    shipped_seed=1,
   ),
 )
 
