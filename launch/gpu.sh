@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What wants a GPU: teachers and long students of the table "best", the tables
+# What wants a GPU: teachers and students of the table "best", the tables
 # "methods" and "heads", then the benchmark, on packed data sets (python -m
 # pattlite_jax.pack), which need no TensorFlow. Resumes; leaves results/best/,
 # results/methods/, results/heads/ and results/bench_gpu.json. What has a result
@@ -61,8 +61,9 @@ best() {
   local sets="fer2013 ferplus_argmax"
   beside 7 best "$(each 4 _whole "$sets") $(each 5 _whole "$sets")
     $(each 6 _whole "$sets") $(each 7 _whole fer2013)" "$@"
-  beside 6 best "$(each 0 _student_long "$sets")
-    $(each 1 _student_long "$sets") $(each 2 _student_long "$sets")" "$@"
+  beside 8 best "$(each 0 _student_long "$sets")
+    $(each 1 _student_long "$sets") $(each 2 _student_long "$sets")
+    $(each 1 _student_wide "$sets")" "$@"
 }
 
 # With other seeds or wrong labels a method's program is that of its first row,

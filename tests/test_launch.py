@@ -357,9 +357,9 @@ def rows_of_gpu(repository, *packed, env=None):
   return found, done
 
 
-def trainings_of_long_students():
+def trainings_of_students():
   """Returns (table, row, seed) of each, and of their teachers."""
-  rows = [row for row in BEST if row.name.endswith("student_long")]
+  rows = [r for r in BEST if r.name.endswith(("student_long", "student_wide"))]
   teachers = {
     pathlib.PurePath(path).name.rpartition("_seed")
     for row in rows
@@ -376,7 +376,7 @@ def test_a_gpu_runs_all_rows_that_have_data(repository, with_bench_of_gpu):
   assert len(found) == len(set(found))
   rows = [("methods", row) for row in METHODS if row.change in DATA]
   rows += [("heads", row) for row in HEADS]
-  assert set(found) == trainings_of_long_students() | {
+  assert set(found) == trainings_of_students() | {
     (table, row.name, seed) for table, row in rows for seed in row.seeds
   }
 

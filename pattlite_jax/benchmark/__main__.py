@@ -13,16 +13,21 @@ pattlite_jax.export writes of a shipped network. "input" times the batches of
 faces in memory beside the step that takes them, and, as does "input_set" alone,
 those of a made set of JPEGs, in memory and from disk. "recipe" times our steps
 of configs/fer2013_best.py beside the processor's largest product. "video" times
-pattlite_jax.predict on a made video beside a loop over its parts.
+pattlite_jax.predict on a made video beside a loop over its parts. What is
+measured lies in F.part until all of it is.
 """
+
+from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 from absl import app, flags
 
 from pattlite_jax.runtime import output
+from pattlite_jax.runtime.lazy import epath
 
 WHAT = (
   *("forward", "train_step", "input", "startup", "recipe"),
@@ -117,22 +122,40 @@ def _benchmark(
   from pattlite_jax.runtime import durable, provenance
   from pattlite_jax.scoring import pictures
 
-  result = {
-    "dtype": given.dtype,
-    "steps_per_dispatch": given.steps_per_dispatch,
-    **_measure(given, sizes, counts),
-    **provenance.environment(),
-  }
+  path = durable.named(given.json) if given.json else None
+
+  def described(found: dict[str, Any]) -> dict[str, Any]:
+    return {
+      "dtype": given.dtype,
+      "steps_per_dispatch": given.steps_per_dispatch,
+      **found,
+      **provenance.environment(),
+    }
+
+  def keep(found: dict[str, Any]) -> None:
+    if path:
+      text = json.dumps(described(found), indent=2)
+      durable.write_text(_unfinished(path), text)
+
+  result = described(_measure(given, sizes, counts, keep))
   print("\n".join(page.text(result)))
-  if given.json:
-    path = durable.named(given.json)
+  if path:
     durable.write_text(path, json.dumps(result, indent=2))
+    _unfinished(path).unlink(missing_ok=True)
   if given.png:
     pictures.save(page.picture(result), durable.named(given.png))
 
 
+def _unfinished(path: epath.Path) -> epath.Path:
+  """Returns where a benchmark under way keeps what it has measured."""
+  return path.with_name(f"{path.name}.part")
+
+
 def _measure(
-  given: flags.FlagValues, sizes: list[int], counts: list[int]
+  given: flags.FlagValues,
+  sizes: list[int],
+  counts: list[int],
+  keep: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
   from pattlite_jax.benchmark import computations, startup_time
   from pattlite_jax.runtime import startup
@@ -162,6 +185,7 @@ def _measure(
       steps_per_dispatch=given.steps_per_dispatch,
       rounds=given.rounds,
       seconds=given.seconds,
+      keep=lambda so_far: keep({**found, **so_far}),
     )
   if "recipe" in what:
     from pattlite_jax.benchmark import recipe_time

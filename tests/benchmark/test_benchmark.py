@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import PIL.Image
 import pytest
+from absl import flags
 
+from pattlite_jax.benchmark import __main__ as benchmark
 from pattlite_jax.benchmark import (
   computations,
   input_set,
@@ -16,6 +18,7 @@ from pattlite_jax.benchmark import (
   recipe_time,
   work,
 )
+from pattlite_jax.runtime.errors import UserError
 
 
 def run(*flags):
@@ -50,6 +53,25 @@ def test_forward_against_keras(tmp_path):
   assert result["git_revision"] is None or len(result["git_revision"]) >= 40
   assert "| forward | 1 |" in done.stdout
   assert (tmp_path / "bench.png").stat().st_size > 1000
+  assert not (tmp_path / "bench.json.part").exists()
+
+
+def test_what_is_measured_outlives_a_failure(tmp_path, monkeypatch):
+  def measure(given, sizes, counts, keep):
+    keep({"startup": {"first": {"ms": 1.0}}})
+    raise UserError("The second cannot be compiled.")
+
+  monkeypatch.setattr(benchmark, "_measure", measure)
+  given = flags.FlagValues()
+  benchmark.define_flags(given)
+  path = tmp_path / "bench.json"
+  given(["benchmark", f"--json={path}"])
+  with pytest.raises(SystemExit):
+    benchmark.main(["benchmark"], given)
+  assert not path.exists()
+  kept = json.loads((tmp_path / "bench.json.part").read_text())
+  assert kept["startup"] == {"first": {"ms": 1.0}}
+  assert "machine" in kept
 
 
 @pytest.mark.slow
