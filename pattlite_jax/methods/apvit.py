@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float
 
 from pattlite_jax.method import CLASSIFIER, Method, Outputs
 from pattlite_jax.methods.shared import Shared
+from pattlite_jax.models.parameter import parameter
 from pattlite_jax.models.vit_pooling import (
   EMBEDDING_INIT,
   PoolingBlock,
@@ -59,7 +60,7 @@ class APViT(nn.Module):
     ).astype(jnp.float32)
     x = self._pooled_patches(features, images.shape[1])
     token, position = (
-      self.param(name, init, (1, 1, self.width))
+      parameter(self, name, init, (1, 1, self.width))
       for name, init in (
         ("class_token", EMBEDDING_INIT),
         ("class_position", nn.initializers.zeros),
@@ -91,8 +92,8 @@ class APViT(nn.Module):
       features.reshape(batch, height * width, -1)
     )
     weights = jnp.abs(patches).sum(-1)
-    position = self.param(
-      "patch_position", EMBEDDING_INIT, (1, height * width, self.width)
+    position = parameter(
+      self, "patch_position", EMBEDDING_INIT, (1, height * width, self.width)
     )
     return keep_largest(patches + position, weights, count)
 

@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float
 
 from pattlite_jax.method import CLASSIFIER, Method, Outputs
 from pattlite_jax.methods.shared import Shared
+from pattlite_jax.models.parameter import parameter
 from pattlite_jax.models.torch_layers import DEFAULT_INIT, MOMENTUM, batch_norm
 from pattlite_jax.runtime import parallel
 from pattlite_jax.runtime.errors import UserError
@@ -86,7 +87,7 @@ class Window(nn.Module):
     def init(key, shape):
       return DEFAULT_INIT(key, (math.prod(shape), 1)).reshape(shape)
 
-    return slide(maps, self.param("kernel", init, (WINDOW, WINDOW)))
+    return slide(maps, parameter(self, "kernel", init, (WINDOW, WINDOW)))
 
 
 class ARM(nn.Module):
@@ -138,7 +139,7 @@ class ARM(nn.Module):
     self, x: Float[Array, "B P Q"], mask: Bool[Array, "B"], train: bool
   ) -> Float[Array, "..."]:
     """Returns what each image's map is given, and tracks the batch's mean."""
-    alpha = self.param("sharing_weight", nn.initializers.ones, ())
+    alpha = parameter(self, "sharing_weight", nn.initializers.ones, ())
     tracked = self.variable(
       "batch_stats", "sharing_mean", jnp.zeros, x.shape[1:]
     )

@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from pattlite_jax.method import CLASSIFIER, Batch, Method, Outputs, Terms
 from pattlite_jax.methods.shared import Shared
 from pattlite_jax.models.convolution import Conv
+from pattlite_jax.models.parameter import parameter
 from pattlite_jax.models.torch_layers import (
   DEFAULT_INIT,
   HE_NORMAL,
@@ -94,8 +95,11 @@ class DAN(nn.Module):
     f32[M, C], and "heads" f32[B, 4, C], log-softmaxed over the heads.
     """
     x = self.trunk(images, mask, update_stats=train and self.update_trunk_stats)
-    centers = self.param(
-      "centers", nn.initializers.normal(1.0), (self.num_centers, x.shape[-1])
+    centers = parameter(
+      self,
+      "centers",
+      nn.initializers.normal(1.0),
+      (self.num_centers, x.shape[-1]),
     )
     heads = [
       Head(

@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 from pattlite_jax.method import CLASSIFIER, Batch, Method, Outputs, Terms
 from pattlite_jax.methods.shared import Shared
 from pattlite_jax.models import losses
+from pattlite_jax.models.parameter import parameter
 from pattlite_jax.runtime.errors import UserError
 from pattlite_jax.runtime.lazy import optax
 
@@ -34,7 +35,7 @@ class CosineClassifier(nn.Module):
   def __call__(self, x: Float[Array, "B C"]) -> Float[Array, "B K"]:
     """Returns cosines in [-1, 1]; features of 0 give 0."""
     shape = (x.shape[-1], self.num_classes)
-    kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+    kernel = parameter(self, "kernel", nn.initializers.lecun_normal(), shape)
     return _unit(x, axis=1) @ _unit(kernel, axis=0)
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.dropout import Dropout
+from pattlite_jax.models.parameter import parameter
 from pattlite_jax.runtime import parallel
 
 _ONE_PATCH = (
@@ -81,7 +82,9 @@ class AttentionClassifier(nn.Module):
       name="pre_classifier_bn",
     )(nn.relu(x), mask)
     start = self.hidden**-0.5 if self.scaled else 1.0
-    scale = self.param("attention_scale", nn.initializers.constant(start), ())
+    scale = parameter(
+      self, "attention_scale", nn.initializers.constant(start), ()
+    )
     if self.attention == "batch":
       keys, valid = (
         parallel.gather_batch(a, self.axis_name) for a in (x, mask)

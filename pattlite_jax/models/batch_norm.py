@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, PyTree
 
 from pattlite_jax.models.packed_columns import added_up, spread
+from pattlite_jax.models.parameter import parameter
 from pattlite_jax.runtime import parallel
 
 
@@ -152,8 +153,8 @@ class BatchNorm(nn.Module):
     shape = (x.shape[-1] // self.columns,)
     scale, bias = jnp.ones(shape), jnp.zeros(shape)
     if self.affine:
-      scale = self.param("scale", nn.initializers.ones, shape)
-      bias = self.param("bias", nn.initializers.zeros, shape)
+      scale = parameter(self, "scale", nn.initializers.ones, shape)
+      bias = parameter(self, "bias", nn.initializers.zeros, shape)
     mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
     var = self.variable("batch_stats", "var", jnp.ones, shape)
     if self.use_running_average:

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Key
 
 from pattlite_jax.models import depthwise_cpu, depthwise_gpu, packed_columns
 from pattlite_jax.models.depthwise_cpu import Padding, Pair
+from pattlite_jax.models.parameter import parameter
 
 
 def keras_glorot_uniform(
@@ -159,7 +160,7 @@ class DepthwiseConv(nn.Module):
     self, images: Float[Array, "B H W C"]
   ) -> Float[Array, "B P Q C_out"]:
     shape = (*self.kernel_size, 1, images.shape[-1] // self.columns)
-    kernel = self.param("kernel", self.kernel_init, shape)  # Grouped HWIO.
+    kernel = parameter(self, "kernel", self.kernel_init, shape)  # Grouped HWIO.
     taps = jnp.asarray(kernel[:, :, 0], images.dtype)
     if self.columns > 1:
       assert not isinstance(self.padding, str)
@@ -178,6 +179,6 @@ class DepthwiseConv(nn.Module):
         lowering=self.lowering,
       )
     if self.use_bias:
-      bias = self.param("bias", nn.initializers.zeros, shape[-1:])
+      bias = parameter(self, "bias", nn.initializers.zeros, shape[-1:])
       y += packed_columns.spread(bias, y).astype(y.dtype)
     return y

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from pattlite_jax.models import packed_columns
 from pattlite_jax.models.depthwise import pads_of
 from pattlite_jax.models.depthwise_cpu import Padding, Pair
+from pattlite_jax.models.parameter import parameter
 
 
 def _lax_conv(images, kernel, strides: Pair, padding: Padding):
@@ -146,7 +147,7 @@ class ImageConv(nn.Module):
     self, images: Float[Array, "B H W C"]
   ) -> Float[Array, "B P M {self.columns}*{self.features}"]:
     shape = (*self.kernel_size, 3, self.features)
-    kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+    kernel = parameter(self, "kernel", nn.initializers.lecun_normal(), shape)
     if images.shape[-1] == 1:
       kernel = kernel.sum(axis=2, keepdims=True)
     kernel = jnp.asarray(kernel, images.dtype)
@@ -167,6 +168,6 @@ class ImageConv(nn.Module):
         lowering=self.lowering,
       )
     if self.use_bias:
-      bias = self.param("bias", nn.initializers.zeros, (self.features,))
+      bias = parameter(self, "bias", nn.initializers.zeros, (self.features,))
       y += packed_columns.spread(bias, y).astype(y.dtype)
     return y

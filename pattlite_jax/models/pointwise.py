@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from pattlite_jax.models import packed_columns
+from pattlite_jax.models.parameter import parameter
 from pattlite_jax.runtime import parallel
 
 
@@ -66,11 +67,11 @@ class PointwiseConv(nn.Module):
     self, x: Float[Array, "B H W C"]
   ) -> Float[Array, "B H W {self.columns}*{self.features}"]:
     shape = (1, 1, x.shape[-1] // self.columns, self.features)
-    kernel = self.param("kernel", self.kernel_init, shape)
+    kernel = parameter(self, "kernel", self.kernel_init, shape)
     on_tpu = parallel.platform() == "tpu"  # Where a product copies its maps.
     multiply = packed_columns.pointwise if on_tpu else matmul
     y = multiply(x.astype(self.dtype), jnp.asarray(kernel[0, 0], self.dtype))
     if self.use_bias:
-      bias = self.param("bias", nn.initializers.zeros, (self.features,))
+      bias = parameter(self, "bias", nn.initializers.zeros, (self.features,))
       y += packed_columns.spread(bias, y).astype(self.dtype)
     return y

@@ -7,6 +7,7 @@ from jaxtyping import Array, Bool, Float
 
 from pattlite_jax.models.batch_norm import BatchNorm
 from pattlite_jax.models.convolution import Conv
+from pattlite_jax.models.parameter import parameter
 from pattlite_jax.models.pointwise import PointwiseConv
 
 # torch.nn.BatchNorm2d's; its momentum is counted from the other end.
@@ -35,7 +36,9 @@ class PReLU(nn.Module):
 
   @nn.compact
   def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-    slope = self.param("slope", nn.initializers.constant(0.25), x.shape[-1:])
+    slope = parameter(
+      self, "slope", nn.initializers.constant(0.25), x.shape[-1:]
+    )
     return jnp.where(x >= 0, x, x * slope.astype(x.dtype))
 
 
