@@ -164,10 +164,12 @@ def _measure(
   what = set(given.what)
   if "startup" in what:  # First, while nothing else runs.
     found["startup"] = startup_time.milliseconds(given.rounds)
+    keep(found)
   if "video" in what:
     from pattlite_jax.benchmark import video_time
 
     found["video"] = video_time.measure(given.rounds)
+    keep(found)
   if "export" in what:
     from pattlite_jax.benchmark import export_time
 
@@ -175,6 +177,7 @@ def _measure(
     found["export"] = export_time.measure(
       sizes, rounds=given.rounds, seconds=given.seconds
     )
+    keep(found)
   sides = what & {"forward", "train_step", "input"}
   if sides:
     found |= computations.measure(
@@ -194,6 +197,7 @@ def _measure(
     found["recipe"] = recipe_time.measure(
       rounds=given.rounds, seconds=given.seconds
     )
+    keep(found)
   if what & {"input", "input_set"}:
     from pattlite_jax.benchmark import input_set
 

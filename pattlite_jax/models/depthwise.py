@@ -63,6 +63,8 @@ def _depthwise_fwd(images, kernel, strides, padding):
 
 
 def _depthwise_bwd(strides, padding, residuals, cotangent):
+  settings = {"strides": strides, "padding": padding}
+
   def grouped(cotangent, images, kernel):
     _, vjp = jax.vjp(
       lambda x, k: _grouped(x, k, strides, padding), images, kernel
@@ -77,7 +79,6 @@ def _depthwise_bwd(strides, padding, residuals, cotangent):
       )
     return of_images, of_kernel
 
-  settings = {"strides": strides, "padding": padding}
   return lax.platform_dependent(
     cotangent,
     *residuals,

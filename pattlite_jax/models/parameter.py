@@ -17,8 +17,8 @@ def parameter(
 ) -> Any:  # An Array, or what the caller's variables hold in its place.
   """Returns what `module.param(name, init, shape)` does.
 
-  Flax traces `init` to compare the shape of a parameter that exists: a quarter
-  of the time that the trace of a whole network takes.
+  Flax traces `init` to compare the shape of a parameter that exists, which
+  takes a good part of the time of a network's own trace.
 
   Raises:
     flax.errors.ScopeParamShapeError: if it exists and has another shape.

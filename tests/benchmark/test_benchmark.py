@@ -1,5 +1,6 @@
 """The benchmark command, on what is installed here."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pattlite_jax.benchmark import (
   page,
   recipe_time,
   work,
+  workers,
 )
 from pattlite_jax.runtime.errors import UserError
 
@@ -56,21 +58,39 @@ def test_forward_against_keras(tmp_path):
   assert not (tmp_path / "bench.json.part").exists()
 
 
-def test_what_is_measured_outlives_a_failure(tmp_path, monkeypatch):
-  def measure(given, sizes, counts, keep):
-    keep({"startup": {"first": {"ms": 1.0}}})
-    raise UserError("The second cannot be compiled.")
+class FailingAtTwo(workers.Worker):
+  """A side without a process, which cannot prepare a batch of two."""
 
-  monkeypatch.setattr(benchmark, "_measure", measure)
+  def __init__(self):
+    pass
+
+  def prepare(self, what, batch_size):
+    if batch_size == 2:
+      raise UserError("The second cannot be compiled.")
+    return np.full((batch_size, 8), 1 / 8)
+
+  def seconds(self, count):
+    return 1e-3
+
+
+def test_what_is_measured_outlives_a_failure(tmp_path, monkeypatch):
+  monkeypatch.setattr(
+    workers,
+    "open_workers",
+    lambda *_: contextlib.nullcontext({workers.OURS: FailingAtTwo()}),
+  )
   given = flags.FlagValues()
   benchmark.define_flags(given)
   path = tmp_path / "bench.json"
-  given(["benchmark", f"--json={path}"])
+  words = ["--what=forward", "--peers=", "--batch_sizes=1,2", f"--json={path}"]
+  given(["benchmark", *words, "--rounds=3", "--seconds=0.01"])
   with pytest.raises(SystemExit):
     benchmark.main(["benchmark"], given)
   assert not path.exists()
   kept = json.loads((tmp_path / "bench.json.part").read_text())
-  assert kept["startup"] == {"first": {"ms": 1.0}}
+  (entry,) = kept["computations"]["forward"]
+  assert entry["batch_size"] == 1
+  assert entry["ours"]["ms"] == pytest.approx(1.0)
   assert "machine" in kept
 
 
