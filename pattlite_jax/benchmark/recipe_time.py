@@ -66,7 +66,8 @@ def _config(size: int) -> ml_collections.ConfigDict:
 
 def _step(config: ml_collections.ConfigDict) -> tuple[work.Once, float]:
   """Returns what takes a step, compiled, and its operations."""
-  faces = work.draw_faces(config.batch_size, work.FACE_SIZE)
+  # FER2013's are grey.
+  faces = work.draw_faces(config.batch_size, work.FACE_SIZE, channels=1)
   variables = setup.init_variables(config, len(faces.class_names))
   side = ours.Side(work.Work(config, variables))
   once = side.train_step("stage1", faces)

@@ -87,10 +87,12 @@ def _sharpen(params: dict[str, Any]) -> None:
   params["attention_classifier"]["attention_scale"] *= 15
 
 
-def draw_faces(batch_size: int, image_size: int) -> examples_lib.Examples:
+def draw_faces(
+  batch_size: int, image_size: int, channels: int = 3
+) -> examples_lib.Examples:
   """Returns coarse noise: no side's speed depends on what it shows."""
   rng = np.random.default_rng(0)
-  squares = rng.integers(0, 256, [batch_size, 4, 4, 3], np.uint8)
+  squares = rng.integers(0, 256, [batch_size, 4, 4, channels], np.uint8)
   images = squares.repeat(image_size // 4, 1).repeat(image_size // 4, 2)
   return examples_lib.Examples(
     images,

@@ -39,7 +39,8 @@ def adjust_contrast(
   images: Float[Array, "B H W C"], factors: Float[Array, "B"]
 ) -> Float[Array, "B H W C"]:
   """Keras' RandomContrast: scales each channel about its mean, clips."""
-  means = images.mean(axis=(1, 2), keepdims=True)
+  # Over one axis after the other: a CPU adds whole lines of colours at once.
+  means = images.mean(axis=1).mean(axis=1)[:, None, None]
   adjusted = (images - means) * factors[:, None, None, None] + means
   return jnp.clip(adjusted, 0, 255)
 

@@ -84,24 +84,35 @@ def forward(images, kernel, strides: Pair, padding: Padding):
 def _images_gradient(
   padded, first: Pair, images, kernel, strides: Pair, padding: Padding
 ):
-  """Convolves once per phase, the pixels of equal place modulo the strides.
+  """Returns what each pixel gets from the taps that meet it.
 
-  Only every stride-th tap meets a phase, so that no product with the zeros of
-  a dilated cotangent is computed. `padded` holds the cotangent from pixel
-  `first` on, and zeros around it.
+  With strides, a place of the cotangent gives a block of as many pixels in each
+  product, so that none is computed with the zeros of a dilated cotangent.
+  `padded` holds the cotangent from pixel `first` on, and zeros around it.
   """
   (top, _), (left, _) = padding
   batch, height, width, channels = images.shape
   size = (-(-(height + top) // strides[0]), -(-(width + left) // strides[1]))
-  phases = []
-  for row, column in itertools.product(range(strides[0]), range(strides[1])):
-    taps = kernel[row :: strides[0], column :: strides[1]][::-1, ::-1]
-    start = (first[0] + 1 - taps.shape[0], first[1] + 1 - taps.shape[1])
-    phases.append(_correlate(padded, taps, (1, 1), size, start))
-  # [B, rows, s, columns, s, C]: the phases interleave to pixels.
-  pixels = jnp.stack(
-    [jnp.stack(phases[i :: strides[1]], 2) for i in range(strides[1])], 4
-  ).reshape(batch, size[0] * strides[0], size[1] * strides[1], channels)
+  blocks = [-(-kernel.shape[axis] // strides[axis]) for axis in (0, 1)]
+  if max(strides) == 1:
+    start = (first[0] + 1 - blocks[0], first[1] + 1 - blocks[1])
+    pixels = _correlate(padded, kernel[::-1, ::-1], (1, 1), size, start)
+  else:
+    spare = [
+      (0, blocks[axis] * strides[axis] - kernel.shape[axis]) for axis in (0, 1)
+    ]
+    taps = jnp.pad(kernel.astype(jnp.float32), (*spare, (0, 0)))
+    taps = taps.reshape(
+      blocks[0], strides[0], blocks[1], 1, strides[1], channels
+    )
+    # [B, rows, s, columns, s, C], which are the pixels in their order.
+    pixels = jnp.zeros((), jnp.float32)
+    for i, j in itertools.product(*map(range, blocks)):
+      places = _window(padded, (first[0] - i, first[1] - j), (1, 1), size)
+      pixels += places[:, :, None, :, None] * taps[i, :, j]
+    pixels = pixels.reshape(
+      batch, size[0] * strides[0], size[1] * strides[1], channels
+    )
   pixels = pixels[:, top : top + height, left : left + width]
   return pixels.astype(images.dtype)
 
@@ -144,9 +155,9 @@ def _kernel_gradient(
   zeros = (jnp.zeros((), jnp.float32),) * len(products)
   sums = lax.reduce(products, zeros, _add_each, (3,))
   # And from fusing everything back to one slow reduction.
-  sums = lax.optimization_barrier(jnp.stack(sums))
-  sums = sums.reshape(len(products), -1, channels).sum(1)
-  return sums.reshape(kernel.shape).astype(kernel.dtype)
+  sums = lax.optimization_barrier(sums)
+  gradient = jnp.stack([s.reshape(-1, channels).sum(0) for s in sums])
+  return gradient.reshape(kernel.shape).astype(kernel.dtype)
 
 
 def _add_each(sums, values):

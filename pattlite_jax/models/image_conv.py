@@ -2,7 +2,9 @@
 
 XLA's CPU backend runs a convolution of three channels far below the speed of
 its matrix products. As a sum of shifted products it is one vectorised loop over
-the output channels, and its kernel gradient one matrix product.
+the output channels, into which XLA fuses what follows. In training, where the
+kernel gradient needs what each output sees anyway, colours go through matrix
+products both ways; of a single channel it takes longer to lay that out.
 
 Axes: B images, H x W pixels, C channels, h x w taps, P x Q outputs, D features.
 """
@@ -55,14 +57,61 @@ def _shifted_products(images, kernel, strides: Pair, padding: Padding):
   return total.astype(images.dtype)
 
 
-def _kernel_gradient(cotangent, images, kernel, strides, padding):
+def _columns(images, kernel_size: Pair, strides: Pair, padding: Padding):
+  """Returns what each output sees, [B, P, Q, h w C].
+
+  The taps of a line lie side by side: as many as a stride has are copied
+  together.
+  """
+  (height, width), (down, step) = kernel_size, strides
+  channels, (top_bottom, (left, right)) = images.shape[3], padding
+  padded_height = images.shape[1] + sum(top_bottom)
+  rows = (padded_height - height) // down + 1
+  columns = (images.shape[2] + left + right - width) // step + 1
+  blocks = range(-(-width // step))
+  seen_width = (columns - 1 + len(blocks)) * step
+  right = max(right, seen_width - images.shape[2] - left)
+  lines = jnp.pad(images, ((0, 0), top_bottom, (left, right), (0, 0)))
+  lines = lines.reshape(len(images), padded_height, -1)
+  seen, size = [], step * channels
+  for i, block in itertools.product(range(height), blocks):
+    last_row, first = i + (rows - 1) * down, block * size
+    parts = lines[:, i : last_row + 1 : down, first : first + columns * size]
+    parts = parts.reshape(len(images), rows, columns, size)
+    seen.append(parts[..., : (width - block * step) * channels])
+  return jnp.concatenate(seen, axis=-1)
+
+
+def _product(images, kernel, strides: Pair, padding: Padding):
+  columns = _columns(images, kernel.shape[:2], strides, padding)
+  taps = kernel.reshape(-1, kernel.shape[-1])
+  rows = columns.reshape(-1, len(taps))
+  y = lax.dot(rows, taps, preferred_element_type=jnp.float32)
+  return y.reshape(*columns.shape[:-1], -1).astype(images.dtype)
+
+
+def _product_gradient(cotangent, images, kernel, strides, padding):
+  """Multiplies line by line: each stays in the cache while it is transposed.
+
+  As one product of all lines, both matrices would be packed first, which takes
+  longer than so few multiplications.
+  """
+  columns = _columns(images, kernel.shape[:2], strides, padding)
+  lines = columns.reshape(-1, *columns.shape[2:]).swapaxes(1, 2)
+  products = lax.dot_general(
+    lax.optimization_barrier(lines),  # Else XLA multiplies without the copy.
+    cotangent.reshape(-1, *cotangent.shape[2:]),
+    (((2,), (1,)), ((0,), (0,))),
+    preferred_element_type=jnp.float32,
+  )
+  return products.sum(0).reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _grey_gradient(cotangent, images, kernel, strides, padding):
   windows = _windows(images, kernel.shape[:2], strides, padding)
-  # [h w C, B P Q]: long rows, which a matrix product reads in order.
-  columns = jnp.stack(
-    [window[..., c] for window in windows for c in range(kernel.shape[2])]
-  ).reshape(-1, cotangent[..., 0].size)
+  # [h w, B P Q]: long rows, which a matrix product reads in order.
   gradient = lax.dot(
-    columns,
+    jnp.stack(windows).reshape(len(windows), -1),
     cotangent.reshape(-1, cotangent.shape[-1]),
     preferred_element_type=jnp.float32,
   )
@@ -81,7 +130,15 @@ def _conv(images, kernel, strides: Pair, padding: Padding):
 
 
 def _conv_fwd(images, kernel, strides, padding):
-  return _conv(images, kernel, strides, padding), (images, kernel)
+  settings = {"strides": strides, "padding": padding}
+  on_cpu = _shifted_products if images.shape[-1] == 1 else _product
+  y = lax.platform_dependent(
+    images,
+    kernel,
+    cpu=functools.partial(on_cpu, **settings),
+    default=functools.partial(_lax_conv, **settings),
+  )
+  return y, (images, kernel)
 
 
 def _conv_bwd(strides, padding, residuals, cotangent):
@@ -92,11 +149,12 @@ def _conv_bwd(strides, padding, residuals, cotangent):
     conv = functools.partial(_lax_conv, images, **settings)
     return jax.vjp(conv, kernel)[1](cotangent)[0]
 
+  on_cpu = _grey_gradient if images.shape[-1] == 1 else _product_gradient
   kernel_gradient = lax.platform_dependent(
     cotangent,
     images,
     kernel,
-    cpu=functools.partial(_kernel_gradient, **settings),
+    cpu=functools.partial(on_cpu, **settings),
     default=lax_kernel_gradient,
   )
   # Training never asks for it, and XLA then leaves it out.

@@ -37,9 +37,12 @@ _BLOCK_ENDS = {f"conv_pw_{i}_relu" for i in range(1, len(BLOCKS) + 1)}
 def relu6(x: Float[Array, "*n"]) -> Float[Array, "*n"]:
   """min(max(x, 0), 6), whose gradient needs nothing but its own output.
 
-  The next layer keeps that output anyway; autodiff would keep x besides.
+  The next layer keeps that output anyway; autodiff would keep x besides. NaN
+  stays NaN.
   """
-  return jnp.clip(x, 0, 6)
+  # On a CPU each line is one instruction; jnp.clip takes five for each bound.
+  x = jnp.where(x < 0, jnp.zeros_like(x), x)
+  return jnp.where(x > 6, jnp.full_like(x, 6), x)
 
 
 def _relu6_fwd(x):

@@ -22,6 +22,42 @@ def expected(images, kernel, strides, padding):
   )
 
 
+def assert_is_xlas(height, width, channels, taps, strides, padding, seed=0):
+  rng = np.random.default_rng(seed)
+  images = jnp.asarray(rng.normal(size=(2, height, width, channels)), "f4")
+  kernel = jnp.asarray(rng.normal(size=(*taps, channels, 4)), "f4")
+
+  def ours(images, kernel):
+    return image_conv(images, kernel, strides=strides, padding=padding)
+
+  y, vjp = jax.vjp(ours, images, kernel)
+  y2, vjp2 = jax.vjp(
+    lambda x, k: expected(x, k, strides, padding), images, kernel
+  )
+  cotangent = jnp.asarray(rng.normal(size=y.shape), "f4")
+  for got, want in zip(
+    (ours(images, kernel), y, *vjp(cotangent)),
+    (y2, y2, *vjp2(cotangent)),
+    strict=True,
+  ):
+    np.testing.assert_allclose(got, want, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+  ("size", "taps", "strides", "padding"),
+  [
+    ((9, 8), (3, 3), (2, 2), "SAME"),
+    ((8, 9), (3, 3), (1, 1), "SAME"),
+    ((9, 9), (3, 2), (2, 3), "VALID"),
+  ],
+)
+def test_is_xlas_inside_and_outside_of_training(
+  channels, size, taps, strides, padding
+):
+  assert_is_xlas(*size, channels, taps, strides, padding)
+
+
 @pytest.mark.long
 @pytest.mark.slow
 @settings(deadline=None, max_examples=25)  # Compiling takes a while.
@@ -37,22 +73,7 @@ def expected(images, kernel, strides, padding):
 def test_value_and_gradients_are_xlas(
   height, width, channels, taps, strides, padding, seed
 ):
-  rng = np.random.default_rng(seed)
-  images = jnp.asarray(rng.normal(size=(2, height, width, channels)), "f4")
-  kernel = jnp.asarray(rng.normal(size=(*taps, channels, 4)), "f4")
-
-  def ours(images, kernel):
-    return image_conv(images, kernel, strides=strides, padding=padding)
-
-  y, vjp = jax.vjp(ours, images, kernel)
-  y2, vjp2 = jax.vjp(
-    lambda x, k: expected(x, k, strides, padding), images, kernel
-  )
-  cotangent = jnp.asarray(rng.normal(size=y.shape), "f4")
-  for got, want in zip(
-    (y, *vjp(cotangent)), (y2, *vjp2(cotangent)), strict=True
-  ):
-    np.testing.assert_allclose(got, want, atol=1e-4)
+  assert_is_xlas(height, width, channels, taps, strides, padding, seed)
 
 
 def test_bf16_keeps_its_dtype():

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from pattlite_jax.models.mobilenet_v1 import MobileNetV1
+from pattlite_jax.models.mobilenet_v1 import MobileNetV1, relu6
 from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES, PATT_LITE_CUT
 from pattlite_jax.weights.keras_port import variables_from_keras
 from pattlite_jax.weights.trunk import select_layers
@@ -112,3 +112,13 @@ def test_statistics_of_a_batch_are_those_of_keras_in_training():
       np.testing.assert_allclose(
         value, tracked[name][part], rtol=1e-4, atol=1e-5, err_msg=name
       )
+
+
+def test_relu6_clips_and_keeps_nan():
+  x = jnp.array([-1, 0, 3, 6, 7, jnp.nan], jnp.float32)
+  y, gradient = jax.vjp(relu6, x)
+  np.testing.assert_array_equal(y, [0, 0, 3, 6, 6, np.nan])
+  (slope,) = gradient(jnp.ones_like(x))
+  np.testing.assert_array_equal(slope[:5], [0, 0, 1, 0, 0])
+  half = relu6(x.astype(jnp.bfloat16))
+  assert half.dtype == jnp.bfloat16

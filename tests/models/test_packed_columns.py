@@ -127,6 +127,6 @@ def test_a_network_gives_on_tpus_what_it_gives_elsewhere(
 
   def compare(ours, theirs):
     scale = np.abs(theirs).max() + 1e-12
-    np.testing.assert_allclose(ours, theirs, atol=2e-5 * scale)
+    np.testing.assert_allclose(ours, theirs, atol=4e-5 * scale)
 
   jax.tree.map(compare, found, expected)
