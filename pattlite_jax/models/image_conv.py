@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from pattlite_jax.models import packed_columns
 from pattlite_jax.models.depthwise import pads_of
-from pattlite_jax.models.depthwise_cpu import Padding, Pair
+from pattlite_jax.models.depthwise_cpu import Padding, Pair, output_size
 from pattlite_jax.models.parameter import parameter
 
 
@@ -57,37 +57,35 @@ def _shifted_products(images, kernel, strides: Pair, padding: Padding):
   return total.astype(images.dtype)
 
 
-def _columns(images, kernel_size: Pair, strides: Pair, padding: Padding):
-  """Returns what each output sees, [B, P, Q, h w C].
+def _columns(images, kernel, strides: Pair, padding: Padding):
+  """Returns what each output sees, [B P Q, h w C].
 
   The taps of a line lie side by side: as many as a stride has are copied
   together.
   """
-  (height, width), (down, step) = kernel_size, strides
-  channels, (top_bottom, (left, right)) = images.shape[3], padding
-  padded_height = images.shape[1] + sum(top_bottom)
-  rows = (padded_height - height) // down + 1
-  columns = (images.shape[2] + left + right - width) // step + 1
+  (height, width, channels, _), (down, step) = kernel.shape, strides
+  rows, columns = output_size(images, kernel, strides, padding)
   blocks = range(-(-width // step))
   seen_width = (columns - 1 + len(blocks)) * step
+  top_bottom, (left, right) = padding
   right = max(right, seen_width - images.shape[2] - left)
   lines = jnp.pad(images, ((0, 0), top_bottom, (left, right), (0, 0)))
-  lines = lines.reshape(len(images), padded_height, -1)
+  lines = lines.reshape(*lines.shape[:2], -1)
   seen, size = [], step * channels
   for i, block in itertools.product(range(height), blocks):
     last_row, first = i + (rows - 1) * down, block * size
     parts = lines[:, i : last_row + 1 : down, first : first + columns * size]
-    parts = parts.reshape(len(images), rows, columns, size)
-    seen.append(parts[..., : (width - block * step) * channels])
+    parts = parts.reshape(-1, size)
+    seen.append(parts[:, : (width - block * step) * channels])
   return jnp.concatenate(seen, axis=-1)
 
 
 def _product(images, kernel, strides: Pair, padding: Padding):
-  columns = _columns(images, kernel.shape[:2], strides, padding)
+  columns = _columns(images, kernel, strides, padding)
   taps = kernel.reshape(-1, kernel.shape[-1])
-  rows = columns.reshape(-1, len(taps))
-  y = lax.dot(rows, taps, preferred_element_type=jnp.float32)
-  return y.reshape(*columns.shape[:-1], -1).astype(images.dtype)
+  y = lax.dot(columns, taps, preferred_element_type=jnp.float32)
+  size = output_size(images, kernel, strides, padding)
+  return y.reshape(len(images), *size, -1).astype(images.dtype)
 
 
 def _product_gradient(cotangent, images, kernel, strides, padding):
@@ -96,10 +94,11 @@ def _product_gradient(cotangent, images, kernel, strides, padding):
   As one product of all lines, both matrices would be packed first, which takes
   longer than so few multiplications.
   """
-  columns = _columns(images, kernel.shape[:2], strides, padding)
-  lines = columns.reshape(-1, *columns.shape[2:]).swapaxes(1, 2)
+  columns = _columns(images, kernel, strides, padding)
+  lines = columns.reshape(-1, cotangent.shape[2], columns.shape[1])
   products = lax.dot_general(
-    lax.optimization_barrier(lines),  # Else XLA multiplies without the copy.
+    # Else XLA multiplies without the copy.
+    lax.optimization_barrier(lines.swapaxes(1, 2)),
     cotangent.reshape(-1, *cotangent.shape[2:]),
     (((2,), (1,)), ((0,), (0,))),
     preferred_element_type=jnp.float32,
