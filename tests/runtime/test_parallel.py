@@ -264,7 +264,7 @@ def test_devices_train_as_one(results, num_devices, cases):
   # DAN divides by the deviation of features that hardly differ at this size,
   # and its squeezed ones grow to hundreds.
   allowed = {k: 1e-5 for k in one} | {
-    k: 1e-3 if "squeeze" in k else 1e-4 for k in one if k.startswith("dan")
+    k: 1e-3 if "squeeze" in k else 3e-4 for k in one if k.startswith("dan")
   }
   off = {k: v for k, v in worst.items() if v >= allowed[k]}
   assert not off, json.dumps(off, indent=1)
