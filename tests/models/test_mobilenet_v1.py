@@ -8,6 +8,7 @@ import pytest
 
 from pattlite_jax.models.mobilenet_v1 import MobileNetV1, relu6
 from pattlite_jax.models.mobilenet_v1_layers import LAYER_NAMES, PATT_LITE_CUT
+from pattlite_jax.runtime import parallel
 from pattlite_jax.weights.keras_port import variables_from_keras
 from pattlite_jax.weights.trunk import select_layers
 
@@ -114,9 +115,11 @@ def test_statistics_of_a_batch_are_those_of_keras_in_training():
       )
 
 
-def test_relu6_clips_and_keeps_nan():
+@pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
+def test_relu6_clips_and_keeps_nan(platform):
   x = jnp.array([-1, 0, 3, 6, 7, jnp.nan], jnp.float32)
-  y, gradient = jax.vjp(relu6, x)
+  with parallel.programs_for(platform):
+    y, gradient = jax.vjp(relu6, x)
   np.testing.assert_array_equal(y, [0, 0, 3, 6, 6, np.nan])
   (slope,) = gradient(jnp.ones_like(x))
   np.testing.assert_array_equal(slope[:5], [0, 0, 1, 0, 0])
