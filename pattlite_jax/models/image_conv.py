@@ -117,26 +117,24 @@ def _grey_gradient(cotangent, images, kernel, strides, padding):
   return gradient.reshape(kernel.shape).astype(kernel.dtype)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _conv(images, kernel, strides: Pair, padding: Padding):
+def _by_platform(on_cpu, images, kernel, strides: Pair, padding: Padding):
   settings = {"strides": strides, "padding": padding}
   return lax.platform_dependent(
-    images,
-    kernel,
-    cpu=functools.partial(_shifted_products, **settings),
-    default=functools.partial(_lax_conv, **settings),
-  )
-
-
-def _conv_fwd(images, kernel, strides, padding):
-  settings = {"strides": strides, "padding": padding}
-  on_cpu = _shifted_products if images.shape[-1] == 1 else _product
-  y = lax.platform_dependent(
     images,
     kernel,
     cpu=functools.partial(on_cpu, **settings),
     default=functools.partial(_lax_conv, **settings),
   )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _conv(images, kernel, strides: Pair, padding: Padding):
+  return _by_platform(_shifted_products, images, kernel, strides, padding)
+
+
+def _conv_fwd(images, kernel, strides, padding):
+  on_cpu = _shifted_products if images.shape[-1] == 1 else _product
+  y = _by_platform(on_cpu, images, kernel, strides, padding)
   return y, (images, kernel)
 
 
